@@ -1,0 +1,174 @@
+"""Specs of machines: accelerators, systems, number formats, serving engines."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from planner.specs.base import Confidence, Count, FileSpec, NonNegative, Positive, Share, Spec
+
+Vendor = Literal["nvidia", "amd", "intel", "google"]
+Basis = Literal["measured", "calibrated", "datasheet", "assumed"]
+
+
+class DenseFlops(Spec):
+    """Dense matrix rate by operand format (data sheets often quote the sparse rate, twice as high)."""
+
+    fp16: Positive
+    """16-bit operands: bf16, or fp16 on cards without bf16."""
+    fp8: Positive | None = None
+    int8: Positive | None = None
+    fp4: Positive | None = None
+
+
+class GpuSpec(FileSpec):
+    """One accelerator."""
+
+    id: str
+    name: str
+    vendor: Vendor
+    released: Annotated[int, Field(ge=2010, le=2100)]
+    """Year of first shipment."""
+    aliases: tuple[str, ...] = ()
+    """Other spellings people use; compared without case, blanks and dashes."""
+    nvml_names: tuple[str, ...] = ()
+    """Product names as the driver reports them."""
+    memory_bytes: Positive
+    """Nameplate device memory."""
+    memory_usable_bytes: Positive | None = None
+    """Total memory as the driver reports it, where known; below the nameplate on some cards."""
+    hbm_bytes_per_s: Positive
+    """Device memory bandwidth."""
+    dense_flop_per_s: DenseFlops
+    link: str
+    """Name of the scale-up link."""
+    link_bytes_per_s: Positive
+    """Scale-up bandwidth of one GPU, one direction (data sheets often add both)."""
+    scale_up_domain_gpus: Count
+    """GPUs that reach each other over the scale-up link; 1 where there is none."""
+    tdp_w: Positive | None = None
+    """Board power limit."""
+    idle_w: Positive | None = None
+    gpus_per_node: Count = 8
+    """GPUs in the usual node."""
+    confidence: Confidence
+    notes: str | None = None
+
+
+class SystemSpec(FileSpec):
+    """One node or rack as it is bought."""
+
+    id: str
+    name: str
+    gpu: str
+    gpus_per_node: Count
+    """GPUs that share one node (or rack, where the rack is the unit sold)."""
+    scale_up_domain_gpus: Count
+    network: str | None = None
+    network_bytes_per_s_per_gpu: Positive | None = None
+    """Scale-out bandwidth of one GPU, one direction."""
+    power_w: Positive | None = None
+    """Nameplate power of the whole node or rack."""
+    capex_usd: Positive | None = None
+    aliases: tuple[str, ...] = ()
+    confidence: Confidence
+    notes: str | None = None
+
+
+class FormatSpec(Spec):
+    """A number format of weights: how much it holds and how it is computed."""
+
+    weight_bytes: Positive
+    """Bytes per weight, scales included."""
+    compute: Literal["fp16", "fp8", "int8", "fp4"]
+    """The format of the matrix product where the GPU has it; else 16 bit (weights are widened on the fly)."""
+    aliases: tuple[str, ...] = ()
+    note: str | None = None
+
+
+class FormatsFile(FileSpec):
+    """hardware/formats.yaml."""
+
+    formats: dict[str, FormatSpec]
+
+
+class EngineLimits(Spec):
+    """An engine's default limits on devices of at least this memory, per attention-data-parallel rank."""
+
+    memory_from_bytes: NonNegative
+    max_running_sequences: Count
+    """Sequences in the running batch."""
+    max_batched_tokens: Count
+    """Token budget of one step."""
+
+
+class EngineFactors(Spec):
+    """What separates an engine on a real GPU from the data sheet."""
+
+    memory_efficiency: Annotated[float, Field(gt=0, le=1)]
+    """Share of the memory bandwidth reached when streaming weights and KV cache."""
+    compute_efficiency: Annotated[float, Field(gt=0, le=1)]
+    """Share of the dense FLOP rate reached by large matrix products."""
+    link_efficiency: Annotated[float, Field(gt=0, le=1)]
+    """Share of the one-way link bandwidth reached by collectives."""
+    overlap_exponent: Annotated[float, Field(ge=1, le=8)]
+    """p of (t_memory^p + t_compute^p)^(1/p): 1 is no overlap, large is perfect overlap."""
+    collective_latency_s: NonNegative
+    """Start-up time of one collective inside the scale-up domain."""
+    network_latency_s: NonNegative
+    """Start-up time of one collective that leaves the scale-up domain."""
+    layer_overhead_s: NonNegative
+    """Launch and scheduling time of one layer in one step."""
+    step_overhead_s: NonNegative
+    """Host time of one step (scheduler, input preparation)."""
+    sequence_overhead_s: NonNegative
+    """Host time of one sequence in one step (sampling, detokenise)."""
+    request_overhead_s: NonNegative
+    """Host time before a request reaches the scheduler (HTTP, tokenise); part of TTFT."""
+    expert_imbalance: Annotated[float, Field(ge=1, le=4)]
+    """Load of the slowest expert-parallel rank over the mean."""
+    memory_utilization: Share
+    """Share of the device memory the engine takes."""
+    runtime_reserve_bytes: NonNegative
+    """CUDA context, graphs, communication buffers, allocator slack, on each GPU."""
+    activation_bytes_factor: NonNegative
+    """Peak activations over max_batched_tokens x hidden size x 2 bytes."""
+    kv_overflow_z: NonNegative
+    """Standard normal quantile of the admission margin: how rarely the running batch outgrows the KV cache."""
+    limits: Annotated[tuple[EngineLimits, ...], Field(min_length=1)]
+    """By device memory, ascending; the last one that applies counts."""
+
+    def limits_for(self, memory_bytes: float) -> EngineLimits:
+        """Return the defaults for a device of this memory."""
+        return [x for x in self.limits if x.memory_from_bytes <= memory_bytes][-1]
+
+
+class EngineSpec(FileSpec):
+    """One serving engine, at a version."""
+
+    id: str
+    name: str
+    version: str
+    vendors: tuple[Vendor, ...]
+    basis: Basis
+    aliases: tuple[str, ...] = ()
+    factors: EngineFactors
+    notes: str | None = None
+
+
+class AssumptionsFile(FileSpec):
+    """hardware/assumptions.yaml: what the model takes for granted where a spec is silent."""
+
+    network_bytes_per_s_per_gpu: Positive
+    """Scale-out bandwidth of one GPU, one direction, where no system says otherwise."""
+    busy_power_floor: Share
+    """Share of TDP drawn by a busy GPU when memory-bound."""
+    busy_power_top: Share
+    """Share of TDP drawn by a busy GPU when compute-bound."""
+    idle_power: Share
+    """Share of TDP drawn by a GPU that waits."""
+    tdp_w_per_byte_per_s: Positive
+    """TDP over memory bandwidth for accelerators whose maker publishes no TDP."""
+    node_power_overhead: Annotated[float, Field(ge=1)]
+    """Node power over the power of its GPUs: CPUs, fans, network."""
+    largest_fleet_gpus: Count
+    """The largest single fleet on record: a bigger answer is given with a loud warning."""

@@ -1,0 +1,274 @@
+"""The strict YAML reader: positions kept, traps refused, provenance taken out of the data.
+
+What YAML 1.1 gets wrong is decided here: `1e6` is the number a person meant; `12:30` (750), `NO` (False)
+and a repeated key are refused with file:line:column. A mapping may carry `source: name` (it sources
+everything inside), and a number may be written `{value: 1, source: name}`.
+"""
+
+import datetime as dt
+import errno
+import re
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from planner.errors import BadInputError, SurroundingsError
+
+Key = tuple[str | int, ...]
+"""A path into a document, e.g. ("workload", "classes", 0, "share")."""
+STDIN = "-"
+"""The name of standard input among file names."""
+
+MAX_FILE_BYTES = 10_000_000
+MAX_NODES = 200_000
+_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_NUMBER = re.compile(r"[-+]?(\d[\d_]*\.?[\d_]*|\.\d+)([eE][-+]?\d+)?")
+_LEADING_ZERO = re.compile(r"[-+]?0\d+")
+_SEXAGESIMAL = re.compile(r"[-+]?\d+(:[0-5]?\d)+(\.\d*)?")
+_DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
+_NOT_FINITE = re.compile(r"[-+]?\.?(inf|infinity|nan)", re.IGNORECASE)
+_YAML11_BOOL = {"yes", "no", "on", "off", "y", "n"}
+_SOURCED_SCALAR = {"value", "source", "note"}
+_LONG = 40
+"""Length from which a number is described, not shown."""
+
+
+def path_text(key: Key) -> str:
+    """Return a dotted path: ("classes", 0, "share") is classes[0].share.
+
+    >>> path_text(("workload", "classes", 0, "share"))
+    'workload.classes[0].share'
+    """
+    text = ""
+    for part in key:
+        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
+    return text
+
+
+@dataclass(frozen=True)
+class Document:
+    """A YAML document: plain data, where each value stands, and which source it names."""
+
+    data: dict[str, Any]
+    where: str
+    positions: dict[Key, tuple[int, int]] = field(default_factory=dict)
+    source_names: dict[Key, str] = field(default_factory=dict)
+    origins: dict[Key, str] = field(default_factory=dict)
+    """Places of values that were set from elsewhere: an override, --set, a sheet."""
+
+    def place(self, key: Key) -> str:
+        """Return file:line:column of a value, or of the nearest ancestor that has a place."""
+        if key and key not in self.origins and key not in self.positions:
+            inside = (place for k, place in self.origins.items() if k[: len(key)] == key)
+            if set_from_elsewhere := next(inside, ""):
+                return set_from_elsewhere
+        for size in range(len(key), -1, -1):
+            if key[:size] in self.origins:
+                return self.origins[key[:size]]
+            at = self.positions.get(key[:size])
+            if at:
+                return f"{self.where}:{at[0]}:{at[1]}"
+        return self.where
+
+    def field_place(self, key: Key) -> str:
+        """Return the place of a value with its path: file:line:column field.path, or --set field.path."""
+        place, path = self.place(key), path_text(key)
+        return place if not path or place.endswith((f" {path}", f":{path}")) else f"{place} {path}"
+
+    def source_name(self, key: Key) -> str | None:
+        """Return the name of the source that covers a value: its own, or its nearest ancestor's."""
+        for size in range(len(key), -1, -1):
+            if key[:size] in self.source_names:
+                return self.source_names[key[:size]] or None
+        return None
+
+
+def read_document(path: Path, *, where: str | None = None) -> Document:
+    """Read one YAML file strictly. Raises a PlannerError that names file, line and column."""
+    return parse_document(read_text(path), where or str(path))
+
+
+def read_text(path: Path) -> str:
+    """Read a text file as UTF-8 (a BOM is accepted), with a sentence for everything that can go wrong."""
+    where = str(path)
+    try:
+        if path.stat().st_size > MAX_FILE_BYTES:
+            raise BadInputError(f"is larger than {MAX_FILE_BYTES:,} bytes; expected a small YAML file", where=where)
+        return _decoded(path.read_bytes(), where)
+    except FileNotFoundError:
+        raise BadInputError("no such file", where=where) from None
+    except IsADirectoryError:
+        raise BadInputError("is a directory; expected a YAML file", where=where) from None
+    except PermissionError:
+        raise BadInputError("cannot be read: permission denied", where=where) from None
+    except OSError as error:
+        if error.errno in {errno.EINVAL, errno.ENAMETOOLONG}:
+            raise BadInputError(f"is not a usable file name ({error.strerror})", where=where) from None
+        raise SurroundingsError(f"cannot be read: {error.strerror}", where=where) from None
+    except ValueError as error:
+        raise BadInputError(f"is not a usable file name ({error})", where=where) from None
+
+
+def read_stdin() -> str:
+    """Read standard input as UTF-8, whatever the locale says."""
+    buffer = getattr(sys.stdin, "buffer", None)
+    return sys.stdin.read() if buffer is None else _decoded(buffer.read(MAX_FILE_BYTES), "stdin")
+
+
+def _decoded(content: bytes, where: str) -> str:
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise BadInputError("is not UTF-8 text; expected a text file", where=where) from None
+
+
+def parse_document(text: str, where: str) -> Document:
+    """Parse YAML text strictly into a Document whose top level is a mapping."""
+    node = _compose(text, where)
+    if node is None:
+        raise BadInputError("is empty; expected a mapping of fields", where=where)
+    if not isinstance(node, yaml.MappingNode):
+        raise BadInputError("holds no fields; expected `key: value` lines", where=_at(node, where))
+    builder = _Builder(where)
+    try:
+        data = builder.build(node, ())
+    except RecursionError:
+        raise BadInputError("is nested too deeply", where=where) from None
+    return Document(data, where, builder.positions, builder.source_names)
+
+
+def _compose(text: str, where: str) -> Any:  # noqa: ANN401 - a yaml Node or None
+    try:
+        return yaml.compose(text, Loader=_LOADER)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        place = f"{where}:{mark.line + 1}:{mark.column + 1}" if mark else where
+        if "single document" in str(error.context or error.problem):
+            raise BadInputError("starts a second document; expected one per file", where=place) from None
+        detail = " ".join(x for x in (error.context, error.problem) if x)
+        raise BadInputError(f"is not valid YAML: {detail}", where=place) from None
+    except yaml.reader.ReaderError as error:
+        raise BadInputError(
+            f"holds a character YAML does not allow (#x{error.character:04x})"
+            if isinstance(error.character, int)
+            else "is not text",
+            where=where,
+        ) from None
+    except RecursionError:
+        raise BadInputError("is nested too deeply", where=where) from None
+    except UnicodeEncodeError:
+        raise BadInputError("is not UTF-8 text", where=where) from None
+
+
+def _at(node: Any, where: str, key: Key = ()) -> str:  # noqa: ANN401 - a yaml Node
+    return f"{where}:{node.start_mark.line + 1}:{node.start_mark.column + 1} {path_text(key)}".rstrip()
+
+
+class _Builder:
+    """Turns yaml nodes into plain data, collecting positions and source names on the way."""
+
+    def __init__(self, where: str) -> None:
+        self.where = where
+        self.positions: dict[Key, tuple[int, int]] = {}
+        self.source_names: dict[Key, str] = {}
+        self._count = 0
+        self._open: set[int] = set()
+
+    def build(self, node: Any, key: Key) -> Any:  # noqa: ANN401 - plain data of any shape
+        self._count += 1
+        if self._count > MAX_NODES:
+            raise BadInputError(f"expands to more than {MAX_NODES:,} values (aliases?); refused", where=self.where)
+        mark = node.start_mark
+        self.positions[key] = (mark.line + 1, mark.column + 1)
+        if isinstance(node, yaml.ScalarNode):
+            return self._scalar(node, key)
+        if id(node) in self._open:
+            raise BadInputError("an alias refers to itself", where=_at(node, self.where, key))
+        self._open.add(id(node))
+        try:
+            if isinstance(node, yaml.SequenceNode):
+                return tuple(self.build(child, (*key, i)) for i, child in enumerate(node.value))
+            return self._mapping(node, key)
+        finally:
+            self._open.discard(id(node))
+
+    def _mapping(self, node: Any, key: Key) -> Any:  # noqa: ANN401 - a dict, or an unwrapped sourced scalar
+        data: dict[str, Any] = {}
+        for name_node, value_node in node.value:
+            name = name_node.value
+            if not isinstance(name, str):
+                raise BadInputError("a key must be plain text", where=_at(name_node, self.where))
+            if name == "<<":
+                place = _at(name_node, self.where)
+                raise BadInputError("merge keys (<<) are not supported; use overrides", where=place)
+            if name in data:
+                place = _at(name_node, self.where, (*key, name))
+                raise BadInputError("the key is repeated; expected it once", where=place)
+            data[sys.intern(name)] = self.build(value_node, (*key, name))
+        source = data.get("source")
+        if isinstance(source, str) and ("sources" in data or key):
+            self.source_names[key] = data.pop("source")
+        if key and "value" in data and set(data) <= _SOURCED_SCALAR and not isinstance(data["value"], dict):
+            self.positions[key] = self.positions[(*key, "value")]
+            return data["value"]
+        return data
+
+    def _scalar(self, node: Any, key: Key) -> Any:  # noqa: ANN401 - a str, number, bool, date or None
+        text: str = node.value
+        if node.style in ("'", '"', "|", ">"):
+            return text
+        try:
+            return plain_scalar(text)
+        except ValueError as error:
+            raise BadInputError(str(error), where=_at(node, self.where, key)) from None
+
+
+def plain_scalar(text: str) -> Any:  # noqa: ANN401 - a str, number, bool, date or None
+    """Return what a person meant by an unquoted YAML scalar. Raises ValueError with a sentence.
+
+    >>> plain_scalar("1e6"), plain_scalar("4.8e+12"), plain_scalar("0.5"), plain_scalar("true")
+    (1000000, 4800000000000, 0.5, True)
+    >>> plain_scalar("NO")
+    Traceback (most recent call last):
+    ...
+    ValueError: NO reads as a yes/no value in YAML; expected true, false or a quoted "NO"
+    """
+    if text in {"", "~", "null", "Null", "NULL"}:
+        return None
+    lower = text.lower()
+    if lower in {"true", "false"}:
+        return lower == "true"
+    if lower in _YAML11_BOOL:
+        raise ValueError(f'{text} reads as a yes/no value in YAML; expected true, false or a quoted "{text}"')
+    first = text[0]
+    if first in ".infNI+-" and _NOT_FINITE.fullmatch(text):
+        raise ValueError(f"{text} is not a finite number; expected a number, or leave the field out")
+    if not (first.isdigit() or first in "+-."):
+        return text
+    return _number_like(text)
+
+
+def _number_like(text: str) -> Any:  # noqa: ANN401 - a number, date or text
+    if _SEXAGESIMAL.fullmatch(text):
+        raise ValueError(f'{text} reads as a base-60 number in YAML; expected a number or a quoted "{text}"')
+    if _LEADING_ZERO.fullmatch(text):
+        raise ValueError(f'{text} reads as an octal number in YAML; expected no leading zero, or a quoted "{text}"')
+    if _NUMBER.fullmatch(text):
+        digits = text.replace("_", "")
+        number = float(digits)
+        if number in (float("inf"), float("-inf")):
+            shown = text if len(text) < _LONG else f"a number of {len(text):,} digits"
+            raise ValueError(f"{shown} is larger than any number this program can hold; expected one below 1e308")
+        if not any(c in digits for c in ".eE"):
+            return int(digits)
+        exact = "e" in digits.lower() and number.is_integer()
+        return int(number) if exact else number
+    if _DATE.fullmatch(text):
+        try:
+            return dt.date.fromisoformat(text)
+        except ValueError:
+            raise ValueError(f"{text} is not a date of the calendar; expected YYYY-MM-DD") from None
+    return text

@@ -1,0 +1,233 @@
+"""Spec of what is asked: lengths, rates, reasoning, request classes."""
+
+import math
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, ValidationInfo, WithJsonSchema, field_validator, model_validator
+
+from planner import units
+from planner.specs.base import Count, NonNegative, Positive, Share, Spec, shown
+
+RATE_FIELDS = {
+    "answers_per_second": 1.0,
+    "answers_per_hour": 1.0 / units.SECONDS_PER_HOUR,
+    "answers_per_day": 1.0 / units.SECONDS_PER_DAY,
+    "answers_per_month": 1.0 / units.SECONDS_PER_MONTH,
+}
+"""Rate fields and the factor that turns each into answers per second."""
+
+
+_EXPECTED_LENGTH = "expected a number, {mean, cv}, {p50, p90} or {histogram: file.csv}"
+
+
+def _as_mapping(value: Any) -> Any:  # noqa: ANN401 - whatever the file holds
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return {"mean": value}
+    if value is None or isinstance(value, dict | Length):
+        return value
+    fault = "is text" if isinstance(value, str) else "is not valid here"
+    raise ValueError(f"{shown(value)} {fault}; {_EXPECTED_LENGTH}")
+
+
+class Length(Spec):
+    """A quantity per request: a constant, a lognormal (mean + cv, or p50 + p90), or a histogram."""
+
+    mean: NonNegative | None = None
+    cv: NonNegative | None = None
+    """Coefficient of variation: standard deviation over mean."""
+    p50: Positive | None = None
+    p90: Positive | None = None
+    histogram: str | None = None
+    """CSV file with the columns tokens, weight; found beside the scenario."""
+    points: tuple[tuple[NonNegative, NonNegative], ...] | None = None
+    """A histogram in place: [value, weight] pairs."""
+
+    @model_validator(mode="after")
+    def _one_form(self) -> "Length":
+        given = {k for k in ("mean", "cv", "p50", "p90") if getattr(self, k) is not None}
+        has_points = self.points is not None
+        if has_points and not given:
+            if not self.points or sum(w for _, w in self.points) <= 0:
+                raise ValueError("the histogram holds no weight; expected rows of value and weight")
+            return self
+        if given in ({"mean"}, {"mean", "cv"}) and not has_points:
+            return self
+        if given == {"p50", "p90"} and not has_points:
+            if (self.p90 or 0) < (self.p50 or 0):
+                raise ValueError(f"p90 {self.p90} is below p50 {self.p50}")
+            return self
+        raise ValueError(_EXPECTED_LENGTH)
+
+    def typical(self) -> float:
+        """Return the mean, or the median where that is given."""
+        if self.points:
+            return sum(x * w for x, w in self.points) / sum(w for _, w in self.points)
+        return float(self.mean if self.mean is not None else self.p50 or 0.0)
+
+
+_NUMBER = {"type": "number", "minimum": 0}
+_LENGTH_SCHEMA = {
+    "anyOf": [
+        _NUMBER,
+        {
+            "type": "object",
+            "properties": {"mean": _NUMBER, "cv": _NUMBER, "source": {"type": "string"}},
+            "required": ["mean"],
+            "additionalProperties": False,
+        },
+        {
+            "type": "object",
+            "properties": {"p50": _NUMBER, "p90": _NUMBER, "source": {"type": "string"}},
+            "required": ["p50", "p90"],
+            "additionalProperties": False,
+        },
+        {
+            "type": "object",
+            "properties": {"histogram": {"type": "string"}, "source": {"type": "string"}},
+            "required": ["histogram"],
+            "additionalProperties": False,
+        },
+        {
+            "type": "object",
+            "properties": {
+                "points": {"type": "array", "items": {"type": "array", "items": _NUMBER}},
+                "source": {"type": "string"},
+            },
+            "required": ["points"],
+            "additionalProperties": False,
+        },
+    ]
+}
+AnyLength = Annotated[Length, BeforeValidator(_as_mapping), WithJsonSchema(_LENGTH_SCHEMA)]
+
+
+class Users(Spec):
+    """A rate as people who ask."""
+
+    count: Positive
+    answers_per_day: Positive
+    """Answers one user asks for in a day."""
+
+
+class TokensPerDay(Spec):
+    """Volume where only tokens are known, not answers: needs `measured_rates`, and leaves per-answer results empty."""
+
+    input: Positive
+    output: Positive
+
+
+class RequestClass(Spec):
+    """What one kind of request looks like; a field left out takes the workload's."""
+
+    input_tokens: AnyLength | None = None
+    answer_tokens: AnyLength | None = None
+    reasoning_multiplier: AnyLength | None = None
+    """All generated tokens over visible answer tokens, as a ratio of means."""
+    reasoning_tokens: AnyLength | None = None
+    """Thinking tokens beside the visible answer (the answer does not include them)."""
+    effort: str | None = None
+    """An effort level the model's file gives a multiplier for."""
+    cached_share: AnyLength | None = None
+    """Share of the input tokens found in the prefix cache."""
+    samples_per_answer: Count | None = None
+    turns_per_answer: Count | None = None
+    max_tokens: Count | None = None
+    """Limit of generated tokens of one sequence; longer ones are cut there."""
+    answers_per_second: Positive | None = None
+    answers_per_hour: Positive | None = None
+    answers_per_day: Positive | None = None
+    answers_per_month: Positive | None = None
+    users: Users | None = None
+
+    def rate_per_s(self) -> float | None:
+        """Return answers per second, or None where no rate is given."""
+        if self.users is not None:
+            return self.users.count * self.users.answers_per_day / units.SECONDS_PER_DAY
+        for name, factor in RATE_FIELDS.items():
+            value = getattr(self, name)
+            if value is not None:
+                return float(value) * factor
+        return None
+
+    def rate_fields(self) -> list[str]:
+        """Return the names of the rate fields given."""
+        return [name for name in (*RATE_FIELDS, "users") if getattr(self, name) is not None]
+
+    @model_validator(mode="after")
+    def _coherent(self) -> "RequestClass":
+        ways = [n for n in ("reasoning_multiplier", "reasoning_tokens", "effort") if getattr(self, n) is not None]
+        if len(ways) > 1:
+            raise ValueError(f"{' and '.join(ways)} are given together; expected one of them")
+        if len(self.rate_fields()) > 1:
+            raise ValueError(f"{' and '.join(self.rate_fields())} are given together; expected one rate")
+        return self
+
+    @field_validator("input_tokens", "answer_tokens", "reasoning_multiplier", "cached_share")
+    @classmethod
+    def _in_range(cls, length: Length | None, info: ValidationInfo) -> Length | None:
+        low, high, expected = _RANGES[info.field_name or ""]
+        value = None if length is None else length.typical()
+        if value is not None and not low <= value <= high:
+            raise ValueError(f"{value:g} is out of range; expected {expected}")
+        return length
+
+
+_RANGES = {
+    "input_tokens": (1.0, math.inf, "at least 1 token"),
+    "answer_tokens": (1.0, math.inf, "at least 1 visible token"),
+    "reasoning_multiplier": (1.0, math.inf, "at least 1 (all generated tokens over visible ones)"),
+    "cached_share": (0.0, 1.0, "a share between 0 and 1"),
+}
+"""Field -> lowest and highest mean (or median), in words."""
+
+
+class MixedClass(RequestClass):
+    """One of several classes of a workload."""
+
+    name: str
+    share: Share | None = None
+    """Share of the workload's answers; or give the class its own rate."""
+
+
+class WorkloadSpec(RequestClass):
+    """The workload of a scenario: one class, or several in `classes`."""
+
+    tokens_per_day: TokensPerDay | None = None
+    classes: tuple[MixedClass, ...] = ()
+
+    @model_validator(mode="after")
+    def _rates(self) -> "WorkloadSpec":
+        own = [c for c in self.classes if c.rate_fields()]
+        shares = [c for c in self.classes if c.share is not None]
+        if own and (shares or self.rate_fields()):
+            raise ValueError("give every class its own rate, or the workload one rate and each class a share")
+        if self.classes and not own:
+            total = sum(c.share or 0.0 for c in self.classes)
+            if len(shares) < len(self.classes) or abs(total - 1.0) > _SHARE_TOLERANCE:
+                raise ValueError(f"the shares of the classes sum to {total:g}; expected 1, one share each")
+        if own and len(own) < len(self.classes):
+            raise ValueError("every class needs a rate of its own when one has it")
+        ways = len(self.rate_fields()) + (self.tokens_per_day is not None) + bool(own)
+        if ways != 1:
+            known = ", ".join((*RATE_FIELDS, "users"))
+            raise ValueError(
+                f"{'no rate is' if ways == 0 else 'several rates are'} given; expected exactly one of {known}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _lengths(self) -> "WorkloadSpec":
+        if self.tokens_per_day is not None:
+            return self
+        for cls in self.classes or (self,):
+            of = f" of the class {cls.name!r}" if isinstance(cls, MixedClass) else ""
+            for name in ("input_tokens", "answer_tokens"):
+                if getattr(cls, name) is None and getattr(self, name) is None:
+                    raise ValueError(f"{name}{of} is missing; expected a number or a distribution")
+        return self
+
+
+_SHARE_TOLERANCE = 1e-6
+
+Overrides = Mapping[str, Mapping[str, Any]]

@@ -1,0 +1,15 @@
+"""The only place where units are converted. Inside: seconds, bytes, FLOP, tokens, USD."""
+
+SECONDS_PER_HOUR = 3600.0
+HOURS_PER_DAY = 24.0
+HOURS_PER_MONTH = 730.0
+"""A month is 8,760 h / 12; the outputs say so."""
+SECONDS_PER_DAY = SECONDS_PER_HOUR * HOURS_PER_DAY
+SECONDS_PER_MONTH = SECONDS_PER_HOUR * HOURS_PER_MONTH
+HOURS_PER_WEEK = 168.0
+BYTES_PER_GB = 1e9
+BYTES_PER_GIB = 2.0**30
+BYTES_PER_MIB = 2.0**20
+TOKENS_PER_MTOK = 1e6
+WATTS_PER_KW = 1e3
+GRAMS_PER_KG = 1e3
