@@ -1,0 +1,170 @@
+"""Lowering of the workload: classes, distributions and histograms become mixture components."""
+
+import math
+from dataclasses import dataclass
+from itertools import product
+
+import numpy as np
+
+from planner.cases.columns import DemandColumns, WorkloadColumns
+from planner.errors import DataMissingError, did_you_mean
+from planner.physics.lengths import lognormal_from_quantiles
+from planner.specs.market import DemandCurve
+from planner.specs.model import ModelSpec
+from planner.specs.scenario import DemandSpec, ScenarioSpec
+from planner.specs.workload import Length, RequestClass, WorkloadSpec
+
+
+@dataclass(frozen=True)
+class Moments:
+    """Mean and coefficient of variation of a length, with its weight in a mixture."""
+
+    mean: float
+    cv: float
+    weight: float = 1.0
+
+
+def moments(length: Length) -> Moments:
+    """Return mean and cv of a length; a histogram's are those of its points.
+
+    >>> moments(Length(mean=100.0, cv=0.5))
+    Moments(mean=100.0, cv=0.5, weight=1.0)
+    """
+    if length.points:
+        total = sum(w for _, w in length.points)
+        mean = sum(x * w for x, w in length.points) / total
+        second = sum(x * x * w for x, w in length.points) / total
+        return Moments(mean, math.sqrt(max(second / mean**2 - 1.0, 0.0)))
+    if length.p50 is not None and length.p90 is not None:
+        return Moments(*lognormal_from_quantiles(length.p50, length.p90))
+    return Moments(float(length.mean or 0.0), float(length.cv or 0.0))
+
+
+def components(length: Length) -> list[Moments]:
+    """Return the mixture components of a length: one lognormal, or one constant per histogram point."""
+    if not length.points:
+        return [moments(length)]
+    total = sum(w for _, w in length.points)
+    return [Moments(max(x, _SHORTEST_TOKENS), 0.0, w / total) for x, w in length.points if w > 0]
+
+
+_SHORTEST_TOKENS = 1.0
+_NONE = Length(mean=0.0)
+
+
+def lower_workload(spec: ScenarioSpec, model: ModelSpec, *, where: str) -> WorkloadColumns:
+    """Return the workload's columns, one component per class and histogram point.
+
+    Raises DataMissingError for an effort level the model has no measured multiplier for.
+    """
+    workload = spec.workload
+    if workload.tokens_per_day is not None:
+        return WorkloadColumns(*np.full((len(WorkloadColumns.__dataclass_fields__), 1), math.nan))
+    rows: list[tuple[float, ...]] = []
+    for cls, share in _shares(workload):
+        rows += _class_rows(_filled(cls, workload), share, model, where)
+    columns = np.asarray(rows, dtype=np.float64).T
+    return WorkloadColumns(*columns)
+
+
+def _shares(workload: WorkloadSpec) -> list[tuple[RequestClass, float]]:
+    """Return each class with its share of the answers."""
+    if not workload.classes:
+        return [(workload, 1.0)]
+    rates = [c.rate_per_s() for c in workload.classes]
+    total = sum(r for r in rates if r is not None)
+    return [
+        (c, r / total if r is not None else float(c.share or 0.0)) for c, r in zip(workload.classes, rates, strict=True)
+    ]
+
+
+_THINKING = ("reasoning_multiplier", "reasoning_tokens", "effort")
+
+
+def _filled(cls: RequestClass, base: RequestClass) -> RequestClass:
+    """Return a class with the workload's values where it has none of its own."""
+    own_thinking = any(getattr(cls, name) is not None for name in _THINKING)
+    names = ["input_tokens", "answer_tokens", "cached_share", "samples_per_answer", "turns_per_answer", "max_tokens"]
+    names += [] if own_thinking else list(_THINKING)
+    update = {name: getattr(base, name) for name in names if getattr(cls, name) is None}
+    return cls.model_copy(update=update)
+
+
+def _class_rows(cls: RequestClass, share: float, model: ModelSpec, where: str) -> list[tuple[float, ...]]:
+    rows: list[tuple[float, ...]] = []
+    cached = moments(cls.cached_share or _NONE).mean
+    for given, answer in product(components(cls.input_tokens or _NONE), components(cls.answer_tokens or _NONE)):
+        multiplier, generated_cv = _thinking(cls, answer, model, where)
+        rows.append(
+            (
+                share * given.weight * answer.weight,
+                given.mean,
+                given.cv,
+                answer.mean,
+                multiplier,
+                generated_cv,
+                cached,
+                float(cls.samples_per_answer or 1),
+                float(cls.turns_per_answer or 1),
+                float(cls.max_tokens or model.max_context_tokens),
+            )
+        )
+    return rows
+
+
+def _thinking(cls: RequestClass, answer: Moments, model: ModelSpec, where: str) -> tuple[float, float]:
+    """Return (reasoning multiplier, cv of the generated tokens) of a class.
+
+    A multiplier independent of the answer's length gives 1 + cv^2 = (1 + cv_A^2)(1 + cv_m^2);
+    thinking tokens independent of it give var = var_A + var_R.
+    """
+    if cls.reasoning_tokens is not None:
+        thinking = moments(cls.reasoning_tokens)
+        total = answer.mean + thinking.mean
+        sd = math.hypot(answer.mean * answer.cv, thinking.mean * thinking.cv)
+        return total / answer.mean, sd / total
+    if cls.effort is not None:
+        levels = model.effort_multipliers
+        if cls.effort not in levels:
+            hint = did_you_mean(cls.effort, levels) or (f" Known: {', '.join(levels)}." if levels else "")
+            raise DataMissingError(
+                f"{model.id} has no measured multiplier for effort {cls.effort!r}.{hint} "
+                "Give reasoning_multiplier or reasoning_tokens instead.",
+                where=where,
+            )
+        return float(levels[cls.effort]), answer.cv
+    if cls.reasoning_multiplier is not None:
+        m = moments(cls.reasoning_multiplier)
+        return m.mean, math.sqrt((1.0 + answer.cv**2) * (1.0 + m.cv**2) - 1.0)
+    return 1.0, answer.cv
+
+
+def answers_per_s(workload: WorkloadSpec) -> float:
+    """Return the mean rate of a workload [answers/s]; NaN where only tokens are known."""
+    rate = workload.rate_per_s()
+    if rate is not None:
+        return rate
+    rates = [c.rate_per_s() for c in workload.classes]
+    known = [r for r in rates if r is not None]
+    return sum(known) if known else math.nan
+
+
+def peak_to_mean(demand: DemandSpec, curve: DemandCurve | None) -> float:
+    """Return the peak hour over the mean: as given, else from the curve, else 1."""
+    if demand.peak_to_mean is not None:
+        return float(demand.peak_to_mean)
+    if curve is None:
+        return 1.0
+    rates = curve.hourly_relative_rate
+    return max(rates) * len(rates) / sum(rates)
+
+
+def lower_demand(spec: ScenarioSpec, curve: DemandCurve | None) -> DemandColumns:
+    """Return the demand's columns; growth compounds to the last month of the horizon."""
+    demand = spec.demand
+    growth = (1.0 + demand.growth_per_month) ** (demand.horizon_months - 1)
+    return DemandColumns(
+        answers_per_s=np.asarray(answers_per_s(spec.workload) * growth),
+        peak_to_mean=np.asarray(peak_to_mean(demand, curve)),
+        burst=np.asarray(float(demand.burst)),
+    )

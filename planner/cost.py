@@ -1,0 +1,71 @@
+"""Dollars: reserved and used, per month, per answer, per million tokens, per correct answer."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from planner import units
+from planner.physics.lengths import Array
+
+
+@dataclass(frozen=True)
+class Money:
+    """What the fleet costs; NaN where a price, a rate or an accuracy is unknown."""
+
+    gpu_hours_per_month_reserved: Array
+    gpu_hours_per_month_used: Array
+    utilization: Array
+    cost_usd_per_month: Array
+    cost_usd_per_answer: Array
+    cost_usd_per_answer_used: Array
+    cost_usd_per_mtok_input: Array
+    cost_usd_per_mtok_output: Array
+    cost_usd_per_correct_answer: Array
+
+
+def money(
+    gpus: Array,
+    answers_per_s: Array,
+    gpu_seconds_per_answer: Array,
+    prefill_share: Array,
+    input_tokens: Array,
+    output_tokens: Array,
+    usd_per_gpu_hour: Array,
+    extra_share: Array,
+    accuracy: Array,
+) -> Money:
+    """Return the money of a fleet.
+
+    Parameters
+    ----------
+    gpus : GPUs billed (a mean may be fractional) [1].
+    answers_per_s : mean rate over the month [1/s].
+    gpu_seconds_per_answer : at the replica's SLO capacity [s].
+    prefill_share : share of the GPU-seconds that prefill takes [1].
+    input_tokens, output_tokens : per answer; input includes cached ones [tokens].
+    usd_per_gpu_hour : price [USD/h]; extra_share comes on top [1].
+    accuracy : share of right answers, NaN where unknown [1].
+
+    Notes
+    -----
+    Reserved cost = GPUs x 730 h x price x (1 + extra): what is paid, asked or not. Used cost counts the
+    GPU-seconds of the answers only. The dollars per million input and output tokens split the reserved
+    cost by GPU-seconds, so that they add up to it.
+    """
+    reserved_hours = gpus * units.HOURS_PER_MONTH
+    answers_per_month = answers_per_s * units.SECONDS_PER_MONTH
+    used_hours = answers_per_month * gpu_seconds_per_answer / units.SECONDS_PER_HOUR
+    price = usd_per_gpu_hour * (1.0 + extra_share)
+    per_month = reserved_hours * price
+    per_answer = per_month / answers_per_month
+    return Money(
+        gpu_hours_per_month_reserved=np.asarray(reserved_hours),
+        gpu_hours_per_month_used=np.asarray(used_hours),
+        utilization=np.asarray(used_hours / reserved_hours),
+        cost_usd_per_month=np.asarray(per_month),
+        cost_usd_per_answer=np.asarray(per_answer),
+        cost_usd_per_answer_used=np.asarray(gpu_seconds_per_answer / units.SECONDS_PER_HOUR * price),
+        cost_usd_per_mtok_input=np.asarray(per_answer * prefill_share / input_tokens * units.TOKENS_PER_MTOK),
+        cost_usd_per_mtok_output=np.asarray(per_answer * (1.0 - prefill_share) / output_tokens * units.TOKENS_PER_MTOK),
+        cost_usd_per_correct_answer=np.asarray(per_answer / accuracy),
+    )

@@ -1,0 +1,24 @@
+"""Power and energy: a busy GPU draws a floor plus what its matrix products add; idle, node and facility on top."""
+
+import numpy as np
+
+from planner.physics.lengths import Array
+
+
+def busy_power_w(tdp_w: Array, floor: Array, top: Array, compute_share: Array) -> Array:
+    """Return the power of one GPU while it runs steps [W].
+
+    TDP (floor + (top - floor) compute_share): memory-bound decode already draws the floor.
+    """
+    return np.asarray(tdp_w * (floor + (top - floor) * compute_share))
+
+
+def mean_power_w(busy_w: Array, idle_w: Array, running: Array) -> Array:
+    """Return the time-average power of one GPU [W]: idle only while no sequence runs, P(0) = exp(-B) (Poisson)."""
+    idle_share = np.exp(-running)
+    return np.asarray(idle_w * idle_share + busy_w * (1.0 - idle_share))
+
+
+def facility_power_kw(gpus: Array, gpu_power_w: Array, node_overhead: Array, pue: Array) -> Array:
+    """Return the power at the meter of the building [kW]."""
+    return np.asarray(gpus * gpu_power_w * node_overhead * pue / 1e3)

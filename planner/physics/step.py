@@ -1,0 +1,170 @@
+"""One engine step: the time of B decoding sequences and P prefill tokens, with its terms kept apart.
+
+t = sum over operations (t_memory^p + t_compute^p)^(1/p) + collectives + overheads.
+All that does not depend on B and P is folded into StepCosts once; `step_terms` is then a few products.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from planner.physics.lengths import Array
+from planner.physics.memory import BYTES_PER_ACTIVATION
+
+FLOP_PER_MAC = 2.0
+COLLECTIVES_PER_LAYER = 2.0
+"""All-reduce after the token mixer and after the feed-forward block; dispatch and combine of experts."""
+
+
+@dataclass(frozen=True)
+class StepCosts:
+    """Coefficients of the step time of one data-parallel rank, in seconds."""
+
+    dense_memory_s: Array
+    """Streaming the weights every step reads: token mixers, dense blocks, shared experts, output head."""
+    dense_compute_s_per_token: Array
+    head_compute_s_per_sequence: Array
+    expert_memory_s: Array
+    """Streaming all routed experts of the GPU."""
+    expert_compute_s_per_token: Array
+    expert_miss_log_per_token: Array
+    """ln of the probability that one more token of the rank leaves an expert untouched: DP ln(1 - k/E)."""
+    decode_attention_s_per_sequence: Array
+    prefill_attention_s_per_token: Array
+    collective_s: Array
+    """Start-up of all collectives of a step."""
+    collective_s_per_token: Array
+    overhead_s: Array
+    """Layers and host, per step."""
+    overhead_s_per_sequence: Array
+    overlap_exponent: Array
+
+
+@dataclass(frozen=True)
+class StepTerms:
+    """Seconds of one step, by operation."""
+
+    dense_s: Array
+    experts_s: Array
+    decode_attention_s: Array
+    prefill_attention_s: Array
+    collectives_s: Array
+    overhead_s: Array
+    compute_share: Array
+    """Matrix-product time over the whole step: what the power model needs."""
+
+    @property
+    def total_s(self) -> Array:
+        """Return the step time [s]."""
+        return np.asarray(
+            self.dense_s
+            + self.experts_s
+            + self.decode_attention_s
+            + self.prefill_attention_s
+            + self.collectives_s
+            + self.overhead_s
+        )
+
+
+def overlapped(memory_s: Array, compute_s: Array, p: Array) -> Array:
+    """Return (t_memory^p + t_compute^p)^(1/p) without overflow; p = 1 adds, p -> infinity takes the larger.
+
+    >>> float(overlapped(np.array(3.0), np.array(4.0), np.array(2.0)))
+    5.0
+    """
+    large = np.maximum(memory_s, compute_s)
+    ratio = np.minimum(memory_s, compute_s) / np.maximum(large, np.finfo(np.float64).tiny)
+    return np.asarray(large * np.exp(np.log1p(np.power(ratio, p)) / p))
+
+
+def touched_share(miss_log: Array, tokens: Array) -> Array:
+    """Return the share of experts a step touches, 1 - (1 - k/E)^T, from T ln(1 - k/E) (uniform routing)."""
+    return np.asarray(-np.expm1(miss_log * tokens))
+
+
+def step_terms(costs: StepCosts, sequences: Array, prefill_tokens: Array) -> StepTerms:
+    """Return the terms of a step that carries `sequences` decodes and `prefill_tokens` on each rank."""
+    tokens = sequences + prefill_tokens
+    p = costs.overlap_exponent
+    dense_compute = costs.dense_compute_s_per_token * tokens + costs.head_compute_s_per_sequence * sequences
+    expert_compute = costs.expert_compute_s_per_token * tokens
+    dense = overlapped(costs.dense_memory_s, dense_compute, p)
+    expert_memory = costs.expert_memory_s * touched_share(costs.expert_miss_log_per_token, tokens)
+    experts = overlapped(expert_memory, expert_compute, p)
+    decode = costs.decode_attention_s_per_sequence * sequences
+    prefill = costs.prefill_attention_s_per_token * prefill_tokens
+    collectives = costs.collective_s + costs.collective_s_per_token * tokens
+    overhead = costs.overhead_s + costs.overhead_s_per_sequence * sequences
+    total = dense + experts + decode + prefill + collectives + overhead
+    compute_share = np.minimum((dense_compute + expert_compute + prefill) / total, 1.0)
+    return StepTerms(dense, experts, decode, prefill, collectives, overhead, compute_share)
+
+
+def step_time_s(costs: StepCosts, sequences: Array, prefill_tokens: Array) -> Array:
+    """Return the step time alone [s]: the same sum as step_terms, for solvers."""
+    return step_terms(costs, sequences, prefill_tokens).total_s
+
+
+def all_reduce_s_per_byte(group: Array, domain: Array, link_bytes_per_s: Array, network_bytes_per_s: Array) -> Array:
+    """Return the time a ring all-reduce takes per byte of payload [s/byte], hierarchical beyond the scale-up domain.
+
+    2 (d - 1)/d / link inside the domain of d GPUs, then 2 (n - 1)/n / (d network) between n domains.
+    """
+    d = np.minimum(group, domain)
+    n = group / d
+    inside = 2.0 * (d - 1.0) / d / link_bytes_per_s
+    return np.asarray(inside + 2.0 * (n - 1.0) / n / (d * network_bytes_per_s))
+
+
+def all_to_all_s_per_byte(group: Array, domain: Array, link_bytes_per_s: Array, network_bytes_per_s: Array) -> Array:
+    """Return the time an all-to-all takes per byte one GPU sends [s/byte]; what leaves the domain uses the network."""
+    d = np.minimum(group, domain)
+    others = np.maximum(group - 1.0, 1.0)
+    return np.asarray((d - 1.0) / others / link_bytes_per_s + (group - d) / others / network_bytes_per_s)
+
+
+@dataclass(frozen=True)
+class Collectives:
+    """Communication of one step."""
+
+    start_s: Array
+    s_per_token: Array
+
+
+def collectives(
+    layers: Array,
+    moe_layers: Array,
+    hidden_size: Array,
+    experts_per_token: Array,
+    tensor: Array,
+    pipeline: Array,
+    data: Array,
+    expert: Array,
+    domain: Array,
+    link: Array,
+    network: Array,
+    latency_s: Array,
+    network_latency_s: Array,
+) -> Collectives:
+    """Return start-up and per-token time of all collectives of one step of one rank.
+
+    TP: two all-reduces a layer. Attention-DP: experts are reached by all-to-all (EP) or all-gather +
+    reduce-scatter (sliced experts). PP: one hand-over between stages.
+    """
+    payload = hidden_size * BYTES_PER_ACTIVATION
+    group = tensor * data
+    reduce_count = np.where(tensor > 1.0, COLLECTIVES_PER_LAYER * layers, 0.0)
+    exchange_count = np.where(data > 1.0, COLLECTIVES_PER_LAYER * moe_layers, 0.0)
+    hand_overs = pipeline - 1.0
+    reduce_latency = np.where(tensor > domain, network_latency_s, latency_s)
+    exchange_latency = np.where(group > domain, network_latency_s, latency_s)
+    hand_over_latency = np.where(group * pipeline > domain, network_latency_s, latency_s)
+    hand_over_rate = np.where(group * pipeline > domain, network, link)
+    copies = np.where(expert > 1.0, np.minimum(experts_per_token, group - 1.0) / tensor, data - 1.0)
+    per_token = (
+        reduce_count * payload * all_reduce_s_per_byte(tensor, domain, link, network)
+        + exchange_count * payload * copies * all_to_all_s_per_byte(group, domain, link, network)
+        + hand_overs * payload / tensor / hand_over_rate
+    )
+    start = reduce_count * reduce_latency + exchange_count * exchange_latency + hand_overs * hand_over_latency
+    return Collectives(np.asarray(start), np.asarray(per_token))

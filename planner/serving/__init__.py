@@ -1,0 +1,1 @@
+"""A replica under load: steady state, queues, measured rates."""

@@ -1,0 +1,201 @@
+"""From columns to one replica's machine: its memory, its step costs, its token demand."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from planner.cases.columns import Cases
+from planner.physics import memory as mem
+from planner.physics import step
+from planner.physics.lengths import Array, TokenDemand, mean_of_minimum, token_demand
+
+
+@dataclass(frozen=True)
+class Replica:
+    """One replica: what the steady state, the predictor and the simulator share."""
+
+    tokens: TokenDemand
+    memory: mem.Memory
+    costs: step.StepCosts
+    gpus_per_replica: Array
+    ranks: Array
+    """Batches in flight: attention-data-parallel ranks x pipeline stages."""
+    stages: Array
+    token_budget: Array
+    """Prefill tokens one step can carry."""
+    decode_steps_per_answer: Array
+    """Steps the sequences of one answer take together: sequences (E[G] - 1); prefill yields the first token."""
+    prefill_tokens_per_decode: Array
+    """Prefill tokens a step carries for each running sequence, so that both keep pace."""
+    request_overhead_s: Array
+
+
+def build_replica(cases: Cases) -> Replica:
+    """Return the replica of each case."""
+    w = cases.workload
+    tokens = token_demand(
+        w.share,
+        w.input_tokens_mean,
+        w.input_tokens_cv,
+        w.answer_tokens_mean,
+        w.reasoning_multiplier,
+        w.generated_tokens_cv,
+        w.cached_share,
+        w.samples_per_answer,
+        w.turns_per_answer,
+        w.max_tokens,
+    )
+    layout = cases.layout
+    steps = tokens.sequences_per_answer * np.maximum(tokens.generated_tokens_mean - 1.0, _SHORTEST_DECODE)
+    return Replica(
+        tokens=tokens,
+        memory=_memory(cases, tokens),
+        costs=_costs(cases, tokens),
+        gpus_per_replica=np.asarray(layout.tensor_parallel * layout.pipeline_parallel * layout.data_parallel),
+        ranks=np.asarray(layout.data_parallel * layout.pipeline_parallel),
+        stages=layout.pipeline_parallel,
+        token_budget=cases.engine.max_batched_tokens,
+        decode_steps_per_answer=np.asarray(steps),
+        prefill_tokens_per_decode=np.asarray(tokens.prefill_tokens_per_answer / steps),
+        request_overhead_s=cases.engine.request_overhead_s,
+    )
+
+
+_SHORTEST_DECODE = 1e-6
+"""An answer of one token has no decode step; this keeps its running batch above zero."""
+
+
+def _kv_bytes(cases: Cases, context: Array, second_moment: Array, *, held: bool) -> Array:
+    """Return KV cache bytes on one GPU of a context: held, or read by a step (sparse layers read at most top_k)."""
+    m, layout = cases.model, cases.layout
+    window = mean_of_minimum(context, second_moment, m.window_tokens)
+    sparse = context if held else mean_of_minimum(context, second_moment, m.sparse_top_k)
+    split = mem.kv_split(layout.tensor_parallel, m.kv_heads)
+    gqa = (m.kv_full_elements * context + m.kv_window_elements * window + m.kv_sparse_elements * sparse) / split
+    latent = m.latent_full_elements * context + m.latent_sparse_elements * sparse + m.index_elements * context
+    return np.asarray((gqa + latent) * layout.kv_bytes)
+
+
+def _memory(cases: Cases, tokens: TokenDemand) -> mem.Memory:
+    m, e, layout = cases.model, cases.engine, cases.layout
+    embedding = (m.embedding_parameters + m.head_parameters * (1.0 - m.head_is_tied)) * m.embedding_weight_bytes
+    weights = mem.weight_bytes_per_gpu(
+        m.attention_parameters * m.attention_weight_bytes,
+        m.ffn_parameters * m.ffn_weight_bytes,
+        m.expert_parameters * m.expert_weight_bytes,
+        embedding,
+        layout.tensor_parallel,
+        layout.pipeline_parallel,
+        layout.data_parallel,
+    )
+    activations = e.activation_bytes_factor * e.max_batched_tokens * m.hidden_size * mem.BYTES_PER_ACTIVATION
+    reserve = e.runtime_reserve_bytes + activations
+    capacity = cases.gpu.memory_bytes * e.memory_utilization - weights - reserve
+    stage = 1.0 / layout.pipeline_parallel
+    state = m.state_bytes / np.minimum(layout.tensor_parallel, m.kv_heads)
+    mean = (_kv_bytes(cases, tokens.held_mean, tokens.held_second_moment, held=True) + state) * stage
+    one = np.ones_like(tokens.held_mean)
+    per_token = _kv_bytes(cases, one, one, held=True) * stage
+    longest = tokens.longest_request_tokens
+    alone = (_kv_bytes(cases, longest, np.square(longest), held=True) + state) * stage
+    spread = np.sqrt(np.maximum(tokens.held_second_moment - np.square(tokens.held_mean), 0.0))
+    sd = per_token * spread
+    fitting = mem.running_limit(capacity, mean, sd, e.kv_overflow_z) * layout.data_parallel
+    limit = e.max_running_sequences * layout.data_parallel * layout.pipeline_parallel
+    return mem.Memory(
+        weight_bytes=np.asarray(weights),
+        reserve_bytes=np.asarray(reserve),
+        kv_capacity_bytes=np.asarray(capacity),
+        kv_bytes_per_token=per_token,
+        kv_bytes_per_sequence=np.asarray(mean),
+        kv_bytes_per_sequence_sd=np.asarray(sd),
+        kv_bytes_longest_request=np.asarray(alone),
+        max_running_sequences=np.asarray(np.minimum(fitting, limit)),
+    )
+
+
+def _costs(cases: Cases, tokens: TokenDemand) -> step.StepCosts:
+    m, g, e, layout = cases.model, cases.gpu, cases.engine, cases.layout
+    tp, dp = layout.tensor_parallel, layout.data_parallel
+    bandwidth = g.hbm_bytes_per_s * e.memory_efficiency
+    flop = step.FLOP_PER_MAC / e.compute_efficiency
+    dense_bytes = (
+        m.attention_parameters * m.attention_weight_bytes
+        + m.ffn_parameters * m.ffn_weight_bytes
+        + m.head_parameters * m.embedding_weight_bytes
+    )
+    dense_flop = m.attention_parameters / g.attention_flop_per_s + m.ffn_parameters / g.ffn_flop_per_s
+    routed = m.experts_per_token / m.experts
+    imbalance = np.where(layout.expert_parallel > 1.0, e.expert_imbalance, 1.0)
+    exchange = step.collectives(
+        m.layers,
+        m.moe_layers,
+        m.hidden_size,
+        m.experts_per_token,
+        tp,
+        layout.pipeline_parallel,
+        dp,
+        layout.expert_parallel,
+        g.scale_up_domain_gpus,
+        g.link_bytes_per_s * e.link_efficiency,
+        g.network_bytes_per_s * e.link_efficiency,
+        e.collective_latency_s,
+        e.network_latency_s,
+    )
+    return step.StepCosts(
+        dense_memory_s=np.asarray(dense_bytes / tp / bandwidth),
+        dense_compute_s_per_token=np.asarray(flop * dense_flop / tp),
+        head_compute_s_per_sequence=np.asarray(flop * m.head_parameters / g.attention_flop_per_s / tp),
+        expert_memory_s=np.asarray(m.expert_parameters * m.expert_weight_bytes / (tp * dp) / bandwidth),
+        expert_compute_s_per_token=np.asarray(
+            flop * m.expert_parameters * routed / g.expert_flop_per_s / tp * imbalance
+        ),
+        expert_miss_log_per_token=np.asarray(dp * np.log1p(-np.minimum(routed, _ALMOST_ONE))),
+        decode_attention_s_per_sequence=_decode_attention(cases, tokens, bandwidth),
+        prefill_attention_s_per_token=_prefill_attention(cases, tokens, bandwidth),
+        collective_s=exchange.start_s,
+        collective_s_per_token=exchange.s_per_token,
+        overhead_s=np.asarray(m.layers * e.layer_overhead_s + e.step_overhead_s),
+        overhead_s_per_sequence=e.sequence_overhead_s,
+        overlap_exponent=e.overlap_exponent,
+    )
+
+
+_ALMOST_ONE = 1.0 - 1e-12
+"""A model whose every expert works on every token (or a dense one) touches them all."""
+
+
+def _decode_attention(cases: Cases, tokens: TokenDemand, bandwidth: Array) -> Array:
+    """Return the attention time of one decoding sequence in one step [s]: both sides grow with its context."""
+    m, tp = cases.model, cases.layout.tensor_parallel
+    x1, x2 = tokens.context_mean, tokens.context_second_moment
+    state = STATE_PASSES * m.state_bytes / np.minimum(tp, m.kv_heads)
+    bytes_read = _kv_bytes(cases, x1, x2, held=False) + state
+    macs = (
+        m.decode_macs_full * x1
+        + m.decode_macs_index * x1
+        + m.decode_macs_window * mean_of_minimum(x1, x2, m.window_tokens)
+        + m.decode_macs_sparse * mean_of_minimum(x1, x2, m.sparse_top_k)
+    ) / tp
+    compute = step.FLOP_PER_MAC * macs / (cases.gpu.kv_flop_per_s * cases.engine.compute_efficiency)
+    return step.overlapped(bytes_read / bandwidth, compute, cases.engine.overlap_exponent)
+
+
+STATE_PASSES = 2.0
+"""A recurrent state is read and written in every step."""
+
+
+def _prefill_attention(cases: Cases, tokens: TokenDemand, bandwidth: Array) -> Array:
+    """Return the attention time of one prefill token [s]; each chunk of a prompt reads the context before it once."""
+    m, tp, e = cases.model, cases.layout.tensor_parallel, cases.engine
+    x1, x2 = tokens.prefill_context_mean, tokens.prefill_context_second_moment
+    macs = (
+        m.prefill_macs_full * x1
+        + m.decode_macs_index * x1
+        + m.prefill_macs_window * mean_of_minimum(x1, x2, m.window_tokens)
+        + m.prefill_macs_sparse * mean_of_minimum(x1, x2, m.sparse_top_k)
+    ) / tp
+    compute = step.FLOP_PER_MAC * macs / (cases.gpu.kv_flop_per_s * e.compute_efficiency)
+    chunk = np.maximum(np.minimum(tokens.prefill_tokens_mean, e.max_batched_tokens), 1.0)
+    memory = _kv_bytes(cases, x1, x2, held=False) / chunk / bandwidth
+    return step.overlapped(memory, compute, e.overlap_exponent)

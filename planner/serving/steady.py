@@ -1,0 +1,261 @@
+"""The steady state of a replica: Little's law solved for the running batch, latencies, capacity within an SLO.
+
+Choosing the running batch B gives the rate without an inner fixed point: B sequences take one step each
+t(B, P), P = B x (prefill tokens / decode steps), so answers/s = B / (decode steps per answer x t).
+"""
+
+import math
+from dataclasses import dataclass
+from functools import reduce
+
+import numpy as np
+
+from planner.cases.columns import Cases, SloColumns
+from planner.physics.lengths import Array, Mask, mixture_quantile
+from planner.physics.step import StepTerms, step_terms, step_time_s
+from planner.serving.queueing import Wait, prefill_wait, slot_wait
+from planner.serving.replica import Replica
+from planner.serving.roots import solve_increasing
+
+QUANTILES = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
+METRICS = ("ttft", "tpot", "time_to_answer", "e2e")
+_Z = {"p50": 0.0, "p95": 1.6448536269514722, "p99": 2.3263478740408408}
+"""Standard normal quantiles."""
+_SMALLEST_LOAD = 1e-6
+"""Smallest running batch looked at, as a share of the largest: an idle replica."""
+_LARGEST_RATIO = 1e30
+
+
+@dataclass(frozen=True)
+class Lengths:
+    """Quantiles of the lengths behind the latencies [tokens], by percentile name."""
+
+    prefill: dict[str, Array]
+    thinking: dict[str, Array]
+    """Tokens before the first visible one (all tokens, where several samples must end first)."""
+    output: dict[str, Array]
+    """Tokens of the longest sample."""
+
+
+@dataclass(frozen=True)
+class Latency:
+    """Latencies at one percentile [s]."""
+
+    ttft: Array
+    tpot: Array
+    time_to_answer: Array
+    e2e: Array
+
+
+@dataclass(frozen=True)
+class Load:
+    """A replica at some load."""
+
+    running: Array
+    """Sequences in the running batch, over all ranks."""
+    answers_per_s: Array
+    terms: StepTerms
+    prefill_tokens_per_step: Array
+    prefill_utilization: Array
+    """Share of the prefill capacity in use (rho of the prefill queue)."""
+
+
+def length_quantiles(cases: Cases) -> Lengths:
+    """Return the length quantiles of each case."""
+    w = cases.workload
+    requests = w.share * w.turns_per_answer
+    sequences = requests * w.samples_per_answer
+    one, no_cap = np.ones_like(w.share), np.full_like(w.share, np.inf)
+    uncached = w.input_tokens_mean * (1.0 - w.cached_share)
+    generated = w.answer_tokens_mean * w.reasoning_multiplier
+    several = w.samples_per_answer > 1.0
+    before = np.where(several, generated, generated - w.answer_tokens_mean)
+    cut = np.where(several, w.max_tokens, w.max_tokens * before / generated)
+    cut = np.maximum(cut, _SMALLEST_LOAD)
+    return Lengths(
+        prefill={
+            k: mixture_quantile(q, uncached, w.input_tokens_cv, no_cap, requests, one) for k, q in QUANTILES.items()
+        },
+        thinking={
+            k: mixture_quantile(q, before, w.generated_tokens_cv, cut, requests, w.samples_per_answer)
+            for k, q in QUANTILES.items()
+        },
+        output={
+            k: mixture_quantile(q, generated, w.generated_tokens_cv, w.max_tokens, sequences, w.samples_per_answer)
+            for k, q in QUANTILES.items()
+        },
+    )
+
+
+def load_at(replica: Replica, running: Array) -> Load:
+    """Return the load of a replica whose running batch is `running` on average."""
+    sequences = running / replica.ranks
+    prefill = sequences * replica.prefill_tokens_per_decode
+    terms = step_terms(replica.costs, sequences, prefill)
+    rate = running / (replica.decode_steps_per_answer * terms.total_s)
+    work, _ = _prefill_work(replica, sequences)
+    busy = rate * replica.tokens.prefill_tokens_per_answer / replica.ranks * replica.stages * work
+    return Load(running, np.asarray(rate), terms, np.asarray(prefill), np.asarray(busy))
+
+
+def _prefill_work(replica: Replica, sequences: Array) -> tuple[Array, Array]:
+    """Return (engine seconds per prefill token, seconds of a step without prefill) of one rank.
+
+    A full step carries `token_budget` prefill tokens; with PP, stages work on different steps at once.
+    """
+    full = step_time_s(replica.costs, sequences, replica.token_budget)
+    alone = step_time_s(replica.costs, sequences, np.zeros_like(sequences))
+    return np.asarray(full / replica.token_budget / replica.stages), alone
+
+
+def waits(replica: Replica, load: Load) -> tuple[Wait, Wait]:
+    """Return (prefill wait, slot wait) of a request."""
+    tokens, sequences = replica.tokens, load.running / replica.ranks
+    work, _ = _prefill_work(replica, sequences)
+    requests = load.answers_per_s * tokens.requests_per_answer / (replica.ranks / replica.stages)
+    prefill = prefill_wait(
+        requests, tokens.prefill_tokens_mean * work, tokens.prefill_tokens_second_moment * np.square(work)
+    )
+    hold = (tokens.generated_tokens_mean - 1.0) * load.terms.total_s
+    slots = slot_wait(load.running, replica.memory.max_running_sequences, hold, tokens.generated_tokens_cv)
+    return prefill, slots
+
+
+def latency_at(replica: Replica, lengths: Lengths, load: Load, percentile: str) -> Latency:
+    """Return the latencies at a percentile.
+
+    TTFT = request overhead + waits + S(n), S(n) = t(B, 0) + n x t(B, budget) / budget: one step in
+    progress, then the prompt in chunks. The waits' quantiles are added (an upper bound).
+    TPOT is the step time with the batch at its own quantile, B + z sqrt(B) (Poisson).
+    End-to-end adds the decode of G - 1 tokens; quantiles of independent parts are combined around
+    their medians by root sum of squares. An answer of several turns repeats the request.
+    """
+    q = QUANTILES[percentile]
+    prefill_queue, slot_queue = waits(replica, load)
+    work, alone = _prefill_work(replica, load.running / replica.ranks)
+
+    def ttft(name: str) -> Array:
+        queued = prefill_queue.quantile_s(QUANTILES[name]) + slot_queue.quantile_s(QUANTILES[name])
+        return np.asarray(replica.request_overhead_s + queued + alone + lengths.prefill[name] * work * replica.stages)
+
+    def tpot(name: str) -> Array:
+        if name == "p50":
+            return load.terms.total_s
+        wide = (
+            np.minimum(
+                load.running + _Z[name] * np.sqrt(load.running),
+                np.maximum(replica.memory.max_running_sequences, load.running),
+            )
+            / replica.ranks
+        )
+        return step_time_s(replica.costs, wide, wide * replica.prefill_tokens_per_decode)
+
+    first, first50, step, step50 = ttft(percentile), ttft("p50"), tpot(percentile), load.terms.total_s
+    turns = replica.tokens.requests_per_answer
+
+    def after(tokens: dict[str, Array], repeats: Array) -> Array:
+        decode50 = np.maximum(tokens["p50"] - 1.0, 0.0) * step50
+        decode = np.maximum(tokens[percentile] - 1.0, 0.0) * np.where(q == 0.5, step50, step)  # noqa: PLR2004
+        spread = np.sqrt(np.square(first - first50) + np.square(decode - decode50))
+        return np.asarray(repeats * (first50 + decode50) + np.sqrt(repeats) * spread)
+
+    one = np.ones_like(turns)
+    whole = after(lengths.output, turns)
+    earlier = np.where(turns > 1.0, after(lengths.output, np.maximum(turns - 1.0, 0.0)), 0.0)
+    return Latency(ttft=first, tpot=step, time_to_answer=np.asarray(earlier + after(lengths.thinking, one)), e2e=whole)
+
+
+@dataclass(frozen=True)
+class Capacity:
+    """The highest load of a replica within its SLO."""
+
+    running: Array
+    """NaN where no load meets the SLO or nothing fits."""
+    meets_slo: Mask
+    binding: Array
+    """Index into LIMITS: what stops the load from rising, or what fails."""
+    largest_running: Array
+
+
+LIMITS = (
+    "",
+    "memory",
+    "kv_cache",
+    "max_sequences",
+    "prefill",
+    "ttft",
+    "tpot",
+    "time_to_answer",
+    "e2e",
+    "context",
+    "max_gpus",
+    "price_missing",
+)
+"""What binds. kv_cache, max_sequences and prefill (the step's token budget) bind throughput."""
+
+
+def slo_ratios(replica: Replica, lengths: Lengths, slo: SloColumns, running: Array) -> dict[str, Array]:
+    """Return latency over its limit for each metric (worst percentile; 0 where no limit is set)."""
+    load = load_at(replica, running)
+    ratios = {metric: np.zeros(np.shape(running)) for metric in METRICS}
+    for percentile in QUANTILES:
+        limits = {metric: getattr(slo, f"{metric}_{percentile}_s") for metric in METRICS}
+        if all(np.all(np.isnan(limit)) for limit in limits.values()):
+            continue
+        latency = latency_at(replica, lengths, load, percentile)
+        for metric, limit in limits.items():
+            ratio = getattr(latency, metric) / limit
+            ratios[metric] = np.where(np.isnan(limit), ratios[metric], np.fmax(ratios[metric], ratio))
+    return ratios
+
+
+def slo_capacity(replica: Replica, lengths: Lengths, slo: SloColumns) -> Capacity:
+    """Return the highest load within the SLO, solved in the logarithm of the running batch."""
+    from_memory = replica.memory.max_running_sequences
+    most = np.minimum(from_memory, _prefill_limit(replica))
+    possible = np.maximum(most, np.finfo(np.float64).tiny)
+    top = np.log(possible)
+
+    def excess(log_running: Array) -> Array:
+        ratios = slo_ratios(replica, lengths, slo, np.exp(log_running))
+        worst = reduce(np.maximum, ratios.values())
+        return np.asarray(np.log(np.clip(worst, 1.0 / _LARGEST_RATIO, _LARGEST_RATIO)))
+
+    bottom = top + math.log(_SMALLEST_LOAD)
+    has_limit = not all(np.all(np.isnan(column)) for _, column in slo.items())
+    log_best = solve_increasing(excess, bottom, top) if has_limit else top
+    meets = excess(bottom) <= 0.0 if has_limit else np.ones(np.shape(top), dtype=bool)
+    meets = meets & (most > 0.0)
+    running = np.where(meets, np.exp(log_best), np.nan)
+    return Capacity(running, meets, _binding(replica, lengths, slo, log_best, meets, top), np.asarray(most))
+
+
+def _prefill_limit(replica: Replica) -> Array:
+    """Return the running batch at which every step is full of prefill tokens."""
+    return np.asarray(
+        replica.ranks * replica.token_budget / np.maximum(replica.prefill_tokens_per_decode, np.finfo(np.float64).tiny)
+    )
+
+
+def _binding(replica: Replica, lengths: Lengths, slo: SloColumns, log_best: Array, meets: Mask, top: Array) -> Array:
+    """Return the index of what binds at the best load, or of what fails at the smallest one."""
+    ratios = slo_ratios(replica, lengths, slo, np.exp(np.where(meets, log_best, top + math.log(_SMALLEST_LOAD))))
+    stacked = np.stack(np.broadcast_arrays(*(ratios[m] for m in METRICS)))
+    by_slo = np.argmax(np.nan_to_num(stacked, posinf=_LARGEST_RATIO), axis=0) + LIMITS.index("ttft")
+    at_top = meets & (log_best >= top - 1e-9)
+    prefill_first = _prefill_limit(replica) <= replica.memory.max_running_sequences
+    throughput = np.where(prefill_first, LIMITS.index("prefill"), LIMITS.index("kv_cache"))
+    return np.where(at_top, throughput, by_slo)
+
+
+def running_for_rate(replica: Replica, answers_per_s: Array, most: Array) -> Array:
+    """Return the running batch that serves a rate, up to `most` (Little's law; the smallest stable root)."""
+    top = np.log(np.maximum(most, np.finfo(np.float64).tiny))
+
+    def excess(log_running: Array) -> Array:
+        running = np.exp(log_running)
+        sequences = running / replica.ranks
+        t = step_time_s(replica.costs, sequences, sequences * replica.prefill_tokens_per_decode)
+        return np.asarray(log_running - np.log(replica.decode_steps_per_answer * t * answers_per_s))
+
+    return np.exp(solve_increasing(excess, top + math.log(_SMALLEST_LOAD), top))

@@ -1,0 +1,63 @@
+"""Dollars by hand."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from planner.cost import money
+
+
+def bill(**changes: float) -> object:
+    """Return the money of a small fleet with some inputs changed."""
+    inputs = {
+        "gpus": 8.0,
+        "answers_per_s": 2.0,
+        "gpu_seconds_per_answer": 1.5,
+        "prefill_share": 0.25,
+        "input_tokens": 1000.0,
+        "output_tokens": 500.0,
+        "usd_per_gpu_hour": 3.0,
+        "extra_share": 0.0,
+        "accuracy": math.nan,
+    }
+    return money(**{k: np.array(changes.get(k, v)) for k, v in inputs.items()})
+
+
+def test_reserved_and_used_by_hand() -> None:
+    """8 GPUs x 730 h x $3 = $17,520; 2 answers a second are 5,256,000 a month; each uses 1.5 GPU-seconds."""
+    found = bill()
+    assert float(found.cost_usd_per_month) == 17_520.0
+    assert float(found.cost_usd_per_answer) == pytest.approx(17_520 / 5_256_000)
+    assert float(found.cost_usd_per_answer_used) == pytest.approx(1.5 / 3600 * 3)
+    assert float(found.utilization) == pytest.approx(2 * 1.5 / 8)
+
+
+def test_the_parts_add_up_to_the_whole() -> None:
+    """Dollars per million input and output tokens, times the tokens, are the dollars per answer."""
+    found = bill()
+    parts = float(found.cost_usd_per_mtok_input) * 1000e-6 + float(found.cost_usd_per_mtok_output) * 500e-6
+    assert parts == pytest.approx(float(found.cost_usd_per_answer))
+
+
+def test_unknown_price_is_nan_not_zero() -> None:
+    """Without a price there is no dollar figure; the hours remain."""
+    found = bill(usd_per_gpu_hour=math.nan)
+    assert math.isnan(float(found.cost_usd_per_month))
+    assert float(found.gpu_hours_per_month_reserved) == 5840.0
+
+
+@given(price=st.floats(0.1, 50), factor=st.floats(1.0, 10.0))
+def test_a_cheaper_price_never_costs_more(price: float, factor: float) -> None:
+    """Cost is monotone in the price."""
+    assert float(bill(usd_per_gpu_hour=price).cost_usd_per_month) <= float(
+        bill(usd_per_gpu_hour=price * factor).cost_usd_per_month
+    )
+
+
+def test_cost_per_correct_answer() -> None:
+    """At 80 % accuracy a correct answer costs a quarter more."""
+    found = bill(accuracy=0.8)
+    assert float(found.cost_usd_per_correct_answer) == pytest.approx(1.25 * float(found.cost_usd_per_answer))
