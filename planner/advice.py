@@ -1,0 +1,156 @@
+"""What a careful colleague would add: warnings, why nothing fits, which prices are nearest."""
+
+import datetime as dt
+from collections.abc import Sequence
+
+from planner.cases.candidates import Candidate
+from planner.options import Row
+from planner.provenance import scenario_inputs
+from planner.serving.steady import METRICS, QUANTILES
+from planner.specs.catalog import Catalog
+from planner.specs.market import PricesFile
+from planner.specs.model import ModelSpec
+from planner.specs.question import Scenario
+
+_TRUNCATED_WORTH_SAYING = 0.01
+_SHOWN = 5
+
+
+def scenario_warnings(scenario: Scenario, model: ModelSpec) -> list[str]:
+    """Return warnings about the question itself."""
+    spec, found = scenario.spec, []
+    if model.reasoning == "always" and spec.measured_rates is None and not _thinks(scenario):
+        found.append(
+            f"{model.id} always thinks before it answers, but the workload has no reasoning_multiplier; 1 is assumed"
+        )
+    if spec.demand.peak_to_mean is None and spec.demand.curve is None:
+        found.append(
+            "demand: no curve and no peak_to_mean are given; a flat load (1.0) is assumed and the peak is not covered"
+        )
+    if spec.prices.tiers == ("spot",):
+        found.append("spot machines can be taken away at short notice; interruptions are not in the cost")
+    return found
+
+
+def _thinks(scenario: Scenario) -> bool:
+    workload = scenario.spec.workload
+    return any(
+        getattr(c, n) is not None
+        for c in (workload, *workload.classes)
+        for n in ("reasoning_multiplier", "reasoning_tokens", "effort")
+    )
+
+
+def option_warnings(
+    scenario: Scenario, catalog: Catalog, results: Sequence[Row], options: Sequence[Candidate], today: dt.date
+) -> list[str]:
+    """Return warnings about the options: age of prices, size, cut answers, plain factors."""
+    found = []
+    best = results[0]
+    largest = catalog.assumptions.spec.largest_fleet_gpus
+    if best["gpus"] is not None and best["gpus"] > largest:
+        found.append(
+            f"BEYOND ANY FLEET ON RECORD: {best['gpus']:,} GPUs; the largest known single fleet has about {largest:,}. "
+            "Check the rate: the answer is arithmetic, not a plan"
+        )
+    if (best["truncated_share"] or 0.0) > _TRUNCATED_WORTH_SAYING:
+        found.append(f"{best['truncated_share']:.1%} of the sequences are cut at max_tokens")
+    found += _price_warnings(scenario, options, today)
+    if best["basis"] == "datasheet":
+        found.append(
+            "engine factors are plain data-sheet figures, not fitted to measurements: expect errors of tens of percent"
+        )
+    if not any(row["meets_slo"] for row in results):
+        found.append(nothing_meets(scenario, results))
+    assumed = [i.name for i in scenario_inputs(scenario) if i.assumed and i.name in _ASSUMPTIONS_WORTH_SAYING]
+    if assumed:
+        found.append("assumed, because the scenario does not say: " + ", ".join(assumed))
+    return found
+
+
+_ASSUMPTIONS_WORTH_SAYING = {"fleet.headroom", "fleet.availability", "energy.grid", "energy.pue"}
+
+
+def _price_warnings(scenario: Scenario, options: Sequence[Candidate], today: dt.date) -> list[str]:
+    limit = scenario.spec.prices.max_age_days
+    day = today if scenario.spec.prices.as_of == "latest" else scenario.spec.prices.as_of
+    old, bounds = {}, set()
+    for option in options:
+        if option.offer is None:
+            continue
+        quote, seller = option.offer.quote, option.offer.file.spec.provider
+        age = (day - quote.as_of).days
+        if age > limit:
+            old[f"{seller} {quote.gpu}"] = age
+        if quote.as_of_is_bound:
+            bounds.add(seller)
+    found = []
+    if old:
+        oldest = sorted(old.items(), key=lambda x: -x[1])
+        shown = ", ".join(f"{name} ({age} days)" for name, age in oldest[:_SHOWN])
+        more = f" and {len(oldest) - _SHOWN} more" if len(oldest) > _SHOWN else ""
+        found.append(f"prices older than {limit} days: {shown}{more}")
+    if bounds:
+        found.append(
+            f"prices of {', '.join(sorted(bounds))} are dated 'not later than'; they may be older than they look"
+        )
+    return found
+
+
+def nothing_meets(scenario: Scenario, results: Sequence[Row]) -> str:
+    """Return why no option works: the constraint, and the best attainable."""
+    fitting = [row for row in results if row["fits"]]
+    if not fitting:
+        limits = {row["limit"] for row in results}
+        if limits == {"context"}:
+            return "nothing fits: input and output together exceed the model's context length"
+        largest = max(row["gpus_per_replica"] for row in results)
+        return (
+            f"nothing fits: the weights and the cache of one long request do not fit any candidate "
+            f"(largest replica tried: {largest} GPUs). Allow larger GPUs, a smaller precision or more tensor_parallel"
+        )
+    if all(row["limit"] == "max_gpus" for row in fitting if row["replicas"] is not None) and any(
+        row["replicas"] for row in fitting
+    ):
+        least = min(row["gpus"] for row in fitting if row["gpus"] is not None)
+        most = scenario.spec.fleet.max_gpus
+        return f"no option stays within fleet.max_gpus {most}; the smallest fleet needs {least} GPUs"
+    parts = []
+    for metric in METRICS:
+        for percentile in QUANTILES:
+            name = f"{metric}_{percentile}_s"
+            limit = getattr(scenario.spec.slo, name)
+            reached = [(row[name], row) for row in fitting if row[name] is not None]
+            if limit is None or not reached:
+                continue
+            value, row = min(reached, key=lambda x: x[0])
+            if value > limit:
+                parts.append(
+                    f"{name} {limit:g} is below the best attainable {value:.3g} "
+                    f"(idle {row['gpu']}, {row['precision']}, TP{row['tensor_parallel']})"
+                )
+    reason = "; ".join(parts) or "each limit can be met by some option, but no option meets them all at once"
+    return f"no option meets the SLO: {reason}"
+
+
+def nothing_priced(scenario: Scenario, catalog: Catalog, options: Sequence[Candidate]) -> str:
+    """Return the sentence for a search without any price, with the nearest quotes."""
+    gpus = {option.machine.gpu.spec.id for option in options}
+    quotes = [
+        (file.spec.provider, quote)
+        for file in catalog.all(PricesFile)
+        for quote in file.spec.quotes
+        if quote.gpu in gpus
+    ]
+    quotes.sort(key=lambda x: (x[1].tier not in scenario.spec.prices.tiers, -x[1].as_of.toordinal()))
+    listed = "; ".join(
+        f"{p} {q.gpu} {q.tier} {q.region} ${q.usd_per_gpu_hour:g} ({q.as_of.isoformat()})" for p, q in quotes[:_SHOWN]
+    )
+    tiers = ", ".join(scenario.spec.prices.tiers)
+    nearest = (
+        f" Nearest quotes: {listed}."
+        if listed
+        else " The catalogue has no price for these GPUs; add one with --catalog."
+    )
+    some = ", ".join(sorted(gpus)[:_SHOWN]) + (" …" if len(gpus) > _SHOWN else "")
+    return f"no price for {some} with tiers {tiers} and these filters.{nearest}"

@@ -1,0 +1,128 @@
+"""From a question to ranked options: find the specs, lower, estimate, rank, warn."""
+
+import datetime as dt
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from planner.advice import nothing_priced, option_warnings, scenario_warnings
+from planner.cases import Cases, lower
+from planner.cases.candidates import Candidate, Layout, candidates
+from planner.errors import BadInputError, DataMissingError
+from planner.estimate import Estimate, estimate
+from planner.estimate_measured import estimate_measured, measured_load
+from planner.options import Row, rank, rows
+from planner.specs.base import Loaded
+from planner.specs.catalog import Catalog
+from planner.specs.huggingface import read_config
+from planner.specs.model import ModelSpec
+from planner.specs.question import Scenario
+
+
+@dataclass(frozen=True)
+class Answer:
+    """Ranked options of one question, best first."""
+
+    scenario: Scenario
+    results: list[Row]
+    warnings: list[str]
+    model: Loaded[ModelSpec]
+    options: list[Candidate] = field(repr=False)
+    """The candidate behind each result."""
+    cases: Cases = field(repr=False)
+    """All candidates of the search."""
+    rows_of_results: list[int] = field(repr=False)
+    """Row of `cases` behind each result."""
+
+    @property
+    def best(self) -> Row:
+        """Return the best option."""
+        return self.results[0]
+
+    @property
+    def meets(self) -> bool:
+        """Return whether some option meets the SLO and fits."""
+        return any(row["meets_slo"] for row in self.results)
+
+    def case(self, index: int = 0) -> Cases:
+        """Return the case (shape ()) behind a result."""
+        if not self.cases.shape:
+            return self.cases
+        return self.cases.rows(np.asarray([self.rows_of_results[index]])).rows_of_one()
+
+
+def answer(scenario: Scenario, catalog: Catalog, *, today: dt.date | None = None) -> Answer:
+    """Answer a question: every option the scenario allows, best first.
+
+    Raises DataMissingError for unknown names and where no option has a price.
+    """
+    day = today or dt.datetime.now(tz=dt.UTC).date()
+    model, notes = find_model(scenario, catalog)
+    options = candidates(scenario, catalog, model, day)
+    if not options:
+        place = scenario.loaded.document.place(("fleet",))
+        raise DataMissingError("no GPU, engine and layout of the catalogue matches the fleet's filters", where=place)
+    if scenario.spec.measured_rates is not None:
+        options = _one_layout(options)
+    cases = lower(scenario, catalog, model, options)
+    found = _flat(_estimate(scenario, cases))
+    if np.all(np.isnan(found.usd_per_gpu_hour)):
+        raise DataMissingError(
+            nothing_priced(scenario, catalog, options), where=scenario.loaded.document.place(("prices",))
+        )
+    chosen = rank(options, cases, found)
+    results = rows(scenario, options, found, chosen, model.spec.id)
+    if scenario.spec.measured_rates is not None:
+        results = [_without_layout(row) for row in results]
+    picked = [options[i] for i in chosen]
+    warnings = [
+        *notes,
+        *scenario_warnings(scenario, model.spec),
+        *option_warnings(scenario, catalog, results, picked, day),
+    ]
+    return Answer(scenario, results, warnings, model, picked, cases, chosen)
+
+
+def find_model(scenario: Scenario, catalog: Catalog) -> tuple[Loaded[ModelSpec], list[str]]:
+    """Return the model a scenario names: a config.json, a spec file, or a name of the catalogue."""
+    name, place = scenario.spec.model, scenario.loaded.document.place(("model",))
+    if name.endswith((".json", ".yaml", ".yml")):
+        path = next((p for p in (Path(name), scenario.folder / name) if p.exists()), Path(name))
+        if not path.exists():
+            raise BadInputError(
+                f"model: no such file {name!r}; expected a config.json, a spec file or a catalogue name", where=place
+            )
+        return (read_config(path) if path.suffix == ".json" else catalog.read(ModelSpec, path)), []
+    found = catalog.find(ModelSpec, name, where=place)
+    return found.loaded, [f"model {found.note}"] if found.note else []
+
+
+def _estimate(scenario: Scenario, cases: Cases) -> Estimate:
+    rates = scenario.spec.measured_rates
+    if rates is None:
+        return estimate(cases)
+    volume = scenario.spec.workload.tokens_per_day
+    tokens = (volume.input, volume.output) if volume else None
+    load = measured_load(cases, rates.input_tokens_per_s_per_node, rates.output_tokens_per_s_per_node, tokens)
+    return estimate_measured(cases, load)
+
+
+def _flat(found: Estimate) -> Estimate:
+    """Return an estimate with one axis, for ranking."""
+    return Estimate(**{name: np.atleast_1d(column) for name, column in vars(found).items()})
+
+
+def _one_layout(options: list[Candidate]) -> list[Candidate]:
+    """Return one option per machine and offer: measured nodes have no layout of ours."""
+    unique = {(o.machine.gpu.spec.id, id(o.machine.system), id(o.offer)): o for o in options}
+    return [Candidate(o.machine, o.precision, Layout(o.machine.node_gpus), o.offer) for o in unique.values()]
+
+
+def _without_layout(row: Row) -> Row:
+    """Return a row of a measured backend: no engine, precision or layout is known."""
+    unknown: dict[str, Any] = dict.fromkeys(
+        ("engine", "precision", "tensor_parallel", "pipeline_parallel", "expert_parallel", "data_parallel")
+    )
+    return row | unknown | {"basis": "measured", "limit": ""}

@@ -1,0 +1,247 @@
+"""`planner check-gpu`: the GPU of this machine against its spec, and what fits on it now."""
+
+import dataclasses
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+import planner
+from planner.cli import common
+from planner.errors import EXIT_DATA_MISSING, EXIT_GATE_FAILED, EXIT_OK
+from planner.probe import Check, Fit, Question, check_host, fits_on, read_host
+from planner.probe.draft import draft_spec
+from planner.probe.words import gib
+from planner.report.as_table import render_grid
+from planner.report.output import emit, write_file
+from planner.specs.base import validate
+from planner.specs.catalog import Catalog
+from planner.specs.facts import SCHEMA_VERSION, HostFacts
+from planner.specs.question import open_scenario
+from planner.specs.reader import read_document
+from planner.today import today
+
+_HEADER = [
+    "weights",
+    "engine",
+    "layout",
+    "replicas",
+    "fits",
+    "missing a GPU",
+    "sequences",
+    "output tokens/s",
+    "by spec",
+]
+
+
+@click.command("check-gpu")
+@click.argument("scenario", default=common.DEFAULT_SCENARIO, metavar="[SCENARIO]")
+@click.option("--facts", "facts_file", metavar="FILE", help="Check facts that --save wrote on another machine.")
+@click.option("--save", metavar="FILE", help="Write what the driver says as JSON (no host name, no serial numbers).")
+@click.option("--write-spec", metavar="FILE", help="Draft a spec file of a card the catalogue does not know.")
+@click.option("--model", metavar="MODEL", help="Another model: a name, a spec file or a Hugging Face config.json.")
+@click.option("--precision", multiple=True, metavar="FORMAT", help="Only these weight formats.")
+@click.option("--engine", metavar="ENGINE", help="vllm, sglang, trtllm or any.")
+@click.option("--set", "sets", multiple=True, metavar="PATH=VALUE", help="Override a field of the scenario.")
+@common.format_option("table", "json")
+@common.output_option
+@common.catalog_option
+def command(
+    scenario: str,
+    facts_file: str | None,
+    save: str | None,
+    write_spec: str | None,
+    form: str,
+    output: str | None,
+    catalogs: tuple[str, ...],
+    **question: Any,
+) -> None:
+    """Compare the GPUs of this machine with their specs, and say what SCENARIO's model does on them now.
+
+    \b
+    planner check-gpu
+    planner check-gpu chat-assistant --model llama-3.1-8b --save facts.json
+    planner check-gpu --facts facts.json
+
+    Exit codes: 0 all as the specs say; 1 something differs; 2 a bad file; 3 no driver, or an unknown card.
+    """
+    catalog = Catalog(catalogs)
+    facts = load_facts(facts_file) if facts_file else read_host(today())
+    if save:
+        write_file(Path(save), json.dumps(facts.model_dump(mode="json"), indent=2, ensure_ascii=False) + "\n")
+    checks = check_host(facts, catalog)
+    if write_spec:
+        _write_spec(checks, facts, write_spec)
+    document, folder = open_scenario(scenario, catalog)
+    asked = Question(document, folder, common.changes(gpu=(), **question))
+    fits, warnings = _fits(checks, asked, catalog)
+    warnings = [*_warnings(facts, checks), *warnings]
+    common.warn(warnings)
+    text = _as_json(facts, checks, fits, warnings) if form == "json" else _as_text(facts, checks, fits)
+    emit(text, output)
+    click.get_current_context().exit(_exit_code(facts, checks))
+
+
+def load_facts(name: str) -> HostFacts:
+    """Return the facts of a file. Raises BadInputError with file, line, field and what was expected."""
+    document = read_document(Path(name))
+    return validate(HostFacts, document.data, document)
+
+
+def _fits(checks: Sequence[Check], question: Question, catalog: Catalog) -> tuple[list[Fit], list[str]]:
+    fits: list[Fit] = []
+    warnings: list[str] = []
+    for check in checks:
+        found, said = fits_on(check, question, catalog)
+        fits, warnings = fits + found, warnings + said
+    return fits, list(dict.fromkeys(warnings))
+
+
+def _warnings(facts: HostFacts, checks: Sequence[Check]) -> list[str]:
+    """Return what a person should know besides the findings."""
+    said = [f"GPU {u.index} {u.reason}" for u in facts.unreadable]
+    if facts.platform == "wsl":
+        said.append("this is a Windows guest (WSL): its driver does not report every fact, nor other programs")
+    for check in checks:
+        name = check.gpus[0].name
+        if check.spec is None:
+            near = f" Nearest: {', '.join(check.nearest)}." if check.nearest else ""
+            said.append(f"no spec of {name!r} in the catalogue.{near} --write-spec FILE drafts one.")
+        elif check.sliced:
+            said.append(f"{name}: MIG is on and an estimate does not model slices: no fit is worked out")
+    if len({c.gpus[0].name for c in checks}) > 1:
+        said.append("the GPUs differ: each kind is taken for itself, a replica does not mix them")
+    return said
+
+
+def _exit_code(facts: HostFacts, checks: Sequence[Check]) -> int:
+    if facts.unreadable or not checks or any(c.spec is None for c in checks):
+        return EXIT_DATA_MISSING
+    return EXIT_OK if all(c.matches for c in checks) else EXIT_GATE_FAILED
+
+
+def _write_spec(checks: Sequence[Check], facts: HostFacts, target: str) -> None:
+    """Draft the spec of the first unknown card, else of the first card."""
+    if not checks:
+        return
+    check = next((c for c in checks if c.spec is None), checks[0])
+    if check.spec is not None:
+        click.echo(
+            f"note: the catalogue knows {check.gpus[0].name} as {check.spec.spec.id}; drafted all the same", err=True
+        )
+    write_file(Path(target), draft_spec(check.gpus[0], facts, today()))
+    click.echo(f"wrote {target}; `planner validate {target}` names what a data sheet must add", err=True)
+
+
+def _as_json(facts: HostFacts, checks: Sequence[Check], fits: Sequence[Fit], warnings: Sequence[str]) -> str:
+    body = {
+        "schema_version": SCHEMA_VERSION,
+        "tool_version": planner.__version__,
+        "matches": _matches(facts, checks),
+        "checks": [
+            {
+                "gpus": [g.index for g in c.gpus],
+                "name": c.gpus[0].name,
+                "spec": c.spec.spec.id if c.spec else None,
+                "found_by": c.how,
+                "nearest": list(c.nearest),
+                "matches": c.matches,
+                "prefill_speed": c.speed.prefill,
+                "decode_speed": c.speed.decode,
+                "findings": [dataclasses.asdict(f) for f in c.findings],
+            }
+            for c in checks
+        ],
+        "fits": [dataclasses.asdict(f) for f in fits],
+        "warnings": list(warnings),
+        "facts": facts.model_dump(mode="json"),
+    }
+    return json.dumps(body, indent=2, ensure_ascii=False) + "\n"
+
+
+def _matches(facts: HostFacts, checks: Sequence[Check]) -> bool | None:
+    code = _exit_code(facts, checks)
+    return None if code == EXIT_DATA_MISSING else code == EXIT_OK
+
+
+def _as_text(facts: HostFacts, checks: Sequence[Check], fits: Sequence[Fit]) -> str:
+    versions = [f"{word} {v}" for word, v in (("driver", facts.driver_version), ("CUDA", facts.cuda_version)) if v]
+    origin = f"\n{facts.origin}" if facts.origin else ""
+    lines = [f"facts of {facts.date.isoformat()}{', ' if versions else ''}{', '.join(versions)}{origin}", ""]
+    for check in checks:
+        lines += [*_check_lines(check), ""]
+    if fits:
+        lines += [
+            _fit_title(fits),
+            render_grid(_HEADER, [_cells(f) for f in fits], left=3).rstrip("\n"),
+            *_fit_notes(fits),
+        ]
+    return "\n".join(lines).rstrip("\n") + "\n"
+
+
+def _check_lines(check: Check) -> list[str]:
+    label = _label([g.index for g in check.gpus])
+    if check.spec is None:
+        return [f"{label}: {check.gpus[0].name} - no spec in the catalogue"]
+    verdict = "as its spec says" if check.matches else "differs from its spec"
+    lines = [f"{label}: {check.gpus[0].name} = {check.spec.spec.id} (by {check.how}): {verdict}"]
+    for word, verdicts in (("as the spec says", ("agrees",)), ("not reported", ("unknown",))):
+        listed = [f.effect for f in check.findings if f.verdict in verdicts]
+        if listed:
+            lines.append(f"  {word}: {', '.join(listed)}")
+    lines += [f"  {f.verdict}: {f.field}: {f.effect}" for f in check.findings if f.verdict in {"differs", "note"}]
+    return lines
+
+
+def _label(indices: Sequence[int]) -> str:
+    """Return what a check is of.
+
+    >>> _label([0]), _label([0, 1, 2]), _label([0, 2])
+    ('GPU 0', 'GPUs 0-2', 'GPUs 0, 2')
+    """
+    if len(indices) == 1:
+        return f"GPU {indices[0]}"
+    first, last = indices[0], indices[-1]
+    adjacent = last - first + 1 == len(indices)
+    return f"GPUs {first}-{last}" if adjacent else f"GPUs {', '.join(map(str, indices))}"
+
+
+def _fit_title(fits: Sequence[Fit]) -> str:
+    kinds = dict.fromkeys(
+        f"{f.gpus_of_host} x {f.gpu}, {gib(f.memory_bytes_per_gpu)} each for the engine" for f in fits
+    )
+    return f"{fits[0].model} on {'; '.join(kinds)}:"
+
+
+def _cells(fit: Fit) -> list[str]:
+    if not fit.fits:
+        why = "no" if fit.limit == "memory" else f"no ({fit.limit})"
+        missing, by_spec = gib(fit.missing_bytes_per_gpu), _rate(fit.output_tokens_per_s_by_spec)
+        return [fit.precision, fit.engine, fit.layout, "-", why, missing, "-", "-", by_spec]
+    met = "yes" if fit.meets_slo else f"yes, but misses the SLO ({fit.limit})"
+    return [
+        fit.precision,
+        fit.engine,
+        fit.layout,
+        str(fit.replicas),
+        met,
+        "-",
+        f"{fit.max_concurrency:,.0f}",
+        _rate(fit.output_tokens_per_s),
+        _rate(fit.output_tokens_per_s_by_spec),
+    ]
+
+
+def _rate(value: float | None) -> str:
+    return "-" if value is None else f"{value:,.0f}"
+
+
+def _fit_notes(fits: Sequence[Fit]) -> list[str]:
+    if any(f.fits for f in fits):
+        return []
+    least = min(fits, key=lambda f: f.missing_bytes_per_gpu * f.gpus_per_replica)
+    total = least.missing_bytes_per_gpu * least.gpus_per_replica
+    where = f"{least.precision}, {least.layout}"
+    return [f"{least.model} does not fit: at least {gib(total)} are missing in all ({where})"]

@@ -1,0 +1,162 @@
+"""What the commands share: options, opening questions, gates, output."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from planner.answers import Answer, answer
+from planner.errors import EXIT_GATE_FAILED, BadInputError
+from planner.options import NUMBER_FIELDS, Row
+from planner.provenance import inputs, scenario_inputs
+from planner.report.columns import columns
+from planner.report.document import Report, choose_fields
+from planner.specs.base import shown
+from planner.specs.catalog import Catalog
+from planner.specs.question import Scenario, build_scenario, open_scenario, parse_value
+
+DEFAULT_SCENARIO = "o1-class"
+F = TypeVar("F", bound=Callable[..., Any])
+
+catalog_option = click.option(
+    "--catalog",
+    "catalogs",
+    multiple=True,
+    metavar="DIR",
+    help="Folder with hardware/ and scenarios/ that comes before the shipped catalogue.",
+)
+output_option = click.option("-o", "--output", metavar="FILE", help="Write to a file (replaced whole or not at all).")
+
+
+def format_option(*names: str) -> Callable[[F], F]:
+    """Return the --format option with the formats a command has."""
+    return click.option(
+        "-f", "--format", "form", type=click.Choice(names), default=names[0], show_default=True, help="Output format."
+    )
+
+
+def question_options(function: F) -> F:
+    """Add the options that change a question."""
+    for option in reversed(
+        (
+            click.option(
+                "--set",
+                "sets",
+                multiple=True,
+                metavar="PATH=VALUE",
+                help="Override a field: workload.reasoning_multiplier=8.",
+            ),
+            click.option("--gpu", multiple=True, metavar="GPU", help="Only these GPUs (short for --set fleet.gpus=…)."),
+            click.option(
+                "--model", metavar="MODEL", help="Another model: a name, a spec file or a Hugging Face config.json."
+            ),
+            click.option("--precision", multiple=True, metavar="FORMAT", help="Only these weight formats."),
+            click.option("--engine", metavar="ENGINE", help="vllm, sglang, trtllm or any."),
+        )
+    ):
+        function = option(function)
+    return function
+
+
+def changes(
+    sets: Sequence[str], gpu: Sequence[str], model: str | None, precision: Sequence[str], engine: str | None
+) -> dict[str, Any]:
+    """Return path -> value of --set and the short forms."""
+    found: dict[str, Any] = {}
+    if gpu:
+        found["fleet.gpus"] = tuple(gpu)
+    if model:
+        found["model"] = (
+            str(Path(model).resolve())
+            if Path(model).suffix in {".json", ".yaml", ".yml"} and Path(model).exists()
+            else model
+        )
+    if precision:
+        found["fleet.precisions"] = tuple(precision)
+    if engine:
+        found["engine"] = engine
+    for text in sets:
+        path, equals, value = text.partition("=")
+        if not equals:
+            raise BadInputError(f"{text!r} has no value; expected PATH=VALUE", where="--set")
+        found[path.strip()] = parse_value(value, f"--set {path.strip()}")
+    return found
+
+
+def open_questions(
+    names: Sequence[str], catalog: Catalog, overrides: Sequence[str], sets: dict[str, Any]
+) -> list[Scenario]:
+    """Return the questions of some scenarios: the baseline, or the overrides asked for (`all`: both)."""
+    questions = []
+    for name in names or (DEFAULT_SCENARIO,):
+        document, folder = open_scenario(name, catalog)
+        known = list(document.data.get("overrides") or {}) if isinstance(document.data.get("overrides"), dict) else []
+        wanted: list[str | None] = list(overrides) or [None]
+        if "all" in overrides and "all" not in known:
+            wanted = [None, *known]
+        questions += [build_scenario(document, folder, override=o, changes=sets) for o in wanted]
+    return questions
+
+
+def make_report(answers: Sequence[Answer], catalog: Catalog, *, fields: str | None, show_all: bool) -> Report:
+    """Return the report of some answers."""
+    rows = [row for a in answers for row in a.results]
+    provenance: list[Row] = []
+    for a in answers:
+        found = inputs(a.scenario, catalog, a.options[0], a.model)
+        provenance += [{"scenario": a.scenario.label, **i.row()} for i in found]
+    asked = [
+        {
+            "scenario": a.scenario.label,
+            "file": a.scenario.loaded.document.where,
+            "fields": {i.name: i.value for i in scenario_inputs(a.scenario)},
+        }
+        for a in answers
+    ]
+    warnings = list(dict.fromkeys(f"{a.scenario.label}: {w}" for a in answers for w in a.warnings))
+    return Report(answers, rows, choose_fields(fields), warnings, provenance, asked, show_all)
+
+
+def answer_all(questions: Sequence[Scenario], catalog: Catalog) -> list[Answer]:
+    """Answer every question."""
+    return [answer(question, catalog) for question in questions]
+
+
+def warn(warnings: Sequence[str]) -> None:
+    """Print warnings on stderr."""
+    for line in warnings:
+        click.echo(f"warning: {line}", err=True)
+
+
+class Gate:
+    """One --max or --min condition on the best option."""
+
+    def __init__(self, text: str, *, largest: bool) -> None:
+        flag = "--max" if largest else "--min"
+        name, equals, value = text.partition("=")
+        choose_fields(name, NUMBER_FIELDS)
+        limit = parse_value(value, flag) if equals else None
+        if not isinstance(limit, int | float) or isinstance(limit, bool):
+            raise BadInputError(
+                f"{text!r} is not a gate; expected FIELD=NUMBER, e.g. cost_usd_per_month=50000", where=flag
+            )
+        self.name, self.limit, self.largest = name.strip(), float(limit), largest
+
+    def failure(self, row: Row) -> str | None:
+        """Return why the gate fails, or None."""
+        value = row[self.name]
+        if value is not None and (value <= self.limit if self.largest else value >= self.limit):
+            return None
+        unit = columns()[self.name].unit
+        word = "at most" if self.largest else "at least"
+        return f"gate failed: {self.name} is {shown(value)} {unit}; wanted {word} {self.limit:g}"
+
+
+def check_gates(answers: Sequence[Answer], largest: Sequence[str], smallest: Sequence[str]) -> int:
+    """Return the exit code: 1 where nothing meets the SLO or a gate fails, said on stderr."""
+    gates = [Gate(t, largest=True) for t in largest] + [Gate(t, largest=False) for t in smallest]
+    failures = [f"{a.scenario.label}: {f}" for a in answers for g in gates if (f := g.failure(a.best))]
+    for line in failures:
+        click.echo(line, err=True)
+    return EXIT_GATE_FAILED if failures or not all(a.meets for a in answers) else 0

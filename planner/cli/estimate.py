@@ -1,0 +1,88 @@
+"""`planner estimate`: options of one or several questions, best first; or one answer per row of a sheet."""
+
+from typing import Any
+
+import click
+
+from planner.cli import common
+from planner.report.as_csv import DIALECTS
+from planner.report.output import emit
+from planner.report.registry import FORMATS
+from planner.sheet import answer_sheet
+from planner.specs.catalog import Catalog
+
+
+@click.command("estimate")
+@click.argument("scenarios", nargs=-1, metavar="[SCENARIO]...")
+@click.option(
+    "--override",
+    "overrides",
+    multiple=True,
+    metavar="NAME",
+    help="A variant of the file; `all` for the baseline and every one.",
+)
+@click.option(
+    "--from",
+    "sheet",
+    metavar="SHEET.csv",
+    help="One question per row; headers are field paths, `scenario` names the baseline.",
+)
+@click.option(
+    "--all", "show_all", is_flag=True, help="Every option, not only the best of each GPU (or of each row of a sheet)."
+)
+@click.option("--max", "largest", multiple=True, metavar="FIELD=X", help="Exit 1 where the best option is above X.")
+@click.option("--min", "smallest", multiple=True, metavar="FIELD=X", help="Exit 1 where the best option is below X.")
+@click.option("--fields", metavar="A,B", help="Only these result fields (json, csv, long-csv).")
+@click.option(
+    "--dialect", type=click.Choice(DIALECTS), default="plain", show_default=True, help="CSV for a spreadsheet."
+)
+@common.question_options
+@common.format_option(*FORMATS)
+@common.output_option
+@common.catalog_option
+def command(
+    scenarios: tuple[str, ...],
+    overrides: tuple[str, ...],
+    sheet: str | None,
+    show_all: bool,
+    largest: tuple[str, ...],
+    smallest: tuple[str, ...],
+    fields: str | None,
+    dialect: str,
+    form: str,
+    output: str | None,
+    catalogs: tuple[str, ...],
+    **question: Any,
+) -> None:
+    """Say how many of which GPUs answer a question, what that costs and how fast it is.
+
+    SCENARIO is a file, - (stdin) or the name of a shipped scenario; without one a worked reasoning-model
+    example is answered, offline.
+
+    \b
+    planner estimate
+    planner estimate chat-assistant --set workload.users.count=20000 --gpu h100-sxm
+    planner estimate my.yaml --format csv -o result.csv --max cost_usd_per_month=50000
+    """
+    catalog = Catalog(catalogs)
+    sets = common.changes(**question)
+    if sheet is not None:
+        click.get_current_context().exit(
+            answer_sheet(
+                sheet,
+                scenarios,
+                catalog,
+                sets,
+                show_all=show_all,
+                form=form,
+                fields=fields,
+                dialect=dialect,
+                output=output,
+            )
+        )
+    questions = common.open_questions(scenarios, catalog, overrides, sets)
+    answers = common.answer_all(questions, catalog)
+    report = common.make_report(answers, catalog, fields=fields, show_all=show_all)
+    common.warn(report.warnings)
+    emit(FORMATS[form](report, dialect), output)
+    click.get_current_context().exit(common.check_gates(answers, largest, smallest))

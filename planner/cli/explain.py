@@ -1,0 +1,99 @@
+"""`planner explain`: the chain of formulas behind one number, and the source of every input."""
+
+import json
+import math
+from typing import Any
+
+import click
+
+from planner.answers import Answer, answer
+from planner.cli import common
+from planner.explain import Step, explain, short
+from planner.provenance import Input, inputs
+from planner.report.columns import columns
+from planner.report.output import emit
+from planner.specs.catalog import Catalog
+from planner.specs.question import load_scenario
+
+_INDENT = "  "
+
+
+def render(found: Answer, field: str, steps: list[Step], sources: list[Input]) -> str:
+    """Return the explanation as text: formulas first, then the inputs."""
+    row = found.best
+    option = " ".join(str(row[k]) for k in ("gpu", "engine", "precision", "provider", "price_tier") if row[k])
+    unit = columns()[field].unit if field in columns() else ""
+    lines = [f"{found.scenario.label}: {field} = {short(steps[0].value)} {unit}".rstrip(), f"best option: {option}", ""]
+    for step in steps:
+        if step.is_input:
+            continue
+        pad = _INDENT * step.depth
+        lines += [
+            f"{pad}{step.name} = {step.expression}",
+            f"{pad}{_INDENT}= {step.substituted}",
+            f"{pad}{_INDENT}= {short(step.value)}   ({step.why})",
+        ]
+    lines += ["", "quantities without a formula here (docs/method.md has them, or they are inputs):"]
+    lines += [f"  {step.name} = {short(step.value)}" for step in steps if step.is_input]
+    lines += ["", "inputs and their sources:"]
+    lines += [f"  {i.name} = {_value(i.value)}\n      {i.where}: {i.source}" for i in sources]
+    return "\n".join(lines) + "\n"
+
+
+def _value(value: Any) -> str:
+    text = json.dumps(value, ensure_ascii=False) if isinstance(value, dict | list) else str(value)
+    limit = 100
+    return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+@click.command("explain")
+@click.argument("scenario", metavar="SCENARIO")
+@click.argument("field", default="cost_usd_per_month", metavar="[FIELD]")
+@click.option("--override", metavar="NAME", help="A variant of the file.")
+@common.question_options
+@common.format_option("text", "json")
+@common.output_option
+@common.catalog_option
+def command(
+    scenario: str,
+    field: str,
+    override: str | None,
+    form: str,
+    output: str | None,
+    catalogs: tuple[str, ...],
+    **question: Any,
+) -> None:
+    """Print the chain of formulas behind a result field of the best option, with its numbers and their sources.
+
+    \b
+    planner explain o1-class cost_usd_per_month
+    """
+    catalog = Catalog(catalogs)
+    found = answer(load_scenario(scenario, catalog, override=override, changes=common.changes(**question)), catalog)
+    steps = explain(found, field)
+    sources = inputs(found.scenario, catalog, found.options[0], found.model)
+    common.warn(found.warnings)
+    if form == "text":
+        emit(render(found, field, steps, sources), output)
+        return
+    chain = [
+        {
+            "name": s.name,
+            "depth": s.depth,
+            "value": None if math.isnan(s.value) else s.value,
+            "expression": s.expression or None,
+            "with_numbers": s.substituted or None,
+            "why": s.why or None,
+        }
+        for s in steps
+    ]
+    emit(
+        json.dumps(
+            {"scenario": found.scenario.label, "field": field, "steps": chain, "inputs": [i.row() for i in sources]},
+            indent=2,
+            ensure_ascii=False,
+            default=str,
+        )
+        + "\n",
+        output,
+    )

@@ -1,0 +1,193 @@
+"""`planner list`: what the catalogue knows."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import click
+
+from planner.cli import common
+from planner.report import as_csv
+from planner.report.as_table import render_grid
+from planner.report.output import emit
+from planner.report.words import significant
+from planner.specs.catalog import Catalog
+from planner.specs.hardware import EngineSpec, GpuSpec, SystemSpec
+from planner.specs.market import PricesFile
+from planner.specs.model import ModelSpec
+from planner.specs.parameters import count_parameters
+from planner.specs.reader import read_document
+
+Table = tuple[list[str], Iterator[list[Any]]]
+_TERA, _GIGA = 1e12, 1e9
+
+
+def models(catalog: Catalog) -> Table:
+    """Return the models with what decides their cost."""
+
+    def rows() -> Iterator[list[Any]]:
+        for loaded in catalog.all(ModelSpec):
+            spec, counts = loaded.spec, count_parameters(loaded.spec)
+            kinds = "+".join(
+                dict.fromkeys(
+                    g.kind + ("/window" if g.window else "") + ("/sparse" if g.sparse_top_k else "")
+                    for g in spec.attention
+                )
+            )
+            yield [
+                spec.id,
+                spec.name,
+                round(counts.total / _GIGA, 2),
+                round(counts.active / _GIGA, 2),
+                kinds,
+                spec.reasoning,
+                spec.weights.experts or spec.weights.ffn,
+                spec.max_context_tokens,
+            ]
+
+    return ["id", "name", "parameters_b", "active_b", "attention", "reasoning", "weights", "max_context_tokens"], rows()
+
+
+def gpus(catalog: Catalog) -> Table:
+    """Return the accelerators."""
+
+    def rows() -> Iterator[list[Any]]:
+        for loaded in catalog.all(GpuSpec):
+            spec = loaded.spec
+            rates = [getattr(spec.dense_flop_per_s, f) for f in ("fp16", "fp8", "fp4")]
+            yield [
+                spec.id,
+                spec.name,
+                spec.vendor,
+                spec.released,
+                round(spec.memory_bytes / _GIGA, 1),
+                round(spec.hbm_bytes_per_s / _GIGA),
+                *(None if r is None else round(r / _TERA) for r in rates),
+                round(spec.link_bytes_per_s / _GIGA),
+                spec.tdp_w,
+                spec.confidence,
+            ]
+
+    return [
+        "id",
+        "name",
+        "vendor",
+        "released",
+        "memory_gb",
+        "memory_gb_per_s",
+        "fp16_dense_tflops",
+        "fp8_dense_tflops",
+        "fp4_dense_tflops",
+        "link_gb_per_s_one_way",
+        "tdp_w",
+        "confidence",
+    ], rows()
+
+
+def systems(catalog: Catalog) -> Table:
+    """Return nodes and racks."""
+
+    def rows() -> Iterator[list[Any]]:
+        for loaded in catalog.all(SystemSpec):
+            s = loaded.spec
+            yield [s.id, s.name, s.gpu, s.gpus_per_node, s.scale_up_domain_gpus, s.power_w, s.capex_usd, s.confidence]
+
+    return ["id", "name", "gpu", "gpus_per_node", "scale_up_domain_gpus", "power_w", "capex_usd", "confidence"], rows()
+
+
+def engines(catalog: Catalog) -> Table:
+    """Return serving engines."""
+
+    def rows() -> Iterator[list[Any]]:
+        for loaded in catalog.all(EngineSpec):
+            yield [
+                loaded.spec.id,
+                loaded.spec.name,
+                loaded.spec.version,
+                loaded.spec.basis,
+                " ".join(loaded.spec.vendors),
+            ]
+
+    return ["id", "name", "version", "basis", "vendors"], rows()
+
+
+def prices(catalog: Catalog) -> Table:
+    """Return every quote with its date and source."""
+
+    def rows() -> Iterator[list[Any]]:
+        for loaded in catalog.all(PricesFile):
+            for index, q in enumerate(loaded.spec.quotes):
+                source = loaded.source("quotes", index)
+                yield [
+                    loaded.spec.provider,
+                    q.gpu,
+                    q.tier,
+                    q.region,
+                    q.usd_per_gpu_hour,
+                    q.as_of.isoformat(),
+                    q.kind,
+                    q.sold_by,
+                    q.confidence,
+                    source.title if source else None,
+                ]
+
+    return [
+        "provider",
+        "gpu",
+        "tier",
+        "region",
+        "usd_per_gpu_hour",
+        "as_of",
+        "kind",
+        "sold_by",
+        "confidence",
+        "source",
+    ], rows()
+
+
+def scenarios(catalog: Catalog) -> Table:
+    """Return the shipped scenarios and their variants."""
+
+    def rows() -> Iterator[list[Any]]:
+        for name, path in catalog.files("scenarios").items():
+            data = read_document(path).data
+            yield [name, data.get("title"), data.get("model"), " ".join(data.get("overrides") or {})]
+
+    return ["name", "title", "model", "variants"], rows()
+
+
+KINDS: dict[str, Callable[[Catalog], Table]] = {
+    "models": models,
+    "gpus": gpus,
+    "systems": systems,
+    "engines": engines,
+    "prices": prices,
+    "scenarios": scenarios,
+}
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return "–"
+    return significant(value, 4) if isinstance(value, float) else str(value)
+
+
+@click.command("list")
+@click.argument("kind", type=click.Choice(list(KINDS)))
+@click.argument("word", required=False, metavar="[WORD]")
+@common.format_option("table", "csv")
+@common.output_option
+@common.catalog_option
+def command(kind: str, word: str | None, form: str, output: str | None, catalogs: tuple[str, ...]) -> None:
+    """List what the catalogue knows; WORD keeps the rows that contain it.
+
+    \b
+    planner list prices h100
+    """
+    header, rows = KINDS[kind](Catalog(catalogs))
+    kept = [r for r in rows if word is None or any(word.lower() in str(c).lower() for c in r)]
+    emit(
+        as_csv.write(header, kept)
+        if form == "csv"
+        else render_grid(header, [[_text(c) for c in r] for r in kept], left=2),
+        output,
+    )

@@ -1,0 +1,118 @@
+"""The command group: commands are imported when they are called; errors become one line and an exit code."""
+
+import json
+import os
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from itertools import pairwise
+
+import click
+
+import planner
+from planner.errors import EXIT_BAD_INPUT, EXIT_INTERRUPTED, EXIT_SURROUNDINGS, PlannerError, did_you_mean
+from planner.report.output import prepare_stdout
+
+COMMANDS = {
+    "estimate": "GPUs, dollars and latency of a question, best option first.",
+    "compare": "Several questions or variants side by side.",
+    "explain": "The chain of formulas behind one number, with the source of every input.",
+    "validate": "Check files without answering them.",
+    "list": "What the catalogue knows: models, gpus, systems, engines, prices, scenarios.",
+    "init": "Write a commented scenario to start from.",
+    "schema": "JSON Schema of the files, or the dictionary of the result columns.",
+    "predict": "What a benchmark would show, row by row.",
+    "check-gpu": "Compare the local GPU with its spec, and what that does to an estimate.",
+    "completion": "Shell completion script.",
+}
+_EPILOG = """\b
+Exit codes: 0 an answer; 1 a gate failed or nothing meets the SLO; 2 bad usage or a
+bad file; 3 data missing; 4 the surroundings failed; 130 interrupted.
+Start with: planner estimate"""
+
+
+class LazyGroup(click.Group):
+    """A group whose commands live in planner.cli.<name> and are imported on use."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        """Return the commands in the order they are introduced."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - click's signature
+        """Return a command; `--help` of the group needs only its one line."""
+        if cmd_name not in COMMANDS:
+            return None
+        module = "list_" if cmd_name == "list" else cmd_name.replace("-", "_")
+        command: click.Command = import_module(f"planner.cli.{module}").command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        """Write the list of commands without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Name the nearest command when one is unknown."""
+        if args and not args[0].startswith("-") and args[0] not in COMMANDS:
+            hint = did_you_mean(args[0], COMMANDS) or " `planner --help` lists them."
+            raise click.UsageError(f"unknown command {args[0]!r}.{hint}")
+        return super().resolve_command(ctx, args)
+
+
+@click.group(
+    cls=LazyGroup, epilog=_EPILOG, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
+)
+@click.version_option(planner.__version__, prog_name="inference-planner", message="%(prog)s %(version)s")
+def cli() -> None:
+    """Say what thinking costs: from tokens per answer to GPUs, dollars and latency."""
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run the command line and return its exit code."""
+    prepare_stdout()
+    try:
+        code = cli.main(list(arguments), prog_name="planner", standalone_mode=False)
+        sys.stdout.flush()
+    except PlannerError as error:
+        _report(arguments, str(error), error.exit_code, error.where)
+        return error.exit_code
+    except click.exceptions.Exit as stop:
+        return stop.exit_code
+    except click.ClickException as error:
+        _report(arguments, error.format_message(), EXIT_BAD_INPUT, "")
+        return EXIT_BAD_INPUT
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("interrupted", err=True)
+        return EXIT_INTERRUPTED
+    except BrokenPipeError:
+        _silence_stdout()
+        return 0
+    except OSError as error:
+        _report(arguments, f"cannot write the output: {error.strerror}", EXIT_SURROUNDINGS, "")
+        _silence_stdout()
+        return EXIT_SURROUNDINGS
+    return code if isinstance(code, int) else 0
+
+
+def _silence_stdout() -> None:
+    """Keep the interpreter from flushing into a closed pipe or a full disk at exit."""
+    try:
+        sink = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(sink, sys.stdout.fileno())
+    except (OSError, ValueError):
+        return
+
+
+def _report(arguments: Sequence[str], message: str, code: int, where: str) -> None:
+    """Print an error: one line on stderr, and JSON on stdout where JSON was asked for."""
+    if _wants_json(arguments):
+        click.echo(json.dumps({"error": {"exit_code": code, "where": where, "message": message}}, ensure_ascii=False))
+    for line in message.splitlines():
+        click.echo(f"error: {line}", err=True)
+
+
+def _wants_json(arguments: Sequence[str]) -> bool:
+    pairs = pairwise(arguments)
+    return "--format=json" in arguments or any(a in {"--format", "-f"} and b == "json" for a, b in pairs)

@@ -1,0 +1,47 @@
+"""`planner predict`: one benchmark run per row in, the same rows with predictions out."""
+
+from pathlib import Path
+
+import click
+
+from planner.cli import common
+from planner.errors import EXIT_BAD_INPUT
+from planner.predict import OUTPUTS, check_header, predict
+from planner.report.as_csv import DIALECTS, write
+from planner.report.as_json import render_rows
+from planner.report.output import emit
+from planner.sheet import read_rows
+from planner.specs.catalog import Catalog
+from planner.specs.reader import STDIN, read_stdin, read_text
+
+
+@click.command("predict")
+@click.argument("rows_file", metavar="ROWS.csv")
+@click.option(
+    "--dialect", type=click.Choice(DIALECTS), default="plain", show_default=True, help="CSV for a spreadsheet."
+)
+@common.format_option("csv", "json")
+@common.output_option
+@common.catalog_option
+def command(rows_file: str, dialect: str, form: str, output: str | None, catalogs: tuple[str, ...]) -> None:
+    """Predict what a benchmark would show: closed loop (concurrency), open loop (request_rate) or maximum load.
+
+    Only model, gpu, input_tokens and output_tokens are required. A row that cannot be predicted says why in
+    `error` and does not stop the others (exit code 2).
+
+    \b
+    planner predict runs.csv -o predicted.csv
+    """
+    where = "stdin" if rows_file == STDIN else rows_file
+    header, rows, _ = read_rows(read_stdin() if rows_file == STDIN else read_text(Path(rows_file)), where)
+    check_header(header)
+    found = predict(rows, Catalog(catalogs))
+    names = [*header, *(name for name in OUTPUTS if name not in header)]
+    if form == "json":
+        emit(render_rows(found, names), output)
+    else:
+        emit(write(names, ([row.get(n) for n in names] for row in found), dialect), output)
+    bad = [row for row in found if row["error"] and not row["fits"] and row["limit"] != "memory"]
+    for row in bad:
+        click.echo(f"error: {row.get('id') or row['model']}: {row['error']}", err=True)
+    click.get_current_context().exit(EXIT_BAD_INPUT if bad else 0)

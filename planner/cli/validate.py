@@ -1,0 +1,74 @@
+"""`planner validate`: check scenarios and spec files, all problems of a file at once."""
+
+from pathlib import Path
+
+import click
+
+from planner.answers import find_model
+from planner.cases.candidates import candidates
+from planner.cases.workload import lower_workload
+from planner.cli import common
+from planner.errors import PlannerError
+from planner.specs.base import FileSpec, load
+from planner.specs.catalog import Catalog
+from planner.specs.hardware import EngineSpec, GpuSpec, SystemSpec
+from planner.specs.market import DemandCurve, PricesFile
+from planner.specs.model import ModelSpec
+from planner.specs.question import build_scenario, open_scenario
+from planner.specs.reader import Document, read_document
+from planner.today import today
+
+_MARKS: tuple[tuple[str, type[FileSpec]], ...] = (
+    ("quotes", PricesFile),
+    ("hbm_bytes_per_s", GpuSpec),
+    ("gpus_per_node", SystemSpec),
+    ("factors", EngineSpec),
+    ("attention", ModelSpec),
+    ("hourly_relative_rate", DemandCurve),
+)
+"""A field that only files of that kind have."""
+
+
+def kind_of(document: Document) -> type[FileSpec] | None:
+    """Return what a document is by its fields; None for a scenario."""
+    return next((kind for mark, kind in _MARKS if mark in document.data and "workload" not in document.data), None)
+
+
+def check(name: str, catalog: Catalog) -> str:
+    """Validate one file or shipped scenario with all its overrides; return what it is."""
+    path = Path(name)
+    if path.suffix in {".yaml", ".yml"} and path.exists():
+        document = read_document(path)
+        kind = kind_of(document)
+        if kind is not None:
+            load(kind, document)
+            return kind.__name__.removesuffix("Spec").removesuffix("File").lower()
+    document, folder = open_scenario(name, catalog)
+    baseline = build_scenario(document, folder)
+    for override in (None, *baseline.spec.overrides):
+        scenario = build_scenario(document, folder, override=override)
+        model, _ = find_model(scenario, catalog)
+        lower_workload(scenario.spec, model.spec, where=scenario.loaded.document.place(("workload",)))
+        candidates(scenario, catalog, model, today())
+    variants = len(baseline.spec.overrides)
+    return f"scenario with {variants} variant{'s' if variants != 1 else ''}" if variants else "scenario"
+
+
+@click.command("validate")
+@click.argument("files", nargs=-1, required=True, metavar="FILE...")
+@common.catalog_option
+def command(files: tuple[str, ...], catalogs: tuple[str, ...]) -> None:
+    """Check scenarios, GPUs, systems, engines, prices, models and demand curves without answering them.
+
+    Names that a scenario refers to are looked up, its overrides are applied one by one.
+    """
+    catalog = Catalog(catalogs)
+    worst = 0
+    for name in files:
+        try:
+            click.echo(f"{name}: ok ({check(name, catalog)})")
+        except PlannerError as error:
+            worst = max(worst, error.exit_code)
+            for line in str(error).splitlines():
+                click.echo(f"error: {line}", err=True)
+    click.get_current_context().exit(worst)

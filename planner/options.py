@@ -1,0 +1,153 @@
+"""Ranking: the best layout of each GPU x precision x engine x offer, best option first, as result rows."""
+
+import dataclasses
+import hashlib
+import json
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from planner.cases import Cases
+from planner.cases.candidates import Candidate
+from planner.estimate import Estimate
+from planner.physics.lengths import Array
+from planner.serving.steady import LIMITS, METRICS, QUANTILES
+from planner.specs.question import Scenario
+
+Row = dict[str, Any]
+_LEADING = ("fits", "meets_slo", "limit", "gpus_per_replica")
+IDENTITY_FIELDS = (
+    "scenario",
+    "model",
+    "gpu",
+    "system",
+    "engine",
+    "precision",
+    "provider",
+    "price_tier",
+    "region",
+    "tensor_parallel",
+    "pipeline_parallel",
+    "expert_parallel",
+    "data_parallel",
+)
+NUMBER_FIELDS = tuple(f.name for f in dataclasses.fields(Estimate) if f.name not in _LEADING)
+RESULT_FIELDS = (
+    *IDENTITY_FIELDS,
+    "gpus_per_replica",
+    "fits",
+    "meets_slo",
+    "limit",
+    *NUMBER_FIELDS,
+    "prices_as_of",
+    "price_source",
+    "basis",
+    "scenario_hash",
+)
+"""The contract's result fields in order: JSON keys and CSV headers."""
+_WHOLE = {"gpus_per_replica", "replicas", "spare_replicas", "nodes", "gpus", "max_concurrency_per_replica"}
+BASES = ("measured", "calibrated", "datasheet", "assumed")
+"""How well a number is founded, best first."""
+
+
+def rank(options: Sequence[Candidate], cases: Cases, found: Estimate) -> list[int]:
+    """Return the indices of the best layout of each option, best option first.
+
+    Options that meet the SLO come first, by cost; then those without a price, by GPUs; then those that
+    miss the SLO, by how far; then those that do not fit.
+    """
+    meets, fits = found.meets_slo > 0, found.fits > 0
+    cost = found.cost_usd_per_month
+    priced = ~np.isnan(cost)
+    group = np.select([meets & priced, meets, fits], [0, 1, 2], default=3)
+    value = np.select(
+        [group == 0, group == 1, group == 2],  # noqa: PLR2004 - the groups above
+        [cost, found.gpus, worst_ratio(cases, found)],
+        default=-found.gpus_per_replica,
+    )
+    order = np.lexsort((np.arange(len(options)), np.nan_to_num(value, nan=np.inf), group))
+    seen: set[tuple[int, str, int]] = set()
+    best = []
+    for index in order.tolist():
+        option = options[index]
+        key = (id(option.machine), option.precision.name, id(option.offer))
+        if key not in seen:
+            seen.add(key)
+            best.append(index)
+    return best
+
+
+def worst_ratio(cases: Cases, found: Estimate) -> Array:
+    """Return the largest latency over its limit; 0 where no limit is set."""
+    worst = np.zeros(np.shape(found.fits))
+    for metric in METRICS:
+        for percentile in QUANTILES:
+            name = f"{metric}_{percentile}_s"
+            worst = np.fmax(worst, getattr(found, name) / getattr(cases.slo, name))
+    return worst
+
+
+def rows(
+    scenario: Scenario, options: Sequence[Candidate], found: Estimate, chosen: Sequence[int], model_id: str
+) -> list[Row]:
+    """Return result rows in the contract's field order; a missing number is None."""
+    digest = scenario_hash(scenario)
+    table = {name: np.asarray(getattr(found, name))[list(chosen)].tolist() for name in (*_LEADING, *NUMBER_FIELDS)}
+    result = []
+    for position, index in enumerate(chosen):
+        option = options[index]
+        offer, layout, machine = option.offer, option.layout, option.machine
+        quote = offer.quote if offer else None
+        row: Row = {
+            "scenario": scenario.label,
+            "model": model_id,
+            "gpu": machine.gpu.spec.id,
+            "system": machine.system.spec.id if machine.system else None,
+            "engine": machine.engine.spec.id,
+            "precision": option.precision.name,
+            "provider": offer.file.spec.provider if offer else None,
+            "price_tier": quote.tier if quote else None,
+            "region": quote.region if quote else None,
+            "tensor_parallel": layout.tensor,
+            "pipeline_parallel": layout.pipeline,
+            "expert_parallel": layout.expert,
+            "data_parallel": layout.data,
+            "gpus_per_replica": layout.gpus,
+            "fits": bool(table["fits"][position]),
+            "meets_slo": bool(table["meets_slo"][position]),
+            "limit": LIMITS[int(table["limit"][position])],
+        }
+        row |= {name: number(name, table[name][position]) for name in NUMBER_FIELDS}
+        source = offer.file.source("quotes", offer.index) if offer else None
+        row |= {
+            "prices_as_of": quote.as_of.isoformat() if quote else None,
+            "price_source": source.title if source else None,
+            "basis": basis(option),
+            "scenario_hash": digest,
+        }
+        result.append(row)
+    return result
+
+
+def number(name: str, value: float) -> float | int | None:
+    """Return a result number: None where missing, whole where it counts things."""
+    if math.isnan(value):
+        return None
+    return int(value) if name in _WHOLE else value
+
+
+def basis(option: Candidate) -> str:
+    """Return the weakest link: engine factors, GPU facts, price."""
+    weakest = BASES.index(option.machine.engine.spec.basis)
+    quote = option.offer.quote if option.offer else None
+    if option.machine.gpu.spec.confidence == "low" or (quote is not None and quote.kind in {"estimate", "assumption"}):
+        weakest = BASES.index("assumed")
+    return BASES[weakest]
+
+
+def scenario_hash(scenario: Scenario) -> str:
+    """Return 12 hexadecimal digits over the question as validated (names and notes included)."""
+    data = scenario.spec.model_dump(mode="json", exclude={"overrides", "sources", "title"})
+    return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()[:12]

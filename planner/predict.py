@@ -1,0 +1,321 @@
+"""What a benchmark would show: closed loop (concurrency), open loop (request rate), or maximum load, row by row."""
+
+import dataclasses
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from planner.cases.candidates import Candidate, Layout, Machine, Precision, named_precision
+from planner.cases.columns import Array, Cases, LayoutColumns, WorkloadColumns
+from planner.cases.lower import lower_machine
+from planner.errors import BadInputError, PlannerError, did_you_mean
+from planner.options import BASES
+from planner.physics.energy import busy_power_w
+from planner.serving.replica import Replica, build_replica
+from planner.serving.roots import solve_increasing
+from planner.serving.steady import Lengths, Load, latency_at, length_quantiles, load_at, running_for_rate
+from planner.specs.catalog import Catalog
+from planner.specs.hardware import EngineSpec, GpuSpec, SystemSpec
+from planner.specs.model import ModelSpec
+from planner.specs.question import parse_value
+
+REQUIRED = ("model", "gpu", "input_tokens", "output_tokens")
+NUMBERS = (
+    "tensor_parallel",
+    "pipeline_parallel",
+    "data_parallel",
+    "expert_parallel",
+    "gpus",
+    "input_tokens",
+    "output_tokens",
+    "concurrency",
+    "request_rate",
+    "cached_share",
+    "prefill_gpus",
+    "decode_gpus",
+    "speculative_tokens",
+)
+TEXTS = ("id", "model", "gpu", "engine", "engine_version", "precision", "kv_precision")
+OUTPUTS = (
+    "ttft_mean_s",
+    "ttft_p50_s",
+    "ttft_p99_s",
+    "tpot_mean_s",
+    "tpot_p99_s",
+    "output_tokens_per_s",
+    "output_tokens_per_s_per_gpu",
+    "total_tokens_per_s_per_gpu",
+    "requests_per_s",
+    "running_batch",
+    "power_w_per_gpu",
+    "fits",
+    "limit",
+    "basis",
+    "error",
+)
+_SIZES = (1, 2, 4, 8, 16)
+
+
+@dataclass(frozen=True)
+class Run:
+    """One benchmark run, its names resolved."""
+
+    machine: Machine
+    model: ModelSpec
+    precision: Precision
+    kv_bytes: float
+    layout: Layout | None
+    """None: the smallest tensor parallelism that fits."""
+    replicas: float
+    numbers: Mapping[str, float]
+
+
+def predict(rows: Sequence[Mapping[str, str]], catalog: Catalog) -> list[dict[str, Any]]:
+    """Return each row with its predictions appended; a row that cannot be predicted says why in `error`."""
+    runs: dict[int, Run] = {}
+    out: list[dict[str, Any]] = []
+    for index, row in enumerate(rows):
+        out.append({**row, **dict.fromkeys(OUTPUTS), "error": ""})
+        try:
+            runs[index] = resolve(row, catalog)
+        except PlannerError as error:
+            out[index]["error"] = error.message
+    if runs:
+        sized = _with_layouts(list(runs.values()), catalog)
+        for index, result in zip(runs, _solve(sized, catalog), strict=True):
+            out[index] |= result
+    return out
+
+
+def check_header(header: Sequence[str]) -> None:
+    """Refuse a sheet that lacks a required column. Raises BadInputError with the nearest name."""
+    for name in REQUIRED:
+        if name not in header:
+            raise BadInputError(f"has no column {name!r}.{did_you_mean(name, header)} Required: {', '.join(REQUIRED)}.")
+
+
+def resolve(row: Mapping[str, str], catalog: Catalog) -> Run:
+    """Return a row's run. Raises a PlannerError for unknown names and numbers out of range."""
+    numbers = {name: _number(name, row.get(name) or "") for name in NUMBERS}
+    for name in ("prefill_gpus", "decode_gpus", "speculative_tokens"):
+        if numbers[name] > 0:
+            raise BadInputError(
+                f"{name}: {'disaggregated pools are' if 'gpus' in name else 'speculative decoding is'} not modelled"
+            )
+    if not math.isnan(numbers["concurrency"]) and not math.isnan(numbers["request_rate"]):
+        raise BadInputError(
+            "concurrency and request_rate are given together; expected one, or neither for maximum load"
+        )
+    model = catalog.get(ModelSpec, row["model"]).spec
+    gpu = catalog.get(GpuSpec, row["gpu"])
+    engine = catalog.get(EngineSpec, row.get("engine") or "vllm")
+    system = next((s for s in catalog.all(SystemSpec) if s.spec.gpu == gpu.spec.id), None)
+    precision = named_precision(row.get("precision") or "native", catalog, model)
+    _, kv = catalog.format(row.get("kv_precision") or "bf16")
+    layout = _layout(numbers)
+    if layout and not math.isnan(numbers["gpus"]) and numbers["gpus"] < layout.gpus:
+        raise BadInputError(f"gpus {numbers['gpus']:g} is less than TP x PP x DP = {layout.gpus}")
+    replicas = numbers["gpus"] / layout.gpus if layout and not math.isnan(numbers["gpus"]) else 1.0
+    return Run(Machine(gpu, system, engine), model, precision, kv.weight_bytes, layout, replicas, numbers)
+
+
+def _number(name: str, text: str) -> float:
+    if not text.strip():
+        if name in {"input_tokens", "output_tokens"}:
+            raise BadInputError(f"{name} is missing; expected a number of tokens")
+        return {"cached_share": 0.0}.get(name, math.nan)
+    value = parse_value(text, "")
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        raise BadInputError(f"{name} {text!r} is not a number")
+    least = 1.0 if name.endswith(("_parallel", "_tokens")) and name != "speculative_tokens" else 0.0
+    if value < least or (name in {"concurrency", "request_rate", "gpus"} and value == 0):
+        raise BadInputError(
+            f"{name} {value:g} is out of range; expected at least {least:g}"
+            if value < least
+            else f"{name} is zero; expected a positive number"
+        )
+    if name == "cached_share" and value > 1:
+        raise BadInputError(f"cached_share {value:g} is out of range; expected a share between 0 and 1")
+    return float(value)
+
+
+def _layout(numbers: Mapping[str, float]) -> Layout | None:
+    given = {k: numbers[f"{k}_parallel"] for k in ("tensor", "pipeline", "data", "expert")}
+    if math.isnan(given["tensor"]) and math.isnan(given["data"]):
+        if math.isnan(numbers["gpus"]):
+            return None
+        given["tensor"] = numbers["gpus"] / (1.0 if math.isnan(given["pipeline"]) else given["pipeline"])
+    whole = {k: 1 if math.isnan(v) else int(v) for k, v in given.items()}
+    return Layout(**whole)
+
+
+def _with_layouts(runs: list[Run], catalog: Catalog) -> list[Run]:
+    """Give every run without a layout the smallest tensor parallelism whose memory holds the run."""
+    sized = list(runs)
+    open_runs = [i for i, run in enumerate(runs) if run.layout is None]
+    for size in _SIZES:
+        for i in open_runs:
+            sized[i] = dataclasses.replace(runs[i], layout=Layout(size))
+        if open_runs:
+            fits = _fits(build_replica(_cases([sized[i] for i in open_runs], catalog)))
+            open_runs = [i for i, ok in zip(open_runs, fits, strict=True) if not ok]
+    return sized
+
+
+def _cases(runs: Sequence[Run], catalog: Catalog) -> Cases:
+    """Return the cases of runs: one row each, all columns stacked."""
+    parts: dict[tuple[int, str, str, str], Cases] = {}
+    stacked = []
+    for run in runs:
+        layout = run.layout or Layout(1)
+        key = (id(run.model), run.machine.gpu.spec.id, run.machine.engine.spec.id, run.precision.name)
+        if key not in parts:
+            parts[key] = lower_machine(run.model, Candidate(run.machine, run.precision, layout, None), catalog)
+        n = run.numbers
+        columns = WorkloadColumns(
+            *(
+                np.asarray([v])
+                for v in (
+                    1.0,
+                    n["input_tokens"],
+                    0.0,
+                    n["output_tokens"],
+                    1.0,
+                    0.0,
+                    n["cached_share"],
+                    1.0,
+                    1.0,
+                    n["output_tokens"] * 2.0,
+                )
+            )
+        )
+        spread = LayoutColumns(
+            *(np.asarray(float(v)) for v in (layout.tensor, layout.pipeline, layout.data, layout.expert, run.kv_bytes))
+        )
+        stacked.append(dataclasses.replace(parts[key], workload=columns, layout=spread))
+    return stack(stacked)
+
+
+def stack(cases: Sequence[Cases]) -> Cases:
+    """Return single cases stacked along a new leading axis."""
+    first = cases[0]
+    groups: dict[str, Any] = {}
+    for name, group in first.groups():
+        members = [getattr(c, name) for c in cases]
+        groups[name] = type(group)(
+            **{field: np.stack([getattr(m, field) for m in members]) for field, _ in group.items()}
+        )
+    return Cases(**groups)
+
+
+def _fits(replica: Replica) -> Array:
+    return np.asarray(replica.memory.max_running_sequences >= 1.0)
+
+
+def _solve(runs: Sequence[Run], catalog: Catalog) -> list[dict[str, Any]]:
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore", under="ignore"):
+        cases = _cases(runs, catalog)
+        replica, lengths = build_replica(cases), length_quantiles(cases)
+        fits = _fits(replica)
+        replicas = np.asarray([run.replicas for run in runs])
+        concurrency = np.asarray([run.numbers["concurrency"] for run in runs]) / replicas
+        rate = np.asarray([run.numbers["request_rate"] for run in runs]) / replicas
+        running, waiting_s = _operating_point(replica, lengths, concurrency, rate)
+        load = load_at(replica, np.where(fits, running, np.nan))
+        columns = _columns(cases, replica, lengths, load, waiting_s, replicas, concurrency)
+    results = []
+    for i, run in enumerate(runs):
+        values = {k: None if math.isnan(v[i]) else float(v[i]) for k, v in columns.items()}
+        results.append(
+            {
+                **values,
+                "fits": bool(fits[i]),
+                "limit": "" if fits[i] else "memory",
+                "basis": _basis(run),
+                "error": "" if fits[i] else "does not fit: weights and one request exceed the memory",
+            }
+        )
+    return results
+
+
+def _basis(run: Run) -> str:
+    worst = BASES.index(run.machine.engine.spec.basis)
+    return BASES[max(worst, BASES.index("assumed") if run.machine.gpu.spec.confidence == "low" else 0)]
+
+
+def _operating_point(replica: Replica, lengths: Lengths, concurrency: Array, rate: Array) -> tuple[Array, Array]:
+    """Return (running batch, time a closed loop spends waiting for a place beyond what the queues say).
+
+    Closed loop: C = lambda (TTFT + decode) (Little's law over all requests in flight), at most the
+    running limit; what exceeds it waits. Open loop: the batch that serves the rate. Neither: the limit.
+    """
+    largest = replica.memory.max_running_sequences
+    top = np.log(largest)
+
+    def excess(log_running: Array) -> Array:
+        load = load_at(replica, np.exp(log_running))
+        return np.asarray(np.log(load.answers_per_s * _cycle_s(replica, lengths, load, concurrency) / concurrency))
+
+    closed = np.exp(
+        solve_increasing(excess, np.minimum(top, np.log(concurrency)) - 14.0, np.minimum(top, np.log(concurrency)))
+    )
+    opened = running_for_rate(replica, rate, largest)
+    running = np.where(np.isnan(concurrency), np.where(np.isnan(rate), largest, opened), closed)
+    load = load_at(replica, running)
+    surplus = concurrency / load.answers_per_s - _cycle_s(replica, lengths, load, concurrency)
+    return running, np.where(np.isnan(concurrency), 0.0, np.maximum(surplus, 0.0))
+
+
+def _cycle_s(replica: Replica, lengths: Lengths, load: Load, concurrency: Array) -> Array:
+    """Return the time a closed-loop request takes from sending to its last token, places permitting."""
+    decode = (replica.tokens.generated_tokens_mean - 1.0) * load.terms.total_s
+    return np.asarray(_first_token_s(replica, lengths, load, concurrency, "p50") + decode)
+
+
+def _first_token_s(replica: Replica, lengths: Lengths, load: Load, concurrency: Array, name: str) -> Array:
+    """Return TTFT without the wait for a place; a closed loop of C sees the queue of the other C - 1."""
+    places = np.full_like(load.running, np.inf)
+    roomy = dataclasses.replace(replica, memory=dataclasses.replace(replica.memory, max_running_sequences=places))
+    ttft = latency_at(roomy, lengths, load, name).ttft
+    idle = latency_at(roomy, lengths, dataclasses.replace(load, answers_per_s=np.zeros_like(load.running)), name).ttft
+    others = np.where(np.isnan(concurrency), 1.0, np.maximum(concurrency - 1.0, 0.0) / concurrency)
+    return np.asarray(idle + (ttft - idle) * others)
+
+
+def _columns(
+    cases: Cases, replica: Replica, lengths: Lengths, load: Load, waiting_s: Array, replicas: Array, concurrency: Array
+) -> dict[str, Array]:
+    endless = np.isnan(concurrency) & (load.running >= replica.memory.max_running_sequences * (1.0 - 1e-9))
+    slots = {
+        name: np.where(np.isnan(concurrency), latency_at(replica, lengths, load, name).ttft, np.nan)
+        for name in ("p50", "p99")
+    }
+    first = {
+        name: np.where(
+            np.isnan(concurrency), slots[name], _first_token_s(replica, lengths, load, concurrency, name) + waiting_s
+        )
+        for name in ("p50", "p99")
+    }
+    first = {name: np.where(endless | ~np.isfinite(value), np.nan, value) for name, value in first.items()}
+    requests = load.answers_per_s * replicas
+    output = requests * replica.tokens.generated_tokens_per_answer
+    gpus = replicas * replica.gpus_per_replica
+    energy = cases.energy
+    return {
+        "ttft_mean_s": first["p50"],
+        "ttft_p50_s": first["p50"],
+        "ttft_p99_s": first["p99"],
+        "tpot_mean_s": load.terms.total_s,
+        "tpot_p99_s": latency_at(replica, lengths, load, "p99").tpot,
+        "output_tokens_per_s": output,
+        "output_tokens_per_s_per_gpu": output / gpus,
+        "total_tokens_per_s_per_gpu": (output + requests * replica.tokens.input_tokens_per_answer) / gpus,
+        "requests_per_s": requests,
+        "running_batch": load.running * replicas,
+        "power_w_per_gpu": busy_power_w(
+            cases.gpu.tdp_w, energy.busy_power_floor, energy.busy_power_top, load.terms.compute_share
+        ),
+    }

@@ -1,0 +1,202 @@
+"""Where each input of an option comes from: value, unit, source, file and line."""
+
+import dataclasses
+from typing import Any, NamedTuple
+
+from planner.cases import Cases
+from planner.cases.candidates import Candidate
+from planner.cases.workload import peak_to_mean
+from planner.specs.base import FileSpec, Loaded, Source, path_text
+from planner.specs.catalog import Catalog
+from planner.specs.market import DemandCurve
+from planner.specs.model import ModelSpec
+from planner.specs.question import Scenario
+from planner.specs.reader import Key
+
+
+class Input(NamedTuple):
+    """One input with its origin."""
+
+    name: str
+    value: Any
+    where: str
+    source: str
+    checked: str | None
+    assumed: bool
+
+    def row(self) -> dict[str, Any]:
+        """Return the JSON form."""
+        return self._asdict()
+
+
+GIVEN = "given by the scenario"
+NO_SOURCE = "no source named"
+ASSUMED = "assumed by the planner: the scenario does not say"
+_SKIPPED = {"overrides", "sources", "title", "name"}
+
+
+def inputs(scenario: Scenario, catalog: Catalog, option: Candidate, model: Loaded[ModelSpec]) -> list[Input]:
+    """Return every input of an option: the scenario's fields, the GPU, system, engine, price, model, assumptions."""
+    found = scenario_inputs(scenario)
+    found += _file_inputs("gpu", option.machine.gpu, _numbers(option.machine.gpu.spec))
+    if option.machine.system:
+        found += _file_inputs("system", option.machine.system, _numbers(option.machine.system.spec))
+    found += _file_inputs("engine", option.machine.engine, _engine_keys(option))
+    if option.offer:
+        index = option.offer.index
+        found += _file_inputs("price", option.offer.file, [("quotes", index, n) for n in ("usd_per_gpu_hour", "as_of")])
+    found += _file_inputs("model", model, [("hidden_size",), ("vocab_size",), ("attention",), ("ffn",), ("weights",)])
+    found += _file_inputs("format", catalog.formats, _format_keys(scenario, catalog, model))
+    found += _curve_input(scenario, catalog)
+    found += _file_inputs("assumptions", catalog.assumptions, _numbers(catalog.assumptions.spec))
+    grid = catalog.grid(scenario.spec.energy.grid, scenario.spec.energy.grid_source)
+    found.append(
+        Input(
+            "grid.gco2e_per_kwh",
+            grid.gco2e_per_kwh,
+            "hardware/grids.csv",
+            grid.source.cite(),
+            grid.source.checked.isoformat(),
+            assumed=False,
+        )
+    )
+    return found
+
+
+def _engine_keys(option: Candidate) -> list[Key]:
+    """Return the keys of the factors, and of the limits that apply to the option's device."""
+    factors, gpu = option.machine.engine.spec.factors, option.machine.gpu.spec
+    applied = factors.limits.index(factors.limits_for(gpu.memory_usable_bytes or gpu.memory_bytes))
+    keys: list[Key] = [("factors", name) for name in _fields(factors) if name != "limits"]
+    return keys + [("factors", "limits", applied, n) for n in ("max_running_sequences", "max_batched_tokens")]
+
+
+def _format_keys(scenario: Scenario, catalog: Catalog, model: Loaded[ModelSpec]) -> list[Key]:
+    """Return the keys of the number formats in use: the published weights', the candidates', the KV cache's."""
+    weights, fleet = model.spec.weights, scenario.spec.fleet
+    used = [weights.attention, weights.ffn, weights.experts, weights.embedding, fleet.kv_precision]
+    used += [n for n in fleet.precisions or () if n != "native"]
+    names = dict.fromkeys(catalog.format(name)[0] for name in used if name)
+    return [("formats", name, "weight_bytes") for name in names]
+
+
+def _curve_input(scenario: Scenario, catalog: Catalog) -> list[Input]:
+    """Return what a demand curve says about the peak, where the scenario names one."""
+    demand = scenario.spec.demand
+    if demand.curve is None or demand.peak_to_mean is not None:
+        return []
+    curve = catalog.get(DemandCurve, demand.curve)
+    key = ("hourly_relative_rate",)
+    source = curve.source(*key)
+    place, cited = curve.document.place(key), source.cite() if source else NO_SOURCE
+    checked = source.checked.isoformat() if source else None
+    return [Input("demand.peak_to_mean", peak_to_mean(demand, curve.spec), place, cited, checked, assumed=False)]
+
+
+def scenario_inputs(scenario: Scenario) -> list[Input]:
+    """Return the scenario's own fields, given or assumed."""
+    found: list[Input] = []
+    _collect(scenario, scenario.spec, (), found)
+    return found
+
+
+def _collect(scenario: Scenario, spec: Any, key: Key, found: list[Input]) -> None:  # noqa: ANN401 - any spec
+    for name in _fields(spec):
+        value, path = getattr(spec, name), (*key, name)
+        if not key and name in _SKIPPED:
+            continue
+        given = name in spec.model_fields_set
+        if hasattr(value, "model_fields_set") and not _is_length(value):
+            _collect(scenario, value, path, found)
+        elif value is not None and value != ():
+            found.append(_scenario_input(scenario, path, value, given=given and _in_data(scenario, path)))
+
+
+def _is_length(value: Any) -> bool:  # noqa: ANN401 - any spec
+    return hasattr(value, "points") and hasattr(value, "cv")
+
+
+def _in_data(scenario: Scenario, key: Key) -> bool:
+    data: Any = scenario.loaded.document.data
+    for part in key:
+        if not isinstance(data, dict) or part not in data:
+            return False
+        data = data[part]
+    return True
+
+
+def _scenario_input(scenario: Scenario, key: Key, value: Any, *, given: bool) -> Input:  # noqa: ANN401 - any field value
+    document = scenario.loaded.document
+    shown = _plain(value)
+    if not given:
+        return Input(path_text(key), shown, document.where, ASSUMED, None, assumed=True)
+    source = scenario.loaded.source(*key)
+    text = source.cite() if source else GIVEN
+    return Input(
+        path_text(key), shown, document.place(key), text, source.checked.isoformat() if source else None, assumed=False
+    )
+
+
+def _plain(value: Any) -> Any:  # noqa: ANN401 - any field value
+    if hasattr(value, "model_dump"):
+        return value.model_dump(mode="json", exclude_none=True)
+    if isinstance(value, tuple):
+        return [_plain(v) for v in value]
+    return value.isoformat() if hasattr(value, "isoformat") else value
+
+
+def _fields(spec: Any) -> list[str]:  # noqa: ANN401 - any spec
+    return list(type(spec).model_fields)
+
+
+def _numbers(spec: FileSpec) -> list[Key]:
+    """Return the keys of a file's numbers."""
+    keys: list[Key] = []
+    for name in _fields(spec):
+        value = getattr(spec, name)
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            keys.append((name,))
+        elif hasattr(value, "model_fields_set"):
+            keys += [(name, inner) for inner in _fields(value) if getattr(value, inner) is not None]
+    return keys
+
+
+def _file_inputs(group: str, loaded: Loaded[Any], keys: list[Key]) -> list[Input]:
+    found = []
+    for key in keys:
+        source: Source | None = loaded.source(*key)
+        shown = tuple(k for k in key if k not in _CONTAINERS and not isinstance(k, int))
+        found.append(
+            Input(
+                f"{group}.{path_text(shown)}",
+                _plain(_value_at(loaded.spec, key)),
+                loaded.document.place(key),
+                source.cite() if source else NO_SOURCE,
+                source.checked.isoformat() if source else None,
+                assumed=False,
+            )
+        )
+    return found
+
+
+_CONTAINERS = {"factors", "quotes", "formats"}
+"""Levels of a file that say nothing to a reader."""
+
+
+def _value_at(value: Any, key: Key) -> Any:  # noqa: ANN401 - any field value
+    """Return the value at a key of a spec, through lists and mappings."""
+    for part in key:
+        value = getattr(value, str(part)) if hasattr(value, "model_fields_set") else value[part]
+    return value
+
+
+def case_values(cases: Cases) -> dict[str, float]:
+    """Return the columns of a single case by 'group.column'; mixture columns give their share-weighted mean."""
+    values: dict[str, float] = {}
+    for group, columns in cases.groups():
+        for field in dataclasses.fields(columns):
+            column = getattr(columns, field.name)
+            values[f"{group}.{field.name}"] = float(
+                (column * cases.workload.share).sum() if group == "workload" else column
+            )
+    return values

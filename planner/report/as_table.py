@@ -1,0 +1,103 @@
+"""The table on the terminal; plain text when piped, ASCII where the encoding is not UTF-8."""
+
+import io
+import os
+import shutil
+import sys
+from collections.abc import Sequence
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from planner.answers import Answer
+from planner.report.document import Report
+from planner.report.summary import COLUMNS, SHOWN_OPTIONS, best_per_gpu, cells, footnotes, question, verdict
+
+_PIPE_WIDTH = 200
+_LEFT = {"GPU", "engine", "weights", "layout", "offer", "binds"}
+
+
+def _console(out: io.StringIO) -> Console:
+    terminal = sys.stdout.isatty()
+    colour = terminal and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+    width = shutil.get_terminal_size().columns if terminal else _PIPE_WIDTH
+    return Console(
+        file=out,
+        width=max(width, 40),
+        force_terminal=colour,
+        no_color=not colour,
+        highlight=False,
+        emoji=False,
+        markup=False,
+    )
+
+
+def _text(out: io.StringIO) -> str:
+    text = "\n".join(line.rstrip() for line in out.getvalue().splitlines()) + "\n"
+    return text if _is_utf8() else to_ascii(text)
+
+
+def render(report: Report) -> str:
+    """Return the tables of all answers."""
+    out = io.StringIO()
+    console = _console(out)
+    for index, answer in enumerate(report.answers):
+        if index:
+            console.print()
+        _answer(console, answer, show_all=report.show_all)
+    return _text(out)
+
+
+def render_grid(header: Sequence[str], rows: Sequence[Sequence[str]], *, left: int = 1) -> str:
+    """Return a plain grid whose first `left` columns are text."""
+    out = io.StringIO()
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    for index, name in enumerate(header):
+        table.add_column(name, justify="left" if index < left else "right", overflow="fold")
+    for row in rows:
+        table.add_row(*row)
+    _console(out).print(table)
+    return _text(out)
+
+
+def _answer(console: Console, answer: Answer, *, show_all: bool) -> None:
+    title = f" – {answer.scenario.spec.title}" if answer.scenario.spec.title else ""
+    console.print(f"{answer.scenario.label}{title}", style="bold")
+    console.print(question(answer))
+    for index, line in enumerate(verdict(answer)):
+        console.print(f"  {line}", style="bold green" if index == 0 else None)
+    rows = answer.results if show_all else best_per_gpu(answer)[:SHOWN_OPTIONS]
+    if rows:
+        console.print()
+        console.print(_table(rows))
+    hidden = len(best_per_gpu(answer)) - SHOWN_OPTIONS
+    if not show_all and hidden > 0:
+        console.print(f"and {hidden} more GPUs that work")
+    for note in footnotes(answer):
+        console.print(note, style="dim")
+
+
+def _table(rows: list[dict[str, object]]) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    for name in COLUMNS:
+        table.add_column(name, justify="left" if name in _LEFT else "right", overflow="fold")
+    for row in rows:
+        table.add_row(*cells(row))
+    return table
+
+
+def _is_utf8() -> bool:
+    return (getattr(sys.stdout, "encoding", None) or "utf-8").lower().replace("-", "") == "utf8"
+
+
+_ASCII = str.maketrans({"–": "-", "—": "-", "×": "x", "·": ".", "…": "...", "─": "-", "│": "|", "━": "-", "╸": "-"})
+
+
+def to_ascii(text: str) -> str:
+    """Return a text any terminal can show.
+
+    >>> to_ascii("4 × h100 – ok")
+    '4 x h100 - ok'
+    """
+    return text.translate(_ASCII).encode("ascii", "replace").decode("ascii")

@@ -1,0 +1,42 @@
+"""What every output format renders: the rows of one or several answers, with their warnings and sources."""
+
+import datetime as dt
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from planner.answers import Answer
+from planner.errors import BadInputError, did_you_mean
+from planner.options import RESULT_FIELDS, Row
+
+SCHEMA_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Report:
+    """Answers in the shape the formats share."""
+
+    answers: Sequence[Answer]
+    rows: list[Row]
+    fields: Sequence[str]
+    warnings: list[str]
+    provenance: list[Row] = field(default_factory=list)
+    inputs: list[Any] = field(default_factory=list)
+    show_all: bool = False
+
+
+def choose_fields(wanted: str | None, known: Sequence[str] = RESULT_FIELDS) -> list[str]:
+    """Return the fields of `--fields a,b`, or all. Raises BadInputError with the nearest name."""
+    if not wanted:
+        return list(known)
+    names = [name.strip() for name in wanted.split(",") if name.strip()]
+    for name in names:
+        if name not in known:
+            hint = did_you_mean(name, known) or " `planner schema --columns` lists them."
+            raise BadInputError(f"unknown field {name!r}.{hint}", where="--fields")
+    return names
+
+
+def plain(value: Any) -> Any:  # noqa: ANN401 - any field value
+    """Return a JSON-ready value."""
+    return value.isoformat() if isinstance(value, dt.date) else value

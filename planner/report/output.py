@@ -1,0 +1,54 @@
+"""Where output goes: stdout as UTF-8, or a file that is replaced whole or not at all."""
+
+import os
+import sys
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+
+from planner.errors import SurroundingsError
+
+
+def prepare_stdout() -> None:
+    """Make stdout and stderr UTF-8 with our own line ends: a redirected table must not crash on a dash."""
+    for stream in (sys.stdout, sys.stderr):
+        reconfigure = getattr(stream, "reconfigure", None)
+        if reconfigure is not None:
+            with suppress(OSError, ValueError):
+                reconfigure(encoding="utf-8", errors="replace", newline="")
+
+
+def emit(text: str, target: str | None) -> None:
+    """Write text to stdout, or to a file by way of a temporary one beside it."""
+    if target is None or target == "-":
+        sys.stdout.write(text)
+        sys.stdout.flush()
+        return
+    write_file(Path(target), text)
+
+
+def write_file(path: Path, text: str) -> None:
+    """Replace a file whole. Raises SurroundingsError; what was there before stays whole."""
+    temporary = ""
+    try:
+        if path.is_dir():
+            raise SurroundingsError("is a directory; expected a file name", where=str(path))
+        handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        mode = path.stat().st_mode & 0o777 if path.exists() else 0o666 & ~_umask()
+        Path(temporary).chmod(mode)
+        Path(temporary).replace(path)
+    except OSError as error:
+        with suppress(OSError):
+            if temporary:
+                Path(temporary).unlink()
+        raise SurroundingsError(f"cannot be written: {error.strerror}", where=str(path)) from None
+
+
+def _umask() -> int:
+    value = os.umask(0)
+    os.umask(value)
+    return value

@@ -1,0 +1,165 @@
+"""The story of one answer in a few lines, and the rows worth showing: shared by the table and Markdown."""
+
+from planner.answers import Answer
+from planner.options import Row
+from planner.report.words import count, money, seconds, share, significant, times
+
+COLUMNS = (
+    "GPU",
+    "engine",
+    "weights",
+    "layout",
+    "GPUs",
+    "offer",
+    "$/GPU-h",
+    "$/month",
+    "$/answer",
+    "used $/answer",
+    "used",
+    "TTFT p95",
+    "TPOT p95",
+    "answer after p95",
+    "binds",
+)
+SHOWN_OPTIONS = 12
+
+
+def layout(row: Row) -> str:
+    """Return the layout of a replica, e.g. TP8 or DP16+EP.
+
+    >>> layout({"tensor_parallel": 8, "pipeline_parallel": 1, "data_parallel": 1, "expert_parallel": 8})
+    'TP8+EP'
+    """
+    if row["tensor_parallel"] is None:
+        return "as measured"
+    parts = [
+        f"{name}{row[key]}"
+        for name, key in (("TP", "tensor_parallel"), ("PP", "pipeline_parallel"), ("DP", "data_parallel"))
+        if row[key] > 1
+    ]
+    return ("·".join(parts) or "TP1") + ("+EP" if row["expert_parallel"] > 1 else "")
+
+
+def offer(row: Row) -> str:
+    """Return who sells it and how."""
+    if row["provider"] is None:
+        return "no price"
+    return f"{row['provider']} {row['price_tier'].replace('_', '-')}"
+
+
+def cells(row: Row) -> tuple[str, ...]:
+    """Return a row of the options table."""
+    return (
+        row["gpu"],
+        row["engine"] or "–",
+        row["precision"] or "–",
+        layout(row),
+        count(row["gpus"]),
+        offer(row),
+        money(row["usd_per_gpu_hour"]),
+        money(row["cost_usd_per_month"]),
+        money(row["cost_usd_per_answer"]),
+        money(row["cost_usd_per_answer_used"]),
+        share(row["utilization"]),
+        seconds(row["ttft_p95_s"]),
+        seconds(row["tpot_p95_s"]),
+        seconds(row["time_to_answer_p95_s"]),
+        row["limit"] or "–",
+    )
+
+
+def best_per_gpu(answer: Answer) -> list[Row]:
+    """Return the best working option of each GPU, best first."""
+    seen: dict[str, Row] = {}
+    for row in answer.results:
+        if row["meets_slo"]:
+            seen.setdefault(row["gpu"], row)
+    return list(seen.values())
+
+
+def refused(answer: Answer) -> dict[str, list[str]]:
+    """Return limit -> GPUs of which no option works."""
+    working = {row["gpu"] for row in answer.results if row["meets_slo"]}
+    why: dict[str, str] = {}
+    for row in answer.results:
+        if row["gpu"] not in working:
+            why.setdefault(row["gpu"], row["limit"])
+    grouped: dict[str, list[str]] = {}
+    for gpu, limit in why.items():
+        grouped.setdefault(limit, []).append(gpu)
+    return grouped
+
+
+def question(answer: Answer) -> str:
+    """Return the question in one line."""
+    row = answer.best
+    if row["answers_per_month"] is None or row["input_tokens_per_answer"] is None:
+        return f"{row['model']} at measured rates"
+    tokens = (
+        f"{count(row['input_tokens_per_answer'])} input tokens, {count(row['answer_tokens_per_answer'])} answer tokens"
+    )
+    thinking = f" × {significant(row['reasoning_multiplier'])}" if row["reasoning_multiplier"] > 1.0 else ""
+    return (
+        f"{row['model']}: {count(row['answers_per_month'] * 24 / 730)} answers a day, {tokens}{thinking} "
+        f"= {count(row['generated_tokens_per_answer'])} generated"
+    )
+
+
+def verdict(answer: Answer) -> list[str]:
+    """Return what the best option is and costs, and what thinking costs."""
+    row = answer.best
+    if not row["meets_slo"]:
+        return []
+    machine = f"{count(row['gpus'])} × {row['gpu']}"
+    nodes = f" ({count(row['nodes'])} nodes)" if row["nodes"] is not None else ""
+    lines = [
+        f"{machine}{nodes} from {offer(row)}: {money(row['cost_usd_per_month'])} a month"
+        + (f", {money(row['cost_usd_per_answer'])} an answer" if row["cost_usd_per_answer"] is not None else "")
+    ]
+    if row["replicas"] is not None:
+        lines.append(
+            f"{count(row['replicas'])} replicas + {count(row['spare_replicas'])} spare "
+            f"of {row['gpus_per_replica']} GPUs ({layout(row)}, {row['precision']}, {row['engine']}); "
+            f"{share(row['utilization'])} of the GPU-hours are used, "
+            f"{money(row['cost_usd_per_answer_used'])} an answer on used hours alone"
+        )
+    elif row["nodes_mean"] is not None:
+        lines.append(
+            f"{row['nodes_mean']:,.1f} nodes on average, {count(row['nodes'])} at the peak; "
+            f"{money(row['cost_usd_per_month'] * 24 / 730)} a day"
+        )
+    if row["cost_usd_per_mtok_output"] is not None:
+        lines.append(
+            f"{money(row['cost_usd_per_mtok_input'])} per million input tokens, "
+            f"{money(row['cost_usd_per_mtok_output'])} per million output tokens"
+        )
+    if row["cost_usd_per_correct_answer"] is not None:
+        lines.append(
+            f"{money(row['cost_usd_per_correct_answer'])} per correct answer at {share(row['accuracy'])} accuracy"
+        )
+    if row["gpu_time_multiplier"] is not None and row["reasoning_multiplier"] > 1.0:
+        lines.append(
+            f"thinking: {times(row['reasoning_multiplier'])} the tokens, {times(row['gpu_time_multiplier'])} "
+            f"the GPU time and dollars, {times(row['energy_multiplier'])} the energy of the same answers without it"
+        )
+    if row["power_kw"] is not None:
+        per_answer = f", {significant(row['energy_wh_per_answer'])} Wh an answer" if row["energy_wh_per_answer"] else ""
+        lines.append(
+            f"{significant(row['power_kw'])} kW at the meter{per_answer}, "
+            f"{count(row['co2e_kg_per_month'])} kg CO2e a month"
+        )
+    return lines
+
+
+def footnotes(answer: Answer) -> list[str]:
+    """Return what the table leaves out."""
+    shown, working = best_per_gpu(answer), sum(bool(r["meets_slo"]) for r in answer.results)
+    notes = []
+    if working > len(shown):
+        notes.append(f"{working:,} options work; the best of each GPU is shown (--all shows every one)")
+    notes += [f"does not work ({limit or 'unknown'}): {', '.join(gpus)}" for limit, gpus in refused(answer).items()]
+    overrides = list(answer.scenario.spec.overrides) if answer.scenario.override is None else []
+    if overrides:
+        notes.append(f"variants in this file (--override NAME): {', '.join(overrides)}")
+    notes.append("a month is 730 h; costs are of the reserved fleet unless they say used")
+    return notes

@@ -1,0 +1,66 @@
+"""Numbers as people read them, for tables and Markdown; CSV and JSON keep them exact."""
+
+import math
+
+_THOUSAND = 1000.0
+
+
+def money(value: float | None) -> str:
+    """Return dollars with as many digits as matter.
+
+    >>> money(80592.3), money(0.0026861), money(None), money(3.45)
+    ('$80,592', '$0.00269', '–', '$3.45')
+    """
+    if value is None:
+        return "–"
+    sign = "-" if value < 0 else ""
+    size = abs(value)
+    if size >= _THOUSAND:
+        return f"{sign}${size:,.0f}"
+    if size >= 1.0:
+        return f"{sign}${size:.2f}"
+    return f"{sign}${significant(size)}"
+
+
+def significant(value: float, digits: int = 3) -> str:
+    """Return a number with some significant digits and no exponent.
+
+    >>> significant(0.0026861), significant(27.83), significant(1234.5)
+    ('0.00269', '27.8', '1,234')
+    """
+    if value == 0 or not math.isfinite(value):
+        return f"{value:g}"
+    places = max(digits - 1 - math.floor(math.log10(abs(value))), 0)
+    return f"{value:,.{places}f}"
+
+
+def seconds(value: float | None) -> str:
+    """Return a duration in the unit people say it in.
+
+    >>> seconds(0.0423), seconds(2.31), seconds(95.0), seconds(None)
+    ('42 ms', '2.3 s', '95 s', '–')
+    """
+    if value is None:
+        return "–"
+    if value < 0.9995:  # noqa: PLR2004 - rounds to a second
+        return f"{value * _THOUSAND:.0f} ms" if value >= 0.0095 else f"{value * _THOUSAND:.1f} ms"  # noqa: PLR2004
+    return f"{value:.1f} s" if value < 20.0 else f"{value:,.0f} s"  # noqa: PLR2004 - a decimal stops mattering
+
+
+def count(value: float | None) -> str:
+    """Return a count with thousands marks."""
+    return "–" if value is None else f"{value:,.0f}"
+
+
+def share(value: float | None) -> str:
+    """Return a share in per cent."""
+    return "–" if value is None else f"{value:.0%}"
+
+
+def times(value: float | None) -> str:
+    """Return a multiplier.
+
+    >>> times(27.63), times(1.0)
+    ('27.6×', '1.0×')
+    """
+    return "–" if value is None else f"{value:,.1f}×"

@@ -1,0 +1,50 @@
+"""DeepSeek's published day, 2025-02-27: 226.75 nodes on average, 278 at the peak, $87,072 at $2 per GPU-hour."""
+
+import pytest
+
+from planner.answers import answer
+from planner.specs import Catalog, load_scenario
+
+CATALOG = Catalog()
+HOURS_PER_MONTH, HOURS_PER_DAY = 730.0, 24.0
+
+
+def test_measured_rates_reproduce_nodes_and_dollars() -> None:
+    """608 B / 73.7k + 168 B / 14.8k tokens over 86,400 s are 226.9 nodes; the day costs $87,072 to 0.2 %."""
+    best = answer(load_scenario("deepseek-day", CATALOG), CATALOG).best
+    by_hand = 608e9 / 86_400 / 73.7e3 + 168e9 / 86_400 / 14.8e3
+    assert by_hand == pytest.approx(226.9, abs=0.05)
+    assert best["nodes_mean"] == pytest.approx(by_hand, rel=1e-12)
+    assert best["nodes_mean"] == pytest.approx(226.75, rel=2e-3)
+    assert best["cost_usd_per_month"] / HOURS_PER_MONTH * HOURS_PER_DAY == pytest.approx(87_072, rel=2e-3)
+    assert best["nodes"] == pytest.approx(278, abs=1.5)
+    assert best["gpu"] == "h800-sxm"
+    assert best["basis"] == "measured"
+
+
+def test_what_needs_a_number_of_requests_is_empty() -> None:
+    """The day has no request count: per-answer results and latencies are missing, never 0."""
+    best = answer(load_scenario("deepseek-day", CATALOG), CATALOG).best
+    empty = [
+        n
+        for n in best
+        if "per_answer" in n or n.endswith("multiplier") or n.startswith(("ttft", "tpot", "e2e", "time_"))
+    ]
+    assert len(empty) > 15
+    assert [n for n in empty if best[n] is not None] == []
+
+
+def test_input_and_output_rates_are_not_added_up() -> None:
+    """Dollars per million input and output tokens give back the month: the phases are of different nodes."""
+    best = answer(load_scenario("deepseek-day", CATALOG), CATALOG).best
+    days = HOURS_PER_MONTH / HOURS_PER_DAY
+    parts = (best["cost_usd_per_mtok_input"] * 608e3 + best["cost_usd_per_mtok_output"] * 168e3) * days
+    assert parts == pytest.approx(best["cost_usd_per_month"], rel=1e-9)
+
+
+def test_the_model_alone_is_told_apart() -> None:
+    """Without the published rates the model needs more machines than DeepSeek had: within a factor of 3, not equal."""
+    alone = answer(load_scenario("deepseek-day", CATALOG, override="model-alone"), CATALOG).best
+    ratio = alone["cost_usd_per_month"] / HOURS_PER_MONTH * HOURS_PER_DAY / 87_072
+    assert 1 / 3 < ratio < 3
+    assert alone["basis"] != "measured"
