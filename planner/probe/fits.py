@@ -1,0 +1,206 @@
+"""What of a question's model fits on the GPUs that are there, with the memory that is free now."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from planner.answers import find_model
+from planner.cases import Cases, lower
+from planner.cases.candidates import Candidate, candidates
+from planner.estimate import Estimate, estimate
+from planner.probe.compare import Check
+from planner.serving.replica import build_replica
+from planner.serving.steady import LIMITS
+from planner.specs.base import Loaded
+from planner.specs.catalog import Catalog
+from planner.specs.hardware import GpuSpec
+from planner.specs.question import Scenario, build_scenario
+from planner.specs.reader import Document
+from planner.today import today
+
+_BEFORE_ALL_PRICES = "1900-01-01"
+_ANY_OFFER = {
+    "fleet.systems": "any",
+    "fleet.max_gpus": None,
+    "prices.tiers": ("on_demand",),
+    "prices.providers": "any",
+    "prices.regions": "any",
+}
+"""The machine is there: what anybody sells does not matter."""
+
+
+_ANY_PRICE = 1.0
+"""No price is shown; without one an estimate names the price as its limit."""
+
+
+class Question(NamedTuple):
+    """A scenario that is not yet bound to a GPU."""
+
+    document: Document
+    folder: Path
+    changes: Mapping[str, Any]
+
+    def on(self, gpu: Loaded[GpuSpec]) -> Scenario:
+        """Return the scenario with this GPU and no offers."""
+        day = today().fromisoformat(_BEFORE_ALL_PRICES)
+        return build_scenario(
+            self.document,
+            self.folder,
+            changes={**self.changes, **_ANY_OFFER, "prices.as_of": day, "fleet.gpus": (gpu.spec.id,)},
+        )
+
+
+@dataclass(frozen=True)
+class Fit:
+    """The best layout of one precision and engine on this machine."""
+
+    model: str
+    gpu: str
+    engine: str
+    precision: str
+    layout: str
+    gpus_of_host: int
+    gpus_per_replica: int
+    replicas: int
+    """Whole replicas the machine holds."""
+    fits: bool
+    meets_slo: bool
+    limit: str
+    """What keeps it from fitting or from the SLO; empty where nothing does."""
+    memory_bytes_per_gpu: float
+    """Memory the engine takes: its usual share of the total, or what is free."""
+    missing_bytes_per_gpu: float
+    """Memory that lacks on each GPU of the replica; 0 where it fits."""
+    max_concurrency: float
+    """Sequences at once on the whole machine."""
+    output_tokens_per_s: float | None
+    """Of the whole machine at its SLO capacity, as the GPUs are now."""
+    output_tokens_per_s_by_spec: float | None
+    """The same with GPUs as their spec says, all memory free."""
+
+
+def fits_on(check: Check, question: Question, catalog: Catalog) -> tuple[list[Fit], list[str]]:
+    """Return one fit for each engine and precision, best first, and warnings; nothing for unknown or sliced cards."""
+    if check.spec is None or check.sliced:
+        return [], []
+    scenario = question.on(check.spec)
+    if scenario.spec.measured_rates is not None:
+        return [], [f"{scenario.label} takes measured rates in place of a model: no fit is worked out"]
+    model, notes = find_model(scenario, catalog)
+    warnings = [f"model {n}" if not n.startswith("model") else n for n in notes]
+    count = len(check.gpus)
+    options = [c for c in candidates(scenario, catalog, model, today()) if c.layout.gpus <= count]
+    if not options:
+        return [], [
+            *warnings,
+            f"no layout of {scenario.label} has at most {count} GPUs (fleet.tensor_parallel, engine)",
+        ]
+    by_spec = lower(scenario, catalog, model, options).replaced(offer__usd_per_gpu_hour=_ANY_PRICE)
+    here = as_found(by_spec, check)
+    found, ideal = (_columns(estimate(cases), len(options)) for cases in (here, by_spec))
+    missing = _missing(here, len(options))
+    groups: dict[tuple[str, str], list[int]] = {}
+    for index, option in enumerate(options):
+        groups.setdefault((option.precision.name, option.machine.engine.spec.id), []).append(index)
+    memory = np.broadcast_to(here.gpu.memory_bytes * here.engine.memory_utilization, (len(options),))
+    table = _Table(options, found, ideal, missing, memory)
+    return sorted((_fit(table, g, count, model.spec.id) for g in groups.values()), key=_order), warnings
+
+
+def _order(fit: Fit) -> tuple[bool, bool, float, float]:
+    return not fit.fits, not fit.meets_slo, -(fit.output_tokens_per_s or 0.0), fit.missing_bytes_per_gpu
+
+
+def as_found(cases: Cases, check: Check) -> Cases:
+    """Return cases with the GPU as it is now: free memory, clocks under the cap, the link that is up.
+
+    An engine takes its usual share of the total (`memory_utilization`) if that much is free, else all that is free;
+    so the memory counted on is min(total, free / memory_utilization).
+    """
+    gpu, speed = cases.gpu, check.speed
+    totals = [g.memory_total_bytes for g in check.gpus]
+    frees = [g.memory_free_bytes for g in check.gpus]
+    memory = gpu.memory_bytes
+    if all(t is not None for t in totals):
+        memory = np.full_like(memory, min(t for t in totals if t is not None))
+    if all(f is not None for f in frees):
+        memory = np.minimum(memory, min(f for f in frees if f is not None) / cases.engine.memory_utilization)
+    link = gpu.link_bytes_per_s
+    if check.link_bytes_per_s is not None:
+        link = np.full_like(link, check.link_bytes_per_s)
+    return cases.replaced(
+        gpu__memory_bytes=memory,
+        gpu__link_bytes_per_s=link,
+        gpu__hbm_bytes_per_s=gpu.hbm_bytes_per_s * speed.decode,
+        gpu__attention_flop_per_s=gpu.attention_flop_per_s * speed.prefill,
+        gpu__ffn_flop_per_s=gpu.ffn_flop_per_s * speed.prefill,
+        gpu__expert_flop_per_s=gpu.expert_flop_per_s * speed.prefill,
+        gpu__kv_flop_per_s=gpu.kv_flop_per_s * speed.prefill,
+    )
+
+
+class _Table(NamedTuple):
+    options: Sequence[Candidate]
+    found: Estimate
+    ideal: Estimate
+    missing: Any
+    memory: Any
+
+
+def _columns(found: Estimate, rows: int) -> Estimate:
+    return Estimate(**{name: np.broadcast_to(np.atleast_1d(column), (rows,)) for name, column in vars(found).items()})
+
+
+def _missing(cases: Cases, rows: int) -> Any:  # noqa: ANN401 - an array
+    """Return the bytes each GPU lacks for the weights and the cache of one long request."""
+    with np.errstate(all="ignore"):
+        memory = build_replica(cases).memory
+    lacking = np.maximum(memory.kv_bytes_longest_request - memory.kv_capacity_bytes, 0.0)
+    return np.broadcast_to(np.atleast_1d(lacking), (rows,))
+
+
+def _fit(table: _Table, indices: Sequence[int], count: int, model: str) -> Fit:
+    """Return the best of some layouts: fits, meets the SLO, most tokens; else the one that lacks least."""
+    found = table.found
+
+    def rate(estimated: Estimate, i: int) -> float:
+        layout = table.options[i].layout.gpus
+        value = float(estimated.output_tokens_per_s_per_gpu[i]) * layout * (count // layout)
+        return 0.0 if np.isnan(value) else value
+
+    def merit(i: int) -> tuple[Any, ...]:
+        return (found.fits[i] > 0, found.meets_slo[i] > 0, rate(found, i), -float(table.missing[i]))
+
+    best = max(indices, key=merit)
+    option = table.options[best]
+    replicas = count // option.layout.gpus
+    fits = bool(found.fits[best] > 0)
+    limit = "" if fits and found.meets_slo[best] > 0 else LIMITS[int(found.limit[best])]
+    ideal = max(rate(table.ideal, i) for i in indices)
+    return Fit(
+        model=model,
+        gpu=option.machine.gpu.spec.id,
+        engine=option.machine.engine.spec.id,
+        precision=option.precision.name,
+        layout=_layout(option),
+        gpus_of_host=count,
+        gpus_per_replica=option.layout.gpus,
+        replicas=replicas,
+        fits=fits,
+        meets_slo=bool(found.meets_slo[best] > 0),
+        limit=limit,
+        memory_bytes_per_gpu=float(table.memory[best]),
+        missing_bytes_per_gpu=float(table.missing[best]),
+        max_concurrency=float(found.max_concurrency_per_replica[best]) * replicas if fits else 0.0,
+        output_tokens_per_s=rate(found, best) or None,
+        output_tokens_per_s_by_spec=ideal or None,
+    )
+
+
+def _layout(option: Candidate) -> str:
+    layout = option.layout
+    parts = {"TP": layout.tensor, "PP": layout.pipeline, "DP": layout.data, "EP": layout.expert}
+    return " ".join(f"{name}{size}" for name, size in parts.items() if size > 1) or "1 GPU"
