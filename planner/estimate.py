@@ -49,7 +49,7 @@ class Energy:
 class Estimate:
     """The answer to each case: arrays of the cases' shape; NaN where there is no number.
 
-    Field names are the CSV headers of the contract.
+    Latencies are those of the peak; where no load meets the SLO, those of an idle replica: the best attainable. Field names are the CSV headers of the contract.
     """
 
     fits: Array
@@ -164,7 +164,8 @@ def _solve(cases: Cases) -> tuple[Estimate, Work]:
     plain = _plain_gpu_seconds(cases, fits)
     fleet = _fleet(cases, replica, at_capacity)
     at_peak = _load_at_peak(cases, replica, capacity, running, fleet)
-    latency = {name: latency_at(replica, lengths, at_peak, name) for name in QUANTILES}
+    shown = load_at(replica, np.where(fits & ~capacity.meets_slo, capacity.smallest_running, at_peak.running))
+    latency = {name: latency_at(replica, lengths, shown, name) for name in QUANTILES}
     prefill_share = _prefill_share(replica, at_peak)
     billed = np.where(cases.fleet.bills_mean > 0.0, fleet.nodes_mean * _unit_gpus(cases), fleet.gpus)
     bill = money(
@@ -185,7 +186,8 @@ def _solve(cases: Cases) -> tuple[Estimate, Work]:
     too_many = fleet.gpus > cases.fleet.max_gpus
     limit = np.where(~fits, fit_limit, capacity.binding)
     limit = np.where(capacity.meets_slo & too_many, LIMITS.index("max_gpus"), limit)
-    limit = np.where(fits & np.isnan(cases.offer.usd_per_gpu_hour), LIMITS.index("price_missing"), limit)
+    unpriced = fits & capacity.meets_slo & np.isnan(cases.offer.usd_per_gpu_hour)
+    limit = np.where(unpriced, LIMITS.index("price_missing"), limit)
     return _assemble(cases, work, fits, limit, too_many, plain[1]), work
 
 

@@ -175,6 +175,8 @@ class Capacity:
     binding: Array
     """Index into LIMITS: what stops the load from rising, or what fails."""
     largest_running: Array
+    smallest_running: Array
+    """The load of a replica that is all but idle."""
 
 
 LIMITS = (
@@ -227,7 +229,8 @@ def slo_capacity(replica: Replica, lengths: Lengths, slo: SloColumns) -> Capacit
     meets = excess(bottom) <= 0.0 if has_limit else np.ones(np.shape(top), dtype=bool)
     meets = meets & (most > 0.0)
     running = np.where(meets, np.exp(log_best), np.nan)
-    return Capacity(running, meets, _binding(replica, lengths, slo, log_best, meets, top), np.asarray(most))
+    binding = _binding(replica, lengths, slo, log_best, meets, top)
+    return Capacity(running, meets, binding, np.asarray(most), np.exp(bottom))
 
 
 def _prefill_limit(replica: Replica) -> Array:

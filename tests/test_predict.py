@@ -1,0 +1,129 @@
+"""`predict`: Little's law in closed loop, the given rate in open loop, and rows that say why they fail."""
+
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from planner.errors import BadInputError
+from planner.predict import OUTPUTS, check_header, predict
+from planner.specs import Catalog
+
+CATALOG = Catalog()
+RUN = {"model": "llama-3.1-8b", "gpu": "h100-sxm", "precision": "fp8", "tensor_parallel": "1", "input_tokens": "1024",
+       "output_tokens": "512"}  # fmt: skip
+
+
+def run(**changes: str) -> dict[str, Any]:
+    """Return the prediction of one row."""
+    return predict([RUN | changes], CATALOG)[0]
+
+
+@settings(max_examples=25, deadline=None)
+@given(concurrency=st.integers(1, 300))
+def test_closed_loop_obeys_littles_law(concurrency: int) -> None:
+    """Requests in flight are rate x (TTFT + (output - 1) TPOT)."""
+    row = run(concurrency=str(concurrency))
+    cycle = row["ttft_mean_s"] + 511 * row["tpot_mean_s"]
+    assert row["requests_per_s"] * cycle == pytest.approx(concurrency, rel=1e-6)
+    assert row["running_batch"] <= concurrency
+
+
+def test_throughput_is_rate_times_tokens() -> None:
+    """Tokens per second are requests per second times the lengths, over the GPUs."""
+    row = run(concurrency="32", tensor_parallel="2")
+    assert row["output_tokens_per_s"] == pytest.approx(row["requests_per_s"] * 512)
+    assert row["output_tokens_per_s_per_gpu"] == pytest.approx(row["output_tokens_per_s"] / 2)
+    assert row["total_tokens_per_s_per_gpu"] == pytest.approx(row["requests_per_s"] * (1024 + 512) / 2)
+
+
+def test_open_loop_serves_the_rate_asked_for() -> None:
+    """Below capacity the requests served are the requests sent."""
+    assert run(request_rate="2.5")["requests_per_s"] == pytest.approx(2.5, rel=1e-9)
+
+
+def test_maximum_load_is_not_below_any_closed_loop() -> None:
+    """Neither a rate nor a concurrency means all the machine can do; a first token then waits without end."""
+    most = run()
+    assert most["output_tokens_per_s"] >= run(concurrency="256")["output_tokens_per_s"]
+    assert most["ttft_mean_s"] is None
+
+
+def test_more_users_are_slower_each_and_faster_together() -> None:
+    """TPOT and throughput grow with concurrency."""
+    rows = [run(concurrency=str(c)) for c in (1, 4, 16, 64, 256)]
+    assert all(a["tpot_mean_s"] < b["tpot_mean_s"] for a, b in pairwise(rows))
+    assert all(a["output_tokens_per_s"] < b["output_tokens_per_s"] for a, b in pairwise(rows))
+
+
+def test_one_token_at_a_time_streams_the_weights() -> None:
+    """At concurrency 1 TPOT is 1 to 3 times weights over data-sheet bandwidth: 7.5e9 bytes / 3.35e12 = 2.2 ms."""
+    row = run(concurrency="1")
+    floor = 7.5e9 / 3.35e12
+    assert floor < row["tpot_mean_s"] < 3 * floor
+
+
+def test_without_a_layout_the_smallest_that_fits_is_taken() -> None:
+    """Llama 70B in 16 bit (141 GB) needs two cards of 80 GB; in 8 bit one of 141 GB."""
+    two = run(model="llama-3.1-70b", precision="bf16", tensor_parallel="", concurrency="1")
+    one = run(model="llama-3.1-70b", precision="fp8", gpu="h200-sxm", tensor_parallel="", concurrency="1")
+    assert two["output_tokens_per_s"] / two["output_tokens_per_s_per_gpu"] == pytest.approx(2)
+    assert one["output_tokens_per_s"] / one["output_tokens_per_s_per_gpu"] == pytest.approx(1)
+
+
+def test_replicas_share_the_load() -> None:
+    """Eight GPUs at TP2 are four replicas: four times the requests of one at a quarter of the concurrency."""
+    whole, part = run(gpus="8", tensor_parallel="2", concurrency="64"), run(tensor_parallel="2", concurrency="16")
+    assert whole["requests_per_s"] == pytest.approx(4 * part["requests_per_s"])
+    assert whole["tpot_mean_s"] == pytest.approx(part["tpot_mean_s"])
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"gpu": "h10"}, "unknown GPU 'h10'. Nearest: "),
+        ({"model": "llama-3.1-8x"}, "unknown model 'llama-3.1-8x'. Nearest: llama-3.1-8b"),
+        ({"engine": "vlm"}, "unknown engine 'vlm'. Nearest: vllm"),
+        ({"input_tokens": "-5"}, "input_tokens -5 is out of range; expected at least 1"),
+        ({"output_tokens": "many"}, "output_tokens 'many' is not a number"),
+        ({"concurrency": "0"}, "concurrency is zero; expected a positive number"),
+        ({"concurrency": "4", "request_rate": "1"}, "given together"),
+        ({"cached_share": "1.5"}, "expected a share between 0 and 1"),
+        ({"tensor_parallel": "8", "gpus": "4"}, "gpus 4 is less than TP x PP x DP = 8"),
+        ({"speculative_tokens": "2"}, "speculative decoding is not modelled"),
+        ({"prefill_gpus": "4"}, "disaggregated pools are not modelled"),
+        ({"precision": "fp3"}, "unknown precision 'fp3'"),
+    ],
+)
+def test_a_bad_row_says_why_and_stops_nobody(changes: dict[str, str], message: str) -> None:
+    """The bad row carries the reason, its neighbour its prediction."""
+    bad, good = predict([RUN | changes, RUN | {"concurrency": "1"}], CATALOG)
+    assert message in bad["error"]
+    assert bad["tpot_mean_s"] is None
+    assert good["tpot_mean_s"] > 0
+    assert good["error"] == ""
+
+
+def test_what_does_not_fit_is_no_bad_input() -> None:
+    """A 405B model on one 24 GB card: fits is false, the limit is memory, no number is given."""
+    row = run(model="llama-3.1-405b", gpu="rtx-4090", concurrency="1")
+    assert (row["fits"], row["limit"], row["tpot_mean_s"]) == (False, "memory", None)
+
+
+def test_all_output_columns_are_there() -> None:
+    """Each predicted row has every column of the contract."""
+    assert set(OUTPUTS) <= set(run(concurrency="8"))
+
+
+@pytest.mark.parametrize("name", ["H100 SXM", "h100_sxm", "NVIDIA H100 80GB", "H100"])
+def test_spellings_of_a_gpu(name: str) -> None:
+    """People's spellings mean the same card."""
+    assert run(gpu=name, concurrency="8") | {"gpu": ""} == run(concurrency="8") | {"gpu": ""}
+
+
+def test_a_sheet_without_a_required_column_is_refused() -> None:
+    """The missing column is named, with the nearest one."""
+    with pytest.raises(BadInputError, match=r"no column 'output_tokens'\. Did you mean output_token"):
+        check_header(["model", "gpu", "input_tokens", "output_token"])
