@@ -24,6 +24,7 @@ from planner.cases import Cases
 from planner.errors import BadInputError, did_you_mean
 from planner.estimate import Estimate, Work, solve
 from planner.physics.energy import busy_power_w
+from planner.physics.lengths import mean_of_minimum
 from planner.physics.step import overlapped, step_time_s
 from planner.provenance import case_values
 
@@ -79,6 +80,7 @@ _FUNCTIONS: dict[str, Callable[..., float]] = {
     "sqrt": math.sqrt,
     "square": lambda x: x * x,
     "where": lambda condition, yes, no: yes if condition else no,
+    "capped": lambda mean, second, cap: float(mean_of_minimum(np.asarray(mean), np.asarray(second), np.asarray(cap))),
     "overlap": lambda a, b, p: float(overlapped(np.asarray(a), np.asarray(b), np.asarray(p))),
     "spares": lambda r, up, target: float(spare_replicas(np.asarray(r), np.asarray(up), np.asarray(target))),
 }
@@ -201,8 +203,26 @@ def explain(answer: Answer, field: str) -> list[Step]:
 def namespace(answer: Answer) -> dict[str, float]:
     """Return the quantities of an answer's best option by the names the formulas use."""
     if answer.scenario.spec.measured_rates is None:
-        return case_namespace(answer.case())[0]
+        return completed(case_namespace(answer.case())[0], formulas())
     return measured_namespace(answer)
+
+
+def completed(values: Mapping[str, float], known: Mapping[str, Formula]) -> dict[str, float]:
+    """Return the quantities together with those that only the formulas name."""
+    found = dict(values)
+
+    def fill(name: str) -> None:
+        while name not in found:
+            try:
+                found[name] = evaluate(parse(known[name].expression), found)
+            except KeyError as missing:
+                if missing.args[0] == name:
+                    raise
+                fill(missing.args[0])
+
+    for name in known:
+        fill(name)
+    return found
 
 
 def measured_namespace(answer: Answer) -> dict[str, float]:

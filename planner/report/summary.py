@@ -2,7 +2,7 @@
 
 from planner.answers import Answer
 from planner.options import Row
-from planner.report.words import count, money, seconds, share, significant, times
+from planner.report.words import count, money, plural, seconds, share, significant, times
 
 COLUMNS = (
     "GPU",
@@ -111,15 +111,15 @@ def verdict(answer: Answer) -> list[str]:
     if not row["meets_slo"]:
         return []
     machine = f"{count(row['gpus'])} × {row['gpu']}"
-    nodes = f" ({count(row['nodes'])} nodes)" if row["nodes"] is not None else ""
+    nodes = f" ({plural(row['nodes'], 'node')})" if row["nodes"] is not None else ""
     lines = [
         f"{machine}{nodes} from {offer(row)}: {money(row['cost_usd_per_month'])} a month"
         + (f", {money(row['cost_usd_per_answer'])} an answer" if row["cost_usd_per_answer"] is not None else "")
     ]
     if row["replicas"] is not None:
         lines.append(
-            f"{count(row['replicas'])} replicas + {count(row['spare_replicas'])} spare "
-            f"of {row['gpus_per_replica']} GPUs ({layout(row)}, {row['precision']}, {row['engine']}); "
+            f"{plural(row['replicas'], 'replica')} + {count(row['spare_replicas'])} spare "
+            f"of {plural(row['gpus_per_replica'], 'GPU')} ({layout(row)}, {row['precision']}, {row['engine']}); "
             f"{share(row['utilization'])} of the GPU-hours are used, "
             f"{money(row['cost_usd_per_answer_used'])} an answer on used hours alone"
         )

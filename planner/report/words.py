@@ -52,6 +52,15 @@ def count(value: float | None) -> str:
     return "–" if value is None else f"{value:,.0f}"
 
 
+def plural(value: float, noun: str) -> str:
+    """Return a count with its noun.
+
+    >>> plural(1, "node"), plural(1200, "node")
+    ('1 node', '1,200 nodes')
+    """
+    return f"{count(value)} {noun}" if value == 1 else f"{count(value)} {noun}s"
+
+
 def share(value: float | None) -> str:
     """Return a share in per cent."""
     return "–" if value is None else f"{value:.0%}"

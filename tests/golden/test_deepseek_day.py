@@ -1,8 +1,11 @@
 """DeepSeek's published day, 2025-02-27: 226.75 nodes on average, 278 at the peak, $87,072 at $2 per GPU-hour."""
 
+from pathlib import Path
+
 import pytest
 
 from planner.answers import answer
+from planner.explain import namespace
 from planner.specs import Catalog, load_scenario
 
 CATALOG = Catalog()
@@ -48,3 +51,16 @@ def test_the_model_alone_is_told_apart() -> None:
     ratio = alone["cost_usd_per_month"] / HOURS_PER_MONTH * HOURS_PER_DAY / 87_072
     assert 1 / 3 < ratio < 3
     assert alone["basis"] != "measured"
+
+
+def test_the_page_says_what_the_program_says() -> None:
+    """docs/deepseek-day.md holds the figures of today's code."""
+    page = (Path(__file__).resolve().parents[2] / "docs" / "deepseek-day.md").read_text(encoding="utf-8")
+    measured = answer(load_scenario("deepseek-day", CATALOG), CATALOG)
+    alone = answer(load_scenario("deepseek-day", CATALOG, override="model-alone"), CATALOG)
+    for found in (measured, alone):
+        day = found.best["cost_usd_per_month"] / HOURS_PER_MONTH * HOURS_PER_DAY
+        nodes = day / (8 * 2.0 * HOURS_PER_DAY)
+        assert f"| {nodes:.1f} | ${day:,.0f} |" in page
+    values = namespace(alone)
+    assert f"{values['capacity.collectives_s'] * 1e3:.1f} of {values['capacity.step_s'] * 1e3:.0f} ms" in page
