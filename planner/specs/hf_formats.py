@@ -138,7 +138,7 @@ def _scheme(q: Fields, weights: Fields) -> str:
         return _integer(q, bits, block)
     if bits == _BYTE_BITS:
         return "mxfp8" if block == _FLOAT_BLOCK else "fp8"
-    if bits == _HALF_BYTE_BITS and block in {_NVFP4_BLOCK, _FLOAT_BLOCK}:
+    if bits == _HALF_BYTE_BITS and block in (_NVFP4_BLOCK, _FLOAT_BLOCK):
         return "nvfp4" if block == _NVFP4_BLOCK else "mxfp4"
     return q.fail(
         "config_groups", f"{bits}-bit {kind} in groups of {block} is not known; expected fp8, nvfp4, mxfp4 or int"
