@@ -49,7 +49,8 @@ class Energy:
 class Estimate:
     """The answer to each case: arrays of the cases' shape; NaN where there is no number.
 
-    Latencies are those of the peak; where no load meets the SLO, those of an idle replica: the best attainable. Field names are the CSV headers of the contract.
+    Latencies are those of the peak; where no load meets the SLO, those of an idle replica: the best
+    attainable. Field names are the CSV headers of the contract.
     """
 
     fits: Array

@@ -81,14 +81,15 @@ def mixture_quantile(q: float, mean: Array, cv: Array, cap: Array, weight: Array
     s = np.maximum(sigma, _SMALLEST_SIGMA)
     if np.broadcast_shapes(np.shape(mean), np.shape(weight))[-1] == 1:
         z = normal_quantile(np.power(q, 1.0 / draws))
-        return np.asarray(np.minimum(np.exp(mu + z * s), cap)[..., 0])
+        return np.asarray(np.minimum(np.exp(mu + z * sigma), cap)[..., 0])
     log_cap = np.log(cap)
     low = np.min(np.minimum(mu - 40.0 * s, log_cap), axis=-1)
     high = np.max(np.minimum(mu + 40.0 * s, log_cap), axis=-1)
     for _ in range(_BISECTIONS):
         middle = 0.5 * (low + high)
         x = middle[..., None]
-        share = np.where(x >= log_cap, 1.0, np.power(normal_cdf((x - mu) / s), draws))
+        below = np.where(sigma > 0.0, normal_cdf((x - mu) / s), x >= mu)
+        share = np.where(x >= log_cap, 1.0, np.power(below, draws))
         reached = np.sum(weight * share, axis=-1) / np.sum(weight, axis=-1) >= q
         low, high = np.where(reached, low, middle), np.where(reached, middle, high)
     return np.asarray(np.exp(high))
@@ -161,7 +162,8 @@ def token_demand(
     i1, i2 = input_mean, np.square(input_mean) * (1.0 + np.square(input_cv))
     held1, held2 = i1 / samples, i2 / np.square(samples)
     mu, sigma = lognormal_parameters(answer_mean * multiplier, generated_cv)
-    over = 1.0 - normal_cdf((np.log(max_tokens * (1.0 + 1e-9)) - mu) / np.maximum(sigma, _SMALLEST_SIGMA))
+    beyond = normal_cdf((mu - np.log(max_tokens)) / np.maximum(sigma, _SMALLEST_SIGMA))
+    over = np.where(sigma > 0.0, beyond, answer_mean * multiplier > max_tokens)
     uncached = 1.0 - cached_share
     i3 = np.power(i1, 3.0) * np.power(1.0 + np.square(input_cv), 3.0)
 

@@ -30,7 +30,11 @@ class StepCosts:
     expert_miss_log_per_token: Array
     """ln of the probability that one more token of the rank leaves an expert untouched: DP ln(1 - k/E)."""
     decode_attention_s_per_sequence: Array
+    decode_products_s_per_sequence: Array
+    """The compute side of it alone."""
     prefill_attention_s_per_token: Array
+    prefill_products_s_per_token: Array
+    """The compute side of it alone."""
     collective_s: Array
     """Start-up of all collectives of a step."""
     collective_s_per_token: Array
@@ -96,7 +100,8 @@ def step_terms(costs: StepCosts, sequences: Array, prefill_tokens: Array) -> Ste
     collectives = costs.collective_s + costs.collective_s_per_token * tokens
     overhead = costs.overhead_s + costs.overhead_s_per_sequence * sequences
     total = dense + experts + decode + prefill + collectives + overhead
-    compute_share = np.minimum((dense_compute + expert_compute + prefill) / total, 1.0)
+    products = costs.decode_products_s_per_sequence * sequences + costs.prefill_products_s_per_token * prefill_tokens
+    compute_share = np.minimum((dense_compute + expert_compute + products) / total, 1.0)
     return StepTerms(dense, experts, decode, prefill, collectives, overhead, compute_share)
 
 

@@ -142,6 +142,8 @@ def _costs(cases: Cases, tokens: TokenDemand) -> step.StepCosts:
         e.collective_latency_s,
         e.network_latency_s,
     )
+    decode_memory, decode_products = _decode_attention(cases, tokens, bandwidth)
+    prefill_memory, prefill_products = _prefill_attention(cases, tokens, bandwidth)
     return step.StepCosts(
         dense_memory_s=np.asarray(dense_bytes / tp / bandwidth),
         dense_compute_s_per_token=np.asarray(flop * dense_flop / tp),
@@ -151,8 +153,10 @@ def _costs(cases: Cases, tokens: TokenDemand) -> step.StepCosts:
             flop * m.expert_parameters * routed / g.expert_flop_per_s / tp * imbalance
         ),
         expert_miss_log_per_token=np.asarray(dp * np.log1p(-np.minimum(routed, _ALMOST_ONE))),
-        decode_attention_s_per_sequence=_decode_attention(cases, tokens, bandwidth),
-        prefill_attention_s_per_token=_prefill_attention(cases, tokens, bandwidth),
+        decode_attention_s_per_sequence=step.overlapped(decode_memory, decode_products, e.overlap_exponent),
+        decode_products_s_per_sequence=decode_products,
+        prefill_attention_s_per_token=step.overlapped(prefill_memory, prefill_products, e.overlap_exponent),
+        prefill_products_s_per_token=prefill_products,
         collective_s=exchange.start_s,
         collective_s_per_token=exchange.s_per_token,
         overhead_s=np.asarray(m.layers * e.layer_overhead_s + e.step_overhead_s),
@@ -165,8 +169,8 @@ _ALMOST_ONE = 1.0 - 1e-12
 """A model whose every expert works on every token (or a dense one) touches them all."""
 
 
-def _decode_attention(cases: Cases, tokens: TokenDemand, bandwidth: Array) -> Array:
-    """Return the attention time of one decoding sequence in one step [s]: both sides grow with its context."""
+def _decode_attention(cases: Cases, tokens: TokenDemand, bandwidth: Array) -> tuple[Array, Array]:
+    """Return (memory, compute) seconds of one decoding sequence in one step: both sides grow with its context."""
     m, tp = cases.model, cases.layout.tensor_parallel
     x1, x2 = tokens.context_mean, tokens.context_second_moment
     state = STATE_PASSES * m.state_bytes / np.minimum(tp, m.kv_heads)
@@ -178,15 +182,15 @@ def _decode_attention(cases: Cases, tokens: TokenDemand, bandwidth: Array) -> Ar
         + m.decode_macs_sparse * mean_of_minimum(x1, x2, m.sparse_top_k)
     ) / tp
     compute = step.FLOP_PER_MAC * macs / (cases.gpu.kv_flop_per_s * cases.engine.compute_efficiency)
-    return step.overlapped(bytes_read / bandwidth, compute, cases.engine.overlap_exponent)
+    return np.asarray(bytes_read / bandwidth), np.asarray(compute)
 
 
 STATE_PASSES = 2.0
 """A recurrent state is read and written in every step."""
 
 
-def _prefill_attention(cases: Cases, tokens: TokenDemand, bandwidth: Array) -> Array:
-    """Return the attention time of one prefill token [s]; each chunk of a prompt reads the context before it once."""
+def _prefill_attention(cases: Cases, tokens: TokenDemand, bandwidth: Array) -> tuple[Array, Array]:
+    """Return (memory, compute) seconds of one prefill token; each chunk of a prompt reads what is before it once."""
     m, tp, e = cases.model, cases.layout.tensor_parallel, cases.engine
     x1, x2 = tokens.prefill_context_mean, tokens.prefill_context_second_moment
     macs = (
@@ -198,4 +202,4 @@ def _prefill_attention(cases: Cases, tokens: TokenDemand, bandwidth: Array) -> A
     compute = step.FLOP_PER_MAC * macs / (cases.gpu.kv_flop_per_s * e.compute_efficiency)
     chunk = np.maximum(np.minimum(tokens.prefill_tokens_mean, e.max_batched_tokens), 1.0)
     memory = _kv_bytes(cases, x1, x2, held=False) / chunk / bandwidth
-    return step.overlapped(memory, compute, e.overlap_exponent)
+    return np.asarray(memory), np.asarray(compute)

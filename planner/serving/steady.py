@@ -64,7 +64,6 @@ def length_quantiles(cases: Cases) -> Lengths:
     """Return the length quantiles of each case."""
     w = cases.workload
     requests = w.share * w.turns_per_answer
-    sequences = requests * w.samples_per_answer
     one, no_cap = np.ones_like(w.share), np.full_like(w.share, np.inf)
     uncached = w.input_tokens_mean * (1.0 - w.cached_share)
     generated = w.answer_tokens_mean * w.reasoning_multiplier
@@ -81,7 +80,7 @@ def length_quantiles(cases: Cases) -> Lengths:
             for k, q in QUANTILES.items()
         },
         output={
-            k: mixture_quantile(q, generated, w.generated_tokens_cv, w.max_tokens, sequences, w.samples_per_answer)
+            k: mixture_quantile(q, generated, w.generated_tokens_cv, w.max_tokens, requests, w.samples_per_answer)
             for k, q in QUANTILES.items()
         },
     )
@@ -156,7 +155,8 @@ def latency_at(replica: Replica, lengths: Lengths, load: Load, percentile: str) 
     def after(tokens: dict[str, Array], repeats: Array) -> Array:
         decode50 = np.maximum(tokens["p50"] - 1.0, 0.0) * step50
         decode = np.maximum(tokens[percentile] - 1.0, 0.0) * np.where(q == 0.5, step50, step)  # noqa: PLR2004
-        spread = np.sqrt(np.square(first - first50) + np.square(decode - decode50))
+        wait = np.where(np.isinf(first), np.inf, first - first50)
+        spread = np.sqrt(np.square(wait) + np.square(decode - decode50))
         return np.asarray(repeats * (first50 + decode50) + np.sqrt(repeats) * spread)
 
     one = np.ones_like(turns)
@@ -207,7 +207,7 @@ def slo_ratios(replica: Replica, lengths: Lengths, slo: SloColumns, running: Arr
         latency = latency_at(replica, lengths, load, percentile)
         for metric, limit in limits.items():
             ratio = getattr(latency, metric) / limit
-            ratios[metric] = np.where(np.isnan(limit), ratios[metric], np.fmax(ratios[metric], ratio))
+            ratios[metric] = np.where(np.isnan(limit), ratios[metric], np.maximum(ratios[metric], ratio))
     return ratios
 
 
@@ -252,13 +252,19 @@ def _binding(replica: Replica, lengths: Lengths, slo: SloColumns, log_best: Arra
 
 
 def running_for_rate(replica: Replica, answers_per_s: Array, most: Array) -> Array:
-    """Return the running batch that serves a rate, up to `most` (Little's law; the smallest stable root)."""
+    """Return the running batch that serves a rate, up to `most` (Little's law; the smallest stable root).
+
+    A step never takes less than an empty one, so rate x decode steps x t(0, 0) is a lower bound.
+    """
     top = np.log(np.maximum(most, np.finfo(np.float64).tiny))
+    nothing = np.zeros_like(replica.decode_steps_per_answer)
+    per_s = replica.decode_steps_per_answer * answers_per_s
+    bottom = np.minimum(np.log(per_s * step_time_s(replica.costs, nothing, nothing)), top)
 
     def excess(log_running: Array) -> Array:
         running = np.exp(log_running)
         sequences = running / replica.ranks
         t = step_time_s(replica.costs, sequences, sequences * replica.prefill_tokens_per_decode)
-        return np.asarray(log_running - np.log(replica.decode_steps_per_answer * t * answers_per_s))
+        return np.asarray(log_running - np.log(per_s * t))
 
-    return np.exp(solve_increasing(excess, top + math.log(_SMALLEST_LOAD), top))
+    return np.exp(solve_increasing(excess, bottom, top))
