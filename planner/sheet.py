@@ -4,13 +4,22 @@ import csv
 import io
 import sys
 from collections.abc import Iterator, Sequence
+from itertools import zip_longest
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from planner.answers import Answer, answer
-from planner.errors import EXIT_BAD_INPUT, BadInputError, PlannerError, did_you_mean
+from planner.errors import (
+    EXIT_BAD_INPUT,
+    EXIT_GATE_FAILED,
+    EXIT_INTERRUPTED,
+    EXIT_OK,
+    BadInputError,
+    PlannerError,
+    did_you_mean,
+)
 from planner.options import Row
-from planner.report.as_csv import write
+from planner.report.as_csv import BOM, write
 from planner.report.as_json import render as render_json
 from planner.report.document import Report, choose_fields
 from planner.report.output import emit
@@ -21,36 +30,57 @@ from planner.specs.reader import STDIN, read_stdin, read_text
 from planner.specs.scenario import ScenarioSpec
 
 DEFAULT_BASELINE = "o1-class"
-_PASSED_THROUGH = ("id", "note", "override")
+_PASSED_THROUGH = ("scenario", "override", "id", "note")
 _SHORT_FORMS = {"gpu": "fleet.gpus", "precision": "fleet.precisions"}
 _GUARD = "'"
 
 
-def read_rows(text: str, where: str) -> tuple[list[str], list[dict[str, str]], list[int]]:
-    """Return (header, rows, line numbers) of CSV text: comma, semicolon or tab; BOM, LF and CRLF accepted."""
-    first = text.split("\n", 1)[0]
-    delimiter = max(",;\t", key=first.count)
-    reader = csv.reader(io.StringIO(text.lstrip("\ufeff"), newline=""), delimiter=delimiter, strict=True)
+class Sheet(NamedTuple):
+    """A CSV file as read: the cells of each row by header, the line it starts at, and what is wrong with it."""
+
+    header: list[str]
+    rows: list[dict[str, str]]
+    numbers: list[int]
+    faults: list[str]
+    """Empty for a row with as many cells as the header."""
+
+
+def read_sheet(name: str) -> Sheet:
+    """Read a CSV file, or stdin for `-`."""
+    return read_rows(read_stdin(), "stdin") if name == STDIN else read_rows(read_text(Path(name)), name)
+
+
+def read_rows(text: str, where: str) -> Sheet:
+    """Return the rows of CSV text: comma, semicolon or tab; BOM, LF and CRLF accepted."""
+    text = text.removeprefix(BOM)
+    delimiter = max(",;\t", key=next(iter(text.splitlines()), "").count)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    lines, start = [], 1
     try:
-        lines = [(reader.line_num, cells) for cells in reader]
+        for cells in reader:
+            lines.append((start, cells))
+            start = reader.line_num + 1
     except csv.Error as error:
-        raise BadInputError(f"is not CSV: {error}", where=f"{where}:{reader.line_num}") from None
+        raise BadInputError(f"is not CSV: {error}", where=f"{where}:{start}") from None
     if not lines:
         raise BadInputError("is empty; expected a header row of field paths", where=where)
     header = [_unguarded(name.strip()) for name in lines[0][1]]
     for name in header:
         if header.count(name) > 1:
-            raise BadInputError(f"the column {name!r} is repeated", where=f"{where}:1")
-    rows, numbers = [], []
+            raise BadInputError(f"the column {name!r} is repeated; expected it once", where=f"{where}:1")
+    sheet = Sheet(header, [], [], [])
     for number, cells in lines[1:]:
         if not any(c.strip() for c in cells):
             continue
-        if len(cells) != len(header):
-            raise BadInputError(f"has {len(cells)} cells; the header has {len(header)}", where=f"{where}:{number}")
+        wrong = len(cells) != len(header)
         values = [_decimal(c.strip(), delimiter) for c in cells]
-        rows.append(dict(zip(header, values, strict=True)))
-        numbers.append(number)
-    return header, rows, numbers
+        sheet.rows.append(dict(zip_longest(header, values[: len(header)], fillvalue="")))
+        sheet.numbers.append(number)
+        fault = f"{where}:{number}: has {len(cells)} cells; expected {len(header)}, as the header has"
+        sheet.faults.append(fault if wrong else "")
+    if not sheet.rows:
+        raise BadInputError("has a header but no rows; expected one question per row", where=where)
+    return sheet
 
 
 def _unguarded(text: str) -> str:
@@ -66,10 +96,14 @@ def _decimal(text: str, delimiter: str) -> str:
     return text
 
 
+def _passes_through(name: str) -> bool:
+    return name in _PASSED_THROUGH or name.startswith("x_")
+
+
 def check_header(header: Sequence[str], where: str) -> None:
     """Refuse columns that are not field paths, with the nearest name; id, note and x_ columns pass through."""
     for name in header:
-        if name in {"scenario", *_PASSED_THROUGH, *_SHORT_FORMS} or name.startswith("x_"):
+        if _passes_through(name) or name in _SHORT_FORMS:
             continue
         key = parse_path(name, where=f"{where}:1")
         for size, part in enumerate(key):
@@ -81,29 +115,69 @@ def check_header(header: Sequence[str], where: str) -> None:
                 )
 
 
+def _baseline(cells: dict[str, str], baselines: Sequence[str]) -> str:
+    return cells.get("scenario") or (baselines or (DEFAULT_BASELINE,))[0]
+
+
+def answer_row(
+    cells: dict[str, str], place: str, baselines: Sequence[str], catalog: Catalog, sets: dict[str, Any]
+) -> Answer:
+    """Answer the question of one row. Raises a PlannerError that names place:column."""
+    document, folder = open_scenario(_baseline(cells, baselines), catalog)
+    changes = dict(sets)
+    for name, text in cells.items():
+        if text and not _passes_through(name):
+            changes[_SHORT_FORMS.get(name, name)] = parse_value(text, f"{place}:{name}")
+    override = cells.get("override") or None
+    return answer(build_scenario(document, folder, override=override, changes=changes, origin=f"{place}:"), catalog)
+
+
 def answer_rows(
-    rows: Sequence[dict[str, str]],
-    numbers: Sequence[int],
-    baselines: Sequence[str],
-    catalog: Catalog,
-    sets: dict[str, Any],
-    where: str,
+    sheet: Sheet, baselines: Sequence[str], catalog: Catalog, sets: dict[str, Any], where: str
 ) -> Iterator[tuple[dict[str, str], Answer | None, str]]:
     """Yield (input cells, answer, error) for each row; a bad row does not stop the others."""
-    for cells, number in zip(rows, numbers, strict=True):
-        place = f"{where}:{number}"
+    for cells, number, fault in zip(sheet.rows, sheet.numbers, sheet.faults, strict=True):
+        if fault:
+            yield cells, None, fault
+            continue
         try:
-            document, folder = open_scenario(cells.get("scenario") or (baselines or (DEFAULT_BASELINE,))[0], catalog)
-            changes = dict(sets)
-            for name, text in cells.items():
-                if text and name not in {"scenario", *_PASSED_THROUGH} and not name.startswith("x_"):
-                    changes[_SHORT_FORMS.get(name, name)] = parse_value(text, f"{place}:{name}")
-            scenario = build_scenario(
-                document, folder, override=cells.get("override") or None, changes=changes, origin=f"{place}:"
-            )
-            yield cells, answer(scenario, catalog), ""
+            found = answer_row(cells, f"{where}:{number}", baselines, catalog, sets)
         except PlannerError as error:
-            yield cells, None, str(error).replace("\n", "; ")
+            text = str(error).replace("\n", "; ")
+            yield cells, None, text if text.startswith(where) else f"{where}:{number}: {text}"
+        else:
+            yield cells, found, ""
+
+
+class _Outcome:
+    """What answering a sheet has brought so far."""
+
+    def __init__(self) -> None:
+        self.rows: list[Row] = []
+        self.answers: list[Answer] = []
+        self.bad = 0
+        self.done = 0
+
+    def add(self, cells: dict[str, str], found: Answer | None, error: str, *, show_all: bool) -> None:
+        """Add a row's answer, or why there is none."""
+        self.done += 1
+        typed = {name: _typed(name, text) for name, text in cells.items()}
+        if found is None:
+            self.bad += 1
+            sys.stderr.write(f"error: {error}\n")
+            self.rows.append({**typed, "error": error})
+            return
+        self.answers.append(found)
+        why = [w for w in found.warnings if "no option" in w or "nothing fits" in w]
+        note = None if found.meets else (why or ["no option meets the SLO"])[0]
+        self.rows += [{**row, **typed, "error": note} for row in found.results[: None if show_all else 1]]
+
+    @property
+    def exit_code(self) -> int:
+        """Return 2 where some row is bad, 1 where one meets nothing."""
+        if self.bad:
+            return EXIT_BAD_INPUT
+        return EXIT_OK if all(a.meets for a in self.answers) else EXIT_GATE_FAILED
 
 
 def answer_sheet(
@@ -118,43 +192,38 @@ def answer_sheet(
     dialect: str,
     output: str | None,
 ) -> int:
-    """Answer a sheet, write the result, return the exit code: 2 where some row is bad, 1 where one meets nothing."""
+    """Answer a sheet, write the result, return the exit code; an interruption writes what exists so far."""
     if form not in {"table", "csv", "json"}:
         raise BadInputError(f"a sheet is answered as csv or json, not {form}", where="--format")
     if len(baselines) > 1:
         raise BadInputError("a sheet takes one baseline scenario; name others in its `scenario` column", where="--from")
     where = "stdin" if sheet == STDIN else sheet
-    header, rows, numbers = read_rows(read_stdin() if sheet == STDIN else read_text(Path(sheet)), where)
-    check_header(header, where)
-    chosen = choose_fields(fields)
-    names = [*header, *(f for f in chosen if f not in header), "error"]
-    out: list[Row] = []
-    bad = missed = 0
-    answers: list[Answer] = []
-    for cells, found, error in answer_rows(rows, numbers, baselines, catalog, sets, where):
-        if found is None:
-            bad += 1
-            sys.stderr.write(f"error: {error}\n")
-            out.append({**cells, "error": error})
-            continue
-        answers.append(found)
-        missed += not found.meets
-        note = "" if found.meets else next(w for w in found.warnings if "no option" in w or "nothing fits" in w)
-        out += [{**row, **_typed(cells), "error": note} for row in (found.results if show_all else found.results[:1])]
+    read = read_sheet(sheet)
+    check_header(read.header, where)
+    names = [*read.header, *(f for f in choose_fields(fields) if f not in read.header), "error"]
+    outcome, missing = _Outcome(), []
+    try:
+        for cells, found, error in answer_rows(read, baselines, catalog, sets, where):
+            outcome.add(cells, found, error, show_all=show_all)
+    except KeyboardInterrupt:
+        missing = [f"PARTIAL: interrupted after {outcome.done} of {len(read.rows)} rows"]
+        outcome.rows += [{**cells, "error": "interrupted; not answered"} for cells in read.rows[outcome.done :]]
+    warnings = [*missing, *dict.fromkeys(w for a in outcome.answers for w in a.warnings)]
+    for line in warnings:
+        sys.stderr.write(f"warning: {line}\n")
     if form == "json":
-        warnings = list(dict.fromkeys(w for a in answers for w in a.warnings))
-        emit(render_json(Report(answers, out, names, warnings)), output)
+        emit(render_json(Report(outcome.answers, outcome.rows, names, warnings)), output)
     else:
-        emit(write(names, ([row.get(n) for n in names] for row in out), dialect), output)
-    return EXIT_BAD_INPUT if bad else 1 if missed else 0
+        emit(write(names, ([row.get(n) for n in names] for row in outcome.rows), dialect), output)
+    return EXIT_INTERRUPTED if missing else outcome.exit_code
 
 
-def _typed(cells: dict[str, str]) -> Row:
-    """Return input cells as they are repeated in the output: numbers as numbers, so that dialects apply."""
-    typed: Row = {}
-    for name, text in cells.items():
-        try:
-            typed[name] = parse_value(text, "") if text[:1] not in {"{", "["} else text
-        except BadInputError:
-            typed[name] = text
-    return typed
+def _typed(name: str, text: str) -> Any:  # noqa: ANN401 - a number, a date or text
+    """Return an input cell as it is repeated: numbers as numbers, so that dialects apply; keys of joins stay."""
+    try:
+        value = None if text[:1] in {"{", "["} else parse_value(text, "")
+    except BadInputError:
+        return text
+    if isinstance(value, int | float) and (not _passes_through(name) or str(value) == text):
+        return value
+    return text or None

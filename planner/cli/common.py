@@ -7,17 +7,31 @@ from typing import Any, TypeVar
 import click
 
 from planner.answers import Answer, answer
-from planner.errors import EXIT_GATE_FAILED, BadInputError
+from planner.errors import EXIT_GATE_FAILED, BadInputError, did_you_mean
 from planner.options import NUMBER_FIELDS, Row
 from planner.provenance import inputs, scenario_inputs
 from planner.report.columns import columns
 from planner.report.document import Report, choose_fields
-from planner.specs.base import shown
 from planner.specs.catalog import Catalog
 from planner.specs.question import Scenario, build_scenario, open_scenario, parse_value
+from planner.specs.reader import exists
 
 DEFAULT_SCENARIO = "o1-class"
 F = TypeVar("F", bound=Callable[..., Any])
+
+
+class Word(click.Choice):  # type: ignore[type-arg]  # click 8.1 has no parameter there
+    """One of some words; a wrong one is answered with the nearest."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the word. Raises click.BadParameter with the nearest ones."""
+        try:
+            return super().convert(value, param, ctx)
+        except click.BadParameter:
+            known = [str(c) for c in self.choices]
+            hint = did_you_mean(str(value), known)
+            raise click.BadParameter(f"{value!r} is not one of {', '.join(known)}.{hint}", ctx, param) from None
+
 
 catalog_option = click.option(
     "--catalog",
@@ -32,7 +46,7 @@ output_option = click.option("-o", "--output", metavar="FILE", help="Write to a 
 def format_option(*names: str) -> Callable[[F], F]:
     """Return the --format option with the formats a command has."""
     return click.option(
-        "-f", "--format", "form", type=click.Choice(names), default=names[0], show_default=True, help="Output format."
+        "-f", "--format", "form", type=Word(names), default=names[0], show_default=True, help="Output format."
     )
 
 
@@ -69,7 +83,7 @@ def changes(
     if model:
         found["model"] = (
             str(Path(model).resolve())
-            if Path(model).suffix in {".json", ".yaml", ".yml"} and Path(model).exists()
+            if Path(model).suffix in {".json", ".yaml", ".yml"} and exists(Path(model))
             else model
         )
     if precision:
@@ -78,9 +92,10 @@ def changes(
         found["engine"] = engine
     for text in sets:
         path, equals, value = text.partition("=")
+        path = path.strip()
         if not equals:
             raise BadInputError(f"{text!r} has no value; expected PATH=VALUE", where="--set")
-        found[path.strip()] = parse_value(value, f"--set {path.strip()}")
+        found[path] = parse_value(value, f"--set {path}")
     return found
 
 
@@ -99,8 +114,10 @@ def open_questions(
     return questions
 
 
-def make_report(answers: Sequence[Answer], catalog: Catalog, *, fields: str | None, show_all: bool) -> Report:
-    """Return the report of some answers."""
+def make_report(
+    answers: Sequence[Answer], catalog: Catalog, *, fields: str | None, show_all: bool, missing: Sequence[str] = ()
+) -> Report:
+    """Return the report of some answers; `missing` says in words what else was asked."""
     rows = [row for a in answers for row in a.results]
     provenance: list[Row] = []
     for a in answers:
@@ -114,13 +131,21 @@ def make_report(answers: Sequence[Answer], catalog: Catalog, *, fields: str | No
         }
         for a in answers
     ]
-    warnings = list(dict.fromkeys(f"{a.scenario.label}: {w}" for a in answers for w in a.warnings))
+    warnings = [*missing, *dict.fromkeys(f"{a.scenario.label}: {w}" for a in answers for w in a.warnings)]
     return Report(answers, rows, choose_fields(fields), warnings, provenance, asked, show_all)
 
 
-def answer_all(questions: Sequence[Scenario], catalog: Catalog) -> list[Answer]:
-    """Answer every question."""
-    return [answer(question, catalog) for question in questions]
+def answer_all(questions: Sequence[Scenario], catalog: Catalog) -> tuple[list[Answer], list[str]]:
+    """Answer every question; an interruption keeps the answers so far. Returns them and what is missing, in words."""
+    answers: list[Answer] = []
+    try:
+        for question in questions:
+            answers.append(answer(question, catalog))  # noqa: PERF401 - what exists survives an interruption
+    except KeyboardInterrupt:
+        if not answers:
+            raise
+        return answers, [f"PARTIAL: interrupted after {len(answers)} of {len(questions)} questions"]
+    return answers, []
 
 
 def warn(warnings: Sequence[str]) -> None:
@@ -135,7 +160,7 @@ class Gate:
     def __init__(self, text: str, *, largest: bool) -> None:
         flag = "--max" if largest else "--min"
         name, equals, value = text.partition("=")
-        choose_fields(name, NUMBER_FIELDS)
+        choose_fields(name, NUMBER_FIELDS, where=flag)
         limit = parse_value(value, flag) if equals else None
         if not isinstance(limit, int | float) or isinstance(limit, bool):
             raise BadInputError(
@@ -148,14 +173,19 @@ class Gate:
         value = row[self.name]
         if value is not None and (value <= self.limit if self.largest else value >= self.limit):
             return None
-        unit = columns()[self.name].unit
+        unit = columns()[self.name].unit.replace("1", "")
+        is_now = "has no value" if value is None else f"is {value:.10g} {unit}".rstrip()
         word = "at most" if self.largest else "at least"
-        return f"gate failed: {self.name} is {shown(value)} {unit}; wanted {word} {self.limit:g}"
+        return f"gate failed: {self.name} {is_now}; wanted {word} {self.limit:.10g}"
 
 
-def check_gates(answers: Sequence[Answer], largest: Sequence[str], smallest: Sequence[str]) -> int:
+def read_gates(largest: Sequence[str], smallest: Sequence[str]) -> list[Gate]:
+    """Return the gates of --max and --min. Raises BadInputError before anything is answered."""
+    return [Gate(t, largest=True) for t in largest] + [Gate(t, largest=False) for t in smallest]
+
+
+def check_gates(answers: Sequence[Answer], gates: Sequence[Gate]) -> int:
     """Return the exit code: 1 where nothing meets the SLO or a gate fails, said on stderr."""
-    gates = [Gate(t, largest=True) for t in largest] + [Gate(t, largest=False) for t in smallest]
     failures = [f"{a.scenario.label}: {f}" for a in answers for g in gates if (f := g.failure(a.best))]
     for line in failures:
         click.echo(line, err=True)

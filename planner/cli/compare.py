@@ -1,14 +1,17 @@
 """`planner compare`: questions, or the variants of one, side by side."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import click
 
 from planner.answers import Answer
 from planner.cli import common
+from planner.errors import EXIT_INTERRUPTED
 from planner.report import as_csv, as_json
 from planner.report.as_table import render_grid
+from planner.report.document import choose_fields
 from planner.report.output import emit
 from planner.report.summary import layout, offer
 from planner.report.words import count, money, seconds, share, times
@@ -75,8 +78,10 @@ def command(
     """
     catalog = Catalog(catalogs)
     wanted = overrides or (("all",) if len(scenarios) == 1 else ())
-    answers = common.answer_all(common.open_questions(scenarios, catalog, wanted, common.changes(**question)), catalog)
-    report = common.make_report(answers, catalog, fields=fields, show_all=True)
+    choose_fields(fields)
+    questions = common.open_questions(scenarios, catalog, wanted, common.changes(**question))
+    answers, missing = common.answer_all(questions, catalog)
+    report = common.make_report(answers, catalog, fields=fields, show_all=True, missing=missing)
     best = [a.best for a in answers]
     common.warn(report.warnings)
     if form == "table":
@@ -84,10 +89,6 @@ def command(
     elif form == "csv":
         emit(as_csv.write(report.fields, ([row.get(n) for n in report.fields] for row in best)), output)
     else:
-        emit(
-            as_json.render(
-                report.__class__(answers, best, report.fields, report.warnings, report.provenance, report.inputs)
-            ),
-            output,
-        )
-    click.get_current_context().exit(common.check_gates(answers, (), ()))
+        emit(as_json.render(replace(report, rows=best)), output)
+    failed = common.check_gates(answers, ())
+    click.get_current_context().exit(EXIT_INTERRUPTED if missing else failed)

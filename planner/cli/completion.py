@@ -3,11 +3,12 @@
 import click
 from click.shell_completion import get_completion_class
 
+from planner.cli import common
 from planner.errors import BadInputError
 
 
 @click.command("completion")
-@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+@click.argument("shell", type=common.Word(["bash", "zsh", "fish"]))
 def command(shell: str) -> None:
     """Print the completion script of a shell.
 

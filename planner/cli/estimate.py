@@ -5,7 +5,9 @@ from typing import Any
 import click
 
 from planner.cli import common
+from planner.errors import EXIT_INTERRUPTED, BadInputError
 from planner.report.as_csv import DIALECTS
+from planner.report.document import choose_fields
 from planner.report.output import emit
 from planner.report.registry import FORMATS
 from planner.sheet import answer_sheet
@@ -34,7 +36,7 @@ from planner.specs.catalog import Catalog
 @click.option("--min", "smallest", multiple=True, metavar="FIELD=X", help="Exit 1 where the best option is below X.")
 @click.option("--fields", metavar="A,B", help="Only these result fields (json, csv, long-csv).")
 @click.option(
-    "--dialect", type=click.Choice(DIALECTS), default="plain", show_default=True, help="CSV for a spreadsheet."
+    "--dialect", type=common.Word(DIALECTS), default="plain", show_default=True, help="CSV for a spreadsheet."
 )
 @common.question_options
 @common.format_option(*FORMATS)
@@ -66,7 +68,11 @@ def command(
     """
     catalog = Catalog(catalogs)
     sets = common.changes(**question)
+    gates = common.read_gates(largest, smallest)
+    choose_fields(fields)
     if sheet is not None:
+        if gates or overrides:
+            raise BadInputError("a sheet has no gates; name a row's variant in its `override` column", where="--from")
         click.get_current_context().exit(
             answer_sheet(
                 sheet,
@@ -81,8 +87,9 @@ def command(
             )
         )
     questions = common.open_questions(scenarios, catalog, overrides, sets)
-    answers = common.answer_all(questions, catalog)
-    report = common.make_report(answers, catalog, fields=fields, show_all=show_all)
+    answers, missing = common.answer_all(questions, catalog)
+    report = common.make_report(answers, catalog, fields=fields, show_all=show_all, missing=missing)
     common.warn(report.warnings)
     emit(FORMATS[form](report, dialect), output)
-    click.get_current_context().exit(common.check_gates(answers, largest, smallest))
+    failed = common.check_gates(answers, gates)
+    click.get_current_context().exit(EXIT_INTERRUPTED if missing else failed)

@@ -9,6 +9,7 @@ import click
 from planner.errors import BadInputError
 from planner.report.output import write_file
 from planner.specs.json_schema import json_schema
+from planner.specs.reader import exists
 
 SCHEMA_FILE = "scenario.schema.json"
 
@@ -17,13 +18,18 @@ SCHEMA_FILE = "scenario.schema.json"
 @click.argument("file", default="scenario.yaml", metavar="[FILE]")
 @click.option("--force", is_flag=True, help="Replace a file that is already there.")
 def command(file: str, force: bool) -> None:
-    """Write a commented scenario and, beside it, the JSON Schema its first line points editors to."""
+    """Write a commented scenario and, beside it, the JSON Schema its first line points editors to.
+
+    \b
+    planner init my.yaml
+    """
     path = Path(file)
     if path.suffix not in {".yaml", ".yml"}:
         raise BadInputError(f"{file!r} is not a YAML file name; expected e.g. scenario.yaml", where="init")
-    if path.exists() and not force:
+    schema = path.parent / SCHEMA_FILE
+    if exists(path) and not force:
         raise BadInputError("is already there; --force replaces it", where=file)
     text = files("planner.cli").joinpath("template.yaml").read_text(encoding="utf-8")
     write_file(path, text.replace("{name}", path.stem))
-    write_file(path.parent / SCHEMA_FILE, json.dumps(json_schema("scenario"), indent=2) + "\n")
-    click.echo(f"wrote {path} and {path.parent / SCHEMA_FILE}; next: planner estimate {path}", err=True)
+    write_file(schema, json.dumps(json_schema("scenario"), indent=2) + "\n")
+    click.echo(f"wrote {path} and {schema}; next: planner estimate {path}", err=True)

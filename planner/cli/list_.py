@@ -172,7 +172,7 @@ def _text(value: Any) -> str:
 
 
 @click.command("list")
-@click.argument("kind", type=click.Choice(list(KINDS)))
+@click.argument("kind", type=common.Word(list(KINDS)))
 @click.argument("word", required=False, metavar="[WORD]")
 @common.format_option("table", "csv")
 @common.output_option

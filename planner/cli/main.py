@@ -4,13 +4,21 @@ import json
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib import import_module
 from itertools import pairwise
 
 import click
 
 import planner
-from planner.errors import EXIT_BAD_INPUT, EXIT_INTERRUPTED, EXIT_SURROUNDINGS, PlannerError, did_you_mean
+from planner.errors import (
+    EXIT_BAD_INPUT,
+    EXIT_INTERRUPTED,
+    EXIT_OK,
+    EXIT_SURROUNDINGS,
+    PlannerError,
+    did_you_mean,
+)
 from planner.report.output import prepare_stdout
 
 COMMANDS = {
@@ -71,29 +79,44 @@ def cli() -> None:
 
 def run(arguments: Sequence[str]) -> int:
     """Run the command line and return its exit code."""
+    if sys.__stdout__ is None:  # started with stdout closed: nothing can be answered
+        return EXIT_SURROUNDINGS
     prepare_stdout()
     try:
-        code = cli.main(list(arguments), prog_name="planner", standalone_mode=False)
+        code = _call(arguments)
         sys.stdout.flush()
+    except BrokenPipeError:
+        _silence_stdout()
+        return EXIT_OK
+    except OSError as error:
+        with suppress(OSError):
+            _report([], f"cannot read or write {error.filename or 'the output'}: {error.strerror}", EXIT_SURROUNDINGS)
+        _silence_stdout()
+        return EXIT_SURROUNDINGS
+    return code
+
+
+def _call(arguments: Sequence[str]) -> int:
+    """Run a command; every error a user can act on is reported and becomes its exit code."""
+    try:
+        if not arguments:
+            click.echo(cli.make_context("planner", [], resilient_parsing=True).get_help(), err=True)
+            return EXIT_BAD_INPUT
+        code = cli.main(list(arguments), prog_name="planner", standalone_mode=False)
     except PlannerError as error:
-        _report(arguments, str(error), error.exit_code, error.where)
+        _report(arguments, error.message, error.exit_code, error.where)
         return error.exit_code
     except click.exceptions.Exit as stop:
         return stop.exit_code
     except click.ClickException as error:
-        _report(arguments, error.format_message(), EXIT_BAD_INPUT, "")
+        _report(arguments, " ".join(error.format_message().split()), EXIT_BAD_INPUT)
         return EXIT_BAD_INPUT
+    except SystemExit:  # click's own answer to a closed pipe
+        raise BrokenPipeError from None
     except (click.Abort, KeyboardInterrupt):
         click.echo("interrupted", err=True)
         return EXIT_INTERRUPTED
-    except BrokenPipeError:
-        _silence_stdout()
-        return 0
-    except OSError as error:
-        _report(arguments, f"cannot write the output: {error.strerror}", EXIT_SURROUNDINGS, "")
-        _silence_stdout()
-        return EXIT_SURROUNDINGS
-    return code if isinstance(code, int) else 0
+    return code if isinstance(code, int) else EXIT_OK
 
 
 def _silence_stdout() -> None:
@@ -105,14 +128,16 @@ def _silence_stdout() -> None:
         return
 
 
-def _report(arguments: Sequence[str], message: str, code: int, where: str) -> None:
+def _report(arguments: Sequence[str], message: str, code: int, where: str = "") -> None:
     """Print an error: one line on stderr, and JSON on stdout where JSON was asked for."""
     if _wants_json(arguments):
         click.echo(json.dumps({"error": {"exit_code": code, "where": where, "message": message}}, ensure_ascii=False))
     for line in message.splitlines():
-        click.echo(f"error: {line}", err=True)
+        click.echo(f"error: {where}: {line}" if where else f"error: {line}", err=True)
 
 
 def _wants_json(arguments: Sequence[str]) -> bool:
     pairs = pairwise(arguments)
-    return "--format=json" in arguments or any(a in {"--format", "-f"} and b == "json" for a, b in pairs)
+    return bool({"--format=json", "-fjson"} & {*arguments}) or any(
+        a in {"--format", "-f"} and b == "json" for a, b in pairs
+    )

@@ -1,24 +1,21 @@
 """`planner predict`: one benchmark run per row in, the same rows with predictions out."""
 
-from pathlib import Path
-
 import click
 
 from planner.cli import common
-from planner.errors import EXIT_BAD_INPUT
+from planner.errors import EXIT_BAD_INPUT, BadInputError
 from planner.predict import OUTPUTS, check_header, predict
 from planner.report.as_csv import DIALECTS, write
 from planner.report.as_json import render_rows
 from planner.report.output import emit
-from planner.sheet import read_rows
+from planner.sheet import read_sheet
 from planner.specs.catalog import Catalog
-from planner.specs.reader import STDIN, read_stdin, read_text
 
 
 @click.command("predict")
 @click.argument("rows_file", metavar="ROWS.csv")
 @click.option(
-    "--dialect", type=click.Choice(DIALECTS), default="plain", show_default=True, help="CSV for a spreadsheet."
+    "--dialect", type=common.Word(DIALECTS), default="plain", show_default=True, help="CSV for a spreadsheet."
 )
 @common.format_option("csv", "json")
 @common.output_option
@@ -32,10 +29,12 @@ def command(rows_file: str, dialect: str, form: str, output: str | None, catalog
     \b
     planner predict runs.csv -o predicted.csv
     """
-    where = "stdin" if rows_file == STDIN else rows_file
-    header, rows, _ = read_rows(read_stdin() if rows_file == STDIN else read_text(Path(rows_file)), where)
+    sheet = read_sheet(rows_file)
+    header = sheet.header
     check_header(header)
-    found = predict(rows, Catalog(catalogs))
+    for fault in filter(None, sheet.faults):
+        raise BadInputError(fault)
+    found = predict(sheet.rows, Catalog(catalogs))
     names = [*header, *(name for name in OUTPUTS if name not in header)]
     if form == "json":
         emit(render_rows(found, names), output)

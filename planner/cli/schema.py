@@ -12,7 +12,7 @@ from planner.specs.json_schema import SCHEMAS, json_schema
 
 
 @click.command("schema")
-@click.argument("kind", type=click.Choice(list(SCHEMAS)), default="scenario")
+@click.argument("kind", type=common.Word(list(SCHEMAS)), default="scenario")
 @click.option("--columns", "show_columns", is_flag=True, help="The result columns: field, unit, description (CSV).")
 @common.output_option
 def command(kind: str, show_columns: bool, output: str | None) -> None:

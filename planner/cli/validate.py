@@ -15,7 +15,7 @@ from planner.specs.hardware import EngineSpec, GpuSpec, SystemSpec
 from planner.specs.market import DemandCurve, PricesFile
 from planner.specs.model import ModelSpec
 from planner.specs.question import build_scenario, open_scenario
-from planner.specs.reader import Document, read_document
+from planner.specs.reader import Document, exists, read_document
 from planner.today import today
 
 _MARKS: tuple[tuple[str, type[FileSpec]], ...] = (
@@ -37,7 +37,7 @@ def kind_of(document: Document) -> type[FileSpec] | None:
 def check(name: str, catalog: Catalog) -> str:
     """Validate one file or shipped scenario with all its overrides; return what it is."""
     path = Path(name)
-    if path.suffix in {".yaml", ".yml"} and path.exists():
+    if path.suffix in {".yaml", ".yml"} and exists(path):
         document = read_document(path)
         kind = kind_of(document)
         if kind is not None:
@@ -61,6 +61,9 @@ def command(files: tuple[str, ...], catalogs: tuple[str, ...]) -> None:
     """Check scenarios, GPUs, systems, engines, prices, models and demand curves without answering them.
 
     Names that a scenario refers to are looked up, its overrides are applied one by one.
+
+    \b
+    planner validate my.yaml o1-class
     """
     catalog = Catalog(catalogs)
     worst = 0

@@ -12,6 +12,7 @@ from rich.table import Table
 
 from planner.answers import Answer
 from planner.report.document import Report
+from planner.report.output import Terminal
 from planner.report.summary import COLUMNS, SHOWN_OPTIONS, best_per_gpu, cells, footnotes, question, verdict
 
 _PIPE_WIDTH = 200
@@ -35,7 +36,7 @@ def _console(out: io.StringIO) -> Console:
 
 def _text(out: io.StringIO) -> str:
     text = "\n".join(line.rstrip() for line in out.getvalue().splitlines()) + "\n"
-    return text if _is_utf8() else to_ascii(text)
+    return to_ascii(text) if Terminal.ascii_only else text
 
 
 def render(report: Report) -> str:
@@ -70,7 +71,13 @@ def _answer(console: Console, answer: Answer, *, show_all: bool) -> None:
     rows = answer.results if show_all else best_per_gpu(answer)[:SHOWN_OPTIONS]
     if rows:
         console.print()
-        console.print(_table(rows))
+        names = fitting_columns([cells(row) for row in rows], console.width)
+        console.print(_table(rows, names))
+        if len(names) < len(COLUMNS):
+            left_out = ", ".join(n for n in COLUMNS if n not in names)
+            console.print(
+                f"left out on this width: {left_out} (a wider terminal or --format csv shows all)", style="dim"
+            )
     hidden = len(best_per_gpu(answer)) - SHOWN_OPTIONS
     if not show_all and hidden > 0:
         console.print(f"and {hidden} more GPUs that work")
@@ -78,17 +85,38 @@ def _answer(console: Console, answer: Answer, *, show_all: bool) -> None:
         console.print(note, style="dim")
 
 
-def _table(rows: list[dict[str, object]]) -> Table:
+_DROPPED_FIRST = (
+    "engine",
+    "answer after p95",
+    "used $/answer",
+    "weights",
+    "used",
+    "$/GPU-h",
+    "TTFT p95",
+    "TPOT p95",
+    "layout",
+)
+"""Columns a narrow terminal does without, least needed first."""
+_GAP = 3
+
+
+def fitting_columns(rows: Sequence[Sequence[str]], width: int) -> list[str]:
+    """Return the columns of the options table that fit a width without folding a cell."""
+    widths = {n: max(len(n), *(len(row[i]) for row in rows)) + _GAP for i, n in enumerate(COLUMNS)}
+    for name in _DROPPED_FIRST:
+        if sum(widths.values()) - _GAP <= width:
+            break
+        del widths[name]
+    return list(widths)
+
+
+def _table(rows: list[dict[str, object]], names: Sequence[str]) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
-    for name in COLUMNS:
+    for name in names:
         table.add_column(name, justify="left" if name in _LEFT else "right", overflow="fold")
     for row in rows:
-        table.add_row(*cells(row))
+        table.add_row(*(cell for name, cell in zip(COLUMNS, cells(row), strict=True) if name in names))
     return table
-
-
-def _is_utf8() -> bool:
-    return (getattr(sys.stdout, "encoding", None) or "utf-8").lower().replace("-", "") == "utf8"
 
 
 _ASCII = str.maketrans({"–": "-", "—": "-", "×": "x", "·": ".", "…": "...", "─": "-", "│": "|", "━": "-", "╸": "-"})

@@ -25,16 +25,18 @@ class Report:
     show_all: bool = False
 
 
-def choose_fields(wanted: str | None, known: Sequence[str] = RESULT_FIELDS) -> list[str]:
+def choose_fields(wanted: str | None, known: Sequence[str] = RESULT_FIELDS, *, where: str = "--fields") -> list[str]:
     """Return the fields of `--fields a,b`, or all. Raises BadInputError with the nearest name."""
-    if not wanted:
+    if wanted is None:
         return list(known)
     names = [name.strip() for name in wanted.split(",") if name.strip()]
     for name in names:
         if name not in known:
             hint = did_you_mean(name, known) or " `planner schema --columns` lists them."
-            raise BadInputError(f"unknown field {name!r}.{hint}", where="--fields")
-    return names
+            raise BadInputError(f"unknown field {name!r}.{hint}", where=where)
+    if not names:
+        raise BadInputError("names no field; expected e.g. gpu,gpus,cost_usd_per_month", where=where)
+    return list(dict.fromkeys(names))
 
 
 def plain(value: Any) -> Any:  # noqa: ANN401 - any field value

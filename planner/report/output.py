@@ -8,14 +8,34 @@ from pathlib import Path
 
 from planner.errors import SurroundingsError
 
+_PROBE = "–×·…─"
+"""What tables are drawn with."""
+
+
+class Terminal:
+    """What the terminal can show, as it said before stdout was made UTF-8."""
+
+    ascii_only = False
+
 
 def prepare_stdout() -> None:
-    """Make stdout and stderr UTF-8 with our own line ends: a redirected table must not crash on a dash."""
-    for stream in (sys.stdout, sys.stderr):
-        reconfigure = getattr(stream, "reconfigure", None)
-        if reconfigure is not None:
-            with suppress(OSError, ValueError):
-                reconfigure(encoding="utf-8", errors="replace", newline="")
+    """Make stdout UTF-8 with our own line ends: a redirected table must not crash on a dash.
+
+    A stream that cannot hold a dash (PYTHONIOENCODING=ascii) gets ASCII tables; data is UTF-8 everywhere.
+    """
+    Terminal.ascii_only = not _can_show(getattr(sys.stdout, "encoding", None))
+    reconfigure = getattr(sys.stdout, "reconfigure", None)
+    if reconfigure is not None:
+        with suppress(OSError, ValueError):
+            reconfigure(encoding="utf-8", errors="replace", newline="")
+
+
+def _can_show(encoding: str | None) -> bool:
+    try:
+        _PROBE.encode(encoding or "utf-8")
+    except (UnicodeEncodeError, LookupError):
+        return False
+    return True
 
 
 def emit(text: str, target: str | None) -> None:
@@ -29,10 +49,14 @@ def emit(text: str, target: str | None) -> None:
 
 def write_file(path: Path, text: str) -> None:
     """Replace a file whole. Raises SurroundingsError; what was there before stays whole."""
-    temporary = ""
+    temporary, where = "", str(path)
     try:
         if path.is_dir():
-            raise SurroundingsError("is a directory; expected a file name", where=str(path))
+            raise SurroundingsError("is a directory; expected a file name", where=where)
+        if path.exists() and not path.is_file():
+            path.write_text(text, encoding="utf-8", newline="")  # a device or a pipe cannot be replaced
+            return
+        path = path.resolve()
         handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
         with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:
             file.write(text)
@@ -45,7 +69,9 @@ def write_file(path: Path, text: str) -> None:
         with suppress(OSError):
             if temporary:
                 Path(temporary).unlink()
-        raise SurroundingsError(f"cannot be written: {error.strerror}", where=str(path)) from None
+        raise SurroundingsError(f"cannot be written: {error.strerror}", where=where) from None
+    except ValueError as error:
+        raise SurroundingsError(f"is not a usable file name ({error})", where=where) from None
 
 
 def _umask() -> int:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Generic, Literal, TypeVar, get_args
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, WithJsonSchema
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, WithJsonSchema
 from pydantic_core import ErrorDetails
 
 from planner.errors import BadInputError, did_you_mean
@@ -14,10 +14,21 @@ from planner.specs.reader import Document, Key
 
 path_text = reader.path_text
 
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+LARGEST, SMALLEST, LARGEST_COUNT = 1e21, 1e-21, 10**15
+"""Beyond these no quantity of this field lies, and products of several could leave what a float can hold."""
+
+
+def _sane(value: float) -> float:
+    if value and not SMALLEST <= abs(value) <= LARGEST:
+        raise ValueError(f"{value:g} is out of range; expected between {SMALLEST:g} and {LARGEST:g}")
+    return value
+
+
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False), AfterValidator(_sane)]
+NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False), AfterValidator(_sane)]
+Factor = Annotated[float, Field(ge=1, le=1e6)]
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
-Count = Annotated[int, Field(ge=1)]
+Count = Annotated[int, Field(ge=1, le=LARGEST_COUNT)]
 Confidence = Literal["high", "medium", "low"]
 
 
@@ -52,7 +63,8 @@ class FileSpec(Spec):
     """Where numbers come from, by the names that `source:` uses."""
 
 
-def _one_or_many(value: Any) -> Any:  # noqa: ANN401 - whatever the file holds
+def one_or_many(value: Any) -> Any:  # noqa: ANN401 - whatever the file holds
+    """Return a list, None for `any`, and one value as a list of it."""
     if value == "any" or value is None:
         return None
     return value if isinstance(value, tuple) else (value,)
@@ -67,11 +79,11 @@ _SIZES = {
     ]
 }
 Names = Annotated[
-    Annotated[tuple[str, ...], Field(min_length=1)] | None, BeforeValidator(_one_or_many), WithJsonSchema(_NAMES)
+    Annotated[tuple[str, ...], Field(min_length=1)] | None, BeforeValidator(one_or_many), WithJsonSchema(_NAMES)
 ]
 """`any` (None), one name or a list of names."""
 Sizes = Annotated[
-    Annotated[tuple[Count, ...], Field(min_length=1)] | None, BeforeValidator(_one_or_many), WithJsonSchema(_SIZES)
+    Annotated[tuple[Count, ...], Field(min_length=1)] | None, BeforeValidator(one_or_many), WithJsonSchema(_SIZES)
 ]
 """`any` (None), one whole number or a list of them."""
 
@@ -107,7 +119,9 @@ def validate(kind: type[AnySpec], data: Mapping[str, Any], document: Document) -
     try:
         return kind.model_validate(data)
     except ValidationError as error:
-        problems = dict.fromkeys(_problem(e, kind, document) for e in error.errors(include_url=False))
+        errors = error.errors(include_url=False)
+        inner = {e["loc"][:size] for e in errors for size in range(len(e["loc"]))}
+        problems = dict.fromkeys(_problem(e, kind, document) for e in errors if e["loc"] not in inner)
     if len(problems) == 1:
         place, message = next(iter(problems))
         raise BadInputError(message, where=place)
@@ -178,6 +192,8 @@ def shown(value: object) -> str:
         text = f"{{{', '.join(f'{k}: {shown(v)}' for k, v in value.items())}}}"
     else:
         text = repr(value) if isinstance(value, str) else str(value)
+        if isinstance(value, int) and value > LARGEST_COUNT:
+            text = f"{value:g}"
     limit = 60
     return text if len(text) <= limit else text[: limit - 1] + "…"
 

@@ -7,6 +7,7 @@ from planner.specs.hardware import AssumptionsFile, EngineSpec, FormatsFile, Gpu
 from planner.specs.market import DemandCurve, PricesFile
 from planner.specs.model import ModelSpec
 from planner.specs.scenario import ScenarioSpec
+from planner.specs.workload import LENGTH_SCHEMA
 
 SCHEMAS: dict[str, type[FileSpec]] = {
     "scenario": ScenarioSpec,
@@ -27,7 +28,7 @@ _SOURCE = {"type": "string", "description": "Name of an entry of `sources`; cove
 def json_schema(kind: str) -> dict[str, Any]:
     """Return the JSON Schema (draft 7 words only) of a kind of file."""
     schema: dict[str, Any] = SCHEMAS[kind].model_json_schema()
-    schema = _relax(schema)
+    schema = _shared(_relax(schema), "Length", _relax(LENGTH_SCHEMA)["anyOf"])
     schema["properties"]["source"] = _SOURCE
     return {"$schema": "http://json-schema.org/draft-07/schema#", **schema}
 
@@ -35,6 +36,25 @@ def json_schema(kind: str) -> dict[str, Any]:
 def schema_path(kind: str) -> str:
     """Return the file a generated schema is kept in, relative to the catalogue."""
     return f"{FOLDERS.get(kind, 'hardware')}/{kind}.schema.json"
+
+
+def _shared(schema: dict[str, Any], name: str, choices: list[Any]) -> dict[str, Any]:
+    """Keep a part that stands at many places once, under $defs."""
+    found = False
+
+    def walk(node: Any) -> Any:  # noqa: ANN401 - any part of a schema
+        nonlocal found
+        if isinstance(node, list):
+            return [walk(x) for x in node]
+        if not isinstance(node, dict):
+            return node
+        if node.get("anyOf", [])[: len(choices)] != choices:
+            return {k: walk(v) for k, v in node.items()}
+        found = True
+        return {**node, "anyOf": [{"$ref": f"#/$defs/{name}"}, *node["anyOf"][len(choices) :]]}
+
+    schema = walk(schema)
+    return {**schema, "$defs": {**schema["$defs"], name: {"anyOf": choices}}} if found else schema
 
 
 def _relax(node: Any) -> Any:  # noqa: ANN401 - any part of a schema

@@ -14,6 +14,7 @@ from planner.specs.reader import (
     STDIN,
     Document,
     Key,
+    exists,
     parse_document,
     plain_scalar,
     read_document,
@@ -24,6 +25,7 @@ from planner.specs.scenario import ScenarioSpec
 from planner.specs.workload import RATE_FIELDS
 
 _PATH = re.compile(r"[A-Za-z_]\w*(\[\d+\])?(\.([A-Za-z_]\w*|\d+)(\[\d+\])?)*")
+_FINITE = re.compile(r"\d+\.?\d*([eE][-+]?\d{1,2})?|\.\d+")
 _EXCLUSIVE = (
     frozenset((*RATE_FIELDS, "users", "tokens_per_day")),
     frozenset(("reasoning_multiplier", "reasoning_tokens", "effort")),
@@ -71,7 +73,7 @@ def open_scenario(name: str | Path, catalog: Catalog) -> tuple[Document, Path]:
         path = shipped[text]
         return read_document(path, where=catalog.shown(path)), path.parent
     path = Path(text)
-    if path.exists() or path.suffix in {".yaml", ".yml", ".json"} or "/" in text or "\\" in text:
+    if exists(path) or path.suffix in {".yaml", ".yml", ".json"} or "/" in text or "\\" in text:
         return read_document(path), path.parent
     hint = nearest(text, shipped)
     listed = f" Nearest: {', '.join(hint)}." if hint else ""
@@ -150,21 +152,23 @@ def parse_path(path: str, *, where: str = "") -> Key:
 def changed(document: Document, key: Key, value: Any, place: str, source: str | None = None) -> Document:  # noqa: ANN401
     """Return a document with one value replaced; its exclusive siblings (another rate) are dropped."""
     data = _assign(document.data, key, value, place)
-    origins = {**document.origins, key: place}
+    positions = {k: v for k, v in document.positions.items() if k[: len(key)] != key}
+    origins = {**{k: v for k, v in document.origins.items() if k[: len(key)] != key}, key: place}
     names = {k: v for k, v in document.source_names.items() if k[: len(key)] != key}
     if source is not None:
         names[key] = source
     else:
         names[key] = ""
-    return replace(document, data=data, origins=origins, source_names=names)
+    return replace(document, data=data, positions=positions, origins=origins, source_names=names)
 
 
 def _assign(data: Any, key: Key, value: Any, place: str) -> Any:  # noqa: ANN401 - plain data of any shape
     head, rest = key[0], key[1:]
     if isinstance(head, int):
-        if not isinstance(data, tuple) or head >= len(data):
-            size = len(data) if isinstance(data, tuple) else 0
-            raise BadInputError(f"there is no entry {head}; the list has {size}", where=place)
+        if not isinstance(data, tuple):
+            raise BadInputError(f"[{head}] is an entry of a list, and there is no list", where=place)
+        if head >= len(data):
+            raise BadInputError(f"there is no entry [{head}]; the list has {len(data)}, counted from 0", where=place)
         return (*data[:head], _assign(data[head], rest, value, place) if rest else value, *data[head + 1 :])
     if data is None:
         data = {}
@@ -202,15 +206,15 @@ def _with_histogram(document: Document, key: Key, folder: Path) -> Document:
 
 def read_histogram(path: Path) -> tuple[tuple[float, float], ...]:
     """Read a CSV with the columns tokens and weight (any positive weights) into pairs."""
-    reader = csv.DictReader(read_text(path).splitlines())
-    if set(reader.fieldnames or ()) != {"tokens", "weight"}:
-        raise BadInputError(
-            f"has the columns {', '.join(reader.fieldnames or ())}; expected tokens,weight", where=f"{path}:1"
-        )
+    reader = csv.reader(read_text(path).splitlines())
+    header = [name.strip() for name in next(reader, [])]
+    if sorted(header) != ["tokens", "weight"]:
+        raise BadInputError(f"has the columns {', '.join(header)}; expected tokens,weight", where=f"{path}:1")
     points = []
-    for row in reader:
-        try:
-            points.append((float(row["tokens"]), float(row["weight"])))
-        except (TypeError, ValueError):
-            raise BadInputError("expected two numbers: tokens,weight", where=f"{path}:{reader.line_num}") from None
+    for cells in filter(None, reader):
+        numbers = [float(c) for c in cells if _FINITE.fullmatch(c.strip())]
+        if len(numbers) != len(header) or len(cells) != len(header):
+            raise BadInputError("expected two numbers: tokens,weight", where=f"{path}:{reader.line_num}")
+        pair = dict(zip(header, numbers, strict=True))
+        points.append((pair["tokens"], pair["weight"]))
     return tuple(points)

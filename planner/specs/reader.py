@@ -15,7 +15,7 @@ from typing import Any
 
 import yaml
 
-from planner.errors import BadInputError, SurroundingsError
+from planner.errors import BadInputError, SurroundingsError, did_you_mean
 
 Key = tuple[str | int, ...]
 """A path into a document, e.g. ("workload", "classes", 0, "share")."""
@@ -86,6 +86,14 @@ class Document:
         return None
 
 
+def exists(path: Path) -> bool:
+    """Return whether a path exists; a name no file can have does not."""
+    try:
+        return path.exists()
+    except (OSError, ValueError):
+        return False
+
+
 def read_document(path: Path, *, where: str | None = None) -> Document:
     """Read one YAML file strictly. Raises a PlannerError that names file, line and column."""
     return parse_document(read_text(path), where or str(path))
@@ -99,7 +107,7 @@ def read_text(path: Path) -> str:
             raise BadInputError(f"is larger than {MAX_FILE_BYTES:,} bytes; expected a small YAML file", where=where)
         return _decoded(path.read_bytes(), where)
     except FileNotFoundError:
-        raise BadInputError("no such file", where=where) from None
+        raise BadInputError(f"no such file.{_neighbours(path)}".removesuffix("."), where=where) from None
     except IsADirectoryError:
         raise BadInputError("is a directory; expected a YAML file", where=where) from None
     except PermissionError:
@@ -112,13 +120,25 @@ def read_text(path: Path) -> str:
         raise BadInputError(f"is not a usable file name ({error})", where=where) from None
 
 
+def _neighbours(path: Path) -> str:
+    """Return a sentence with the files beside a missing one that have nearly its name."""
+    try:
+        return did_you_mean(path.name, (p.name for p in path.parent.iterdir()))
+    except OSError:
+        return ""
+
+
 def read_stdin() -> str:
     """Read standard input as UTF-8, whatever the locale says."""
+    if sys.__stdin__ is None:
+        raise BadInputError("is closed; expected text", where="stdin")
     buffer = getattr(sys.stdin, "buffer", None)
-    return sys.stdin.read() if buffer is None else _decoded(buffer.read(MAX_FILE_BYTES), "stdin")
+    return sys.stdin.read() if buffer is None else _decoded(buffer.read(MAX_FILE_BYTES + 1), "stdin")
 
 
 def _decoded(content: bytes, where: str) -> str:
+    if len(content) > MAX_FILE_BYTES:
+        raise BadInputError(f"is larger than {MAX_FILE_BYTES:,} bytes; expected a small text file", where=where)
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError:

@@ -2,11 +2,11 @@
 
 import datetime as dt
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 
-from planner.specs.base import Count, FileSpec, Names, NonNegative, Positive, Sizes, Spec
+from planner.specs.base import Count, Factor, FileSpec, Names, NonNegative, Positive, Sizes, Spec, one_or_many
 from planner.specs.market import Tier
 from planner.specs.workload import WorkloadSpec
 
@@ -18,13 +18,13 @@ class DemandSpec(Spec):
 
     curve: str | None = None
     """A demand curve of the catalogue; gives peak_to_mean where that is not set."""
-    peak_to_mean: Annotated[float, Field(ge=1)] | None = None
+    peak_to_mean: Factor | None = None
     """Rate of the peak hour over the mean."""
-    growth_per_month: Annotated[float, Field(gt=-1)] = 0.0
+    growth_per_month: Annotated[float, Field(ge=-0.9, le=10)] = 0.0
     """Relative growth a month; the fleet is sized for the last month of the horizon."""
-    horizon_months: Count = 1
+    horizon_months: Annotated[int, Field(ge=1, le=120)] = 1
     """Months until the fleet must be large enough."""
-    burst: Annotated[float, Field(ge=1)] = 1.0
+    burst: Factor = 1.0
     """Rate of the peak minute over the peak hour, on top of peak_to_mean."""
 
 
@@ -72,10 +72,20 @@ class FleetSpec(Spec):
     """peak: the fleet for the peak is reserved all month; mean: machines follow demand and the mean is paid."""
 
 
+_TIERS = {"enum": list(get_args(Tier))}
+Tiers = Annotated[
+    tuple[Tier, ...],
+    Field(min_length=1),
+    BeforeValidator(one_or_many),
+    WithJsonSchema({"anyOf": [_TIERS, {"type": "array", "items": _TIERS, "minItems": 1}]}),
+]
+"""One price tier or a list of them."""
+
+
 class PricesSpec(Spec):
     """Which offers are looked at."""
 
-    tiers: Annotated[tuple[Tier, ...], Field(min_length=1)] = ("on_demand",)
+    tiers: Tiers = ("on_demand",)
     """Kinds of offer."""
     providers: Names = None
     """Sellers, or `any`; a named one may also be a survey, an index or an estimate."""
@@ -92,7 +102,7 @@ class PricesSpec(Spec):
 class QualitySpec(Spec):
     """How often an answer is right."""
 
-    accuracy: Annotated[float, Field(gt=0, le=1)] | None = None
+    accuracy: Annotated[float, Field(ge=1e-6, le=1)] | None = None
     """Share of right answers; adds the cost per correct answer."""
     benchmark: str | None = None
     """Where the accuracy was measured."""
@@ -105,7 +115,7 @@ class EnergySpec(Spec):
     """Zone of the catalogue (ISO 3166 alpha-3)."""
     grid_source: str | None = None
     """A source of grids.csv; the newest year where absent."""
-    pue: Annotated[float, Field(ge=1)] = 1.2
+    pue: Annotated[float, Field(ge=1, le=10)] = 1.2
     """Facility power over IT power."""
 
 

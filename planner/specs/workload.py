@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, ValidationInfo, WithJsonSchema, field_validator, model_validator
+from pydantic import BeforeValidator, Field, ValidationInfo, WithJsonSchema, field_validator, model_validator
 
 from planner import units
 from planner.specs.base import Count, NonNegative, Positive, Share, Spec, shown
@@ -18,6 +18,8 @@ RATE_FIELDS = {
 """Rate fields and the factor that turns each into answers per second."""
 
 
+_WIDEST = 1e6
+"""Largest p90 over p50 a lognormal is fitted to."""
 _EXPECTED_LENGTH = "expected a number, {mean, cv}, {p50, p90} or {histogram: file.csv}"
 
 
@@ -54,8 +56,10 @@ class Length(Spec):
         if given in ({"mean"}, {"mean", "cv"}) and not has_points:
             return self
         if given == {"p50", "p90"} and not has_points:
-            if (self.p90 or 0) < (self.p50 or 0):
-                raise ValueError(f"p90 {self.p90} is below p50 {self.p50}")
+            ratio = (self.p90 or 0.0) / (self.p50 or 1.0)
+            if not 1.0 <= ratio <= _WIDEST:
+                fault = "is below" if ratio < 1.0 else f"is more than {_WIDEST:g} times"
+                raise ValueError(f"p90 {self.p90:g} {fault} p50 {self.p50:g}; expected a p90 above the p50")
             return self
         raise ValueError(_EXPECTED_LENGTH)
 
@@ -67,7 +71,7 @@ class Length(Spec):
 
 
 _NUMBER = {"type": "number", "minimum": 0}
-_LENGTH_SCHEMA = {
+LENGTH_SCHEMA = {
     "anyOf": [
         _NUMBER,
         {
@@ -99,7 +103,10 @@ _LENGTH_SCHEMA = {
         },
     ]
 }
-AnyLength = Annotated[Length, BeforeValidator(_as_mapping), WithJsonSchema(_LENGTH_SCHEMA)]
+AnyLength = Annotated[Length, BeforeValidator(_as_mapping), WithJsonSchema(LENGTH_SCHEMA)]
+
+
+Few = Annotated[int, Field(ge=1, le=10**6)]
 
 
 class Users(Spec):
@@ -130,8 +137,8 @@ class RequestClass(Spec):
     """An effort level the model's file gives a multiplier for."""
     cached_share: AnyLength | None = None
     """Share of the input tokens found in the prefix cache."""
-    samples_per_answer: Count | None = None
-    turns_per_answer: Count | None = None
+    samples_per_answer: Few | None = None
+    turns_per_answer: Few | None = None
     max_tokens: Count | None = None
     """Limit of generated tokens of one sequence; longer ones are cut there."""
     answers_per_second: Positive | None = None
@@ -167,9 +174,10 @@ class RequestClass(Spec):
     @classmethod
     def _in_range(cls, length: Length | None, info: ValidationInfo) -> Length | None:
         low, high, expected = _RANGES[info.field_name or ""]
-        value = None if length is None else length.typical()
-        if value is not None and not low <= value <= high:
-            raise ValueError(f"{value:g} is out of range; expected {expected}")
+        typical = [] if length is None else [length.typical(), length.p90 or length.typical()]
+        for value in typical:
+            if not low <= value <= high:
+                raise ValueError(f"{value:g} is out of range; expected {expected}")
         return length
 
 

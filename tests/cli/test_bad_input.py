@@ -1,0 +1,349 @@
+"""Bad input of every kind: one clear line on stderr, the right exit code, nothing on stdout, nothing half-written."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+Call = Callable[..., Any]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "line"),
+    [
+        (["estimat"], 2, "error: unknown command 'estimat'. Did you mean estimate?"),
+        (["zzz"], 2, "error: unknown command 'zzz'. `planner --help` lists them."),
+        (["estimate", "--bogus"], 2, "error: No such option '--bogus'."),
+        (["estimate", "o1-clas"], 3, "error: unknown scenario 'o1-clas'. Nearest: o1-class, "),
+        (["estimate", "zzz"], 3, "error: unknown scenario 'zzz'. `planner list scenarios` shows all"),
+        (["estimate", "nowhere.yaml"], 2, "error: nowhere.yaml: no such file"),
+        (["estimate", "a\0b.yaml"], 2, "error: a\0b.yaml: is not a usable file name"),
+        (["estimate", "x" * 400], 3, "error: unknown scenario"),
+        (["estimate", "x" * 400 + ".yaml"], 2, f"error: {'x' * 400}.yaml: is not a usable file name"),
+        (["estimate", "."], 2, "error: .: is a directory; expected a YAML file"),
+        (["estimate", "--gpu", "h100-sxn"], 3, "error: --set fleet.gpus: unknown GPU 'h100-sxn'. Nearest: h100-sxm, "),
+        (["estimate", "--model", "deepseek-r2"], 3, "error: --set model: unknown model 'deepseek-r2'. Nearest: deep"),
+        (["estimate", "--model", "no.json"], 2, "error: --set model: model: no such file 'no.json'; expected a config"),
+        (["estimate", "--precision", "fp9"], 3, "error: --set fleet.precisions: unknown precision 'fp9'. Known: fp8"),
+        (["estimate", "--engine", "vlm"], 3, "error: --set engine: unknown engine 'vlm'. Nearest: vllm"),
+        (["estimate", "--override", "spoot"], 3, "error: scenarios/o1-class.yaml: has no override 'spoot'. Did you m"),
+        (["estimate", "--catalog", "nowhere"], 2, "error: nowhere: is not a folder; expected one with hardware/ and s"),
+        (["estimate", "--format", "jsno"], 2, "error: Invalid value for '-f' / '--format': 'jsno' is not one of tabl"),
+        (["estimate", "--dialect", "exel"], 2, "error: Invalid value for '--dialect': 'exel' is not one of plain, ex"),
+        (["estimate", "--fields", "cost_usd_per_mnth"], 2, "error: --fields: unknown field 'cost_usd_per_mnth'. Did "),
+        (["estimate", "--fields", ","], 2, "error: --fields: names no field; expected e.g. gpu,gpus,cost_usd_per_mon"),
+        (["estimate", "--fields", ""], 2, "error: --fields: names no field; expected e.g. gpu,gpus,cost_usd_per_mont"),
+        (["estimate", "--max", "cost_usd_per_mnth=1"], 2, "error: --max: unknown field 'cost_usd_per_mnth'. Did you "),
+        (["estimate", "--max", "gpu=1"], 2, "error: --max: unknown field 'gpu'. Did you mean gpus"),
+        (["estimate", "--max", "gpus"], 2, "error: --max: 'gpus' is not a gate; expected FIELD=NUMBER, e.g. cost_usd"),
+        (["estimate", "--min", "gpus=many"], 2, "error: --min: 'gpus=many' is not a gate; expected FIELD=NUMBER, e.g"),
+        (["estimate", "--min", "gpus=nan"], 2, "error: --min: nan is not a finite number; expected a number"),
+        (["estimate", "--set", "x"], 2, "error: --set: 'x' has no value; expected PATH=VALUE"),
+        (["estimate", "--set", "=5"], 2, "error: --set: '' is not a field path; expected e.g. workload.reasoning_mult"),
+        (["estimate", "--set", "a b=5"], 2, "error: --set: 'a b' is not a field path; expected e.g. workload.reasoni"),
+        (["estimate", "--set", "name.x=5"], 2, "error: --set name.x: 'x' is inside a plain value; expected a mapping"),
+        (["estimate", "--set", "slo.ttft_p96_s=1"], 2, "error: --set slo.ttft_p96_s: unknown field. Did you mean ttf"),
+        (["estimate", "--set", "slo.ttft_p95_s=0"], 2, "error: --set slo.ttft_p95_s: 0 is zero; expected a number ab"),
+        (["estimate", "--set", "slo.ttft_p95_s=12:30"], 2, "error: --set slo.ttft_p95_s: 12:30 reads as a base-60 nu"),
+        (["estimate", "--set", "engine=NO"], 2, "error: --set engine: NO reads as a yes/no value in YAML; expected tr"),
+        (["estimate", "--set", "overrides.a={}"], 2, "error: --set: 'overrides.a' cannot be overridden; an override "),
+        (
+            ["estimate", "--set", "workload.answer_tokens={mean: 5"],
+            2,
+            "error: --set workload.answer_tokens:2:1: is not ",
+        ),
+        (["estimate", "--set", "workload.answer_tokens=0"], 2, "error: --set workload.answer_tokens: 0 is out of ran"),
+        (["estimate", "--set", "workload.answers_per_day=-1"], 2, "error: --set workload.answers_per_day: -1 is neg"),
+        (["estimate", "--set", "workload.answers_per_day=.inf"], 2, "error: --set workload.answers_per_day: .inf is "),
+        (["estimate", "--set", "workload.answers_per_day=1e400"], 2, "error: --set workload.answers_per_day: 1e400 i"),
+        (["estimate", "--set", "workload.answers_per_day=1e308"], 2, "error: --set workload.answers_per_day: 1e+308 "),
+        (["estimate", "--set", "workload.reasoning_multiplier=0.5"], 2, "error: --set workload.reasoning_multiplier:"),
+        (["estimate", "--set", "prices.tiers=spt"], 2, "error: --set prices.tiers: 'spt' is not valid here; expec"),
+        (["estimate", "--set", "prices.providers=lamda"], 3, "error: --set prices.providers: unknown provider 'lamda"),
+        (["estimate", "--set", "prices.regions=mars"], 3, "error: --set prices.regions: no price in region 'mars'. "),
+        (["estimate", "--set", "fleet.systems=hgx-h10"], 3, "error: --set fleet.systems: unknown system 'hgx-h10'. N"),
+        (["estimate", "--set", "energy.grid=USB"], 3, "error: --set energy.grid: no grid zone 'USB'. Nearest: "),
+        (["estimate", "--set", "demand.curve=azure"], 3, "error: --set demand.curve: unknown demand curve 'azure'."),
+        (["estimate", "--set", "workload.effort=hgh"], 3, "error: --set workload.effort: deepseek-r1 has no measured"),
+        (["estimate", "--gpu", "h100-sxm", "--set", "prices.tiers=owned"], 3, "error: scenarios/o1-class.yaml:"),
+        (["estimate", "--gpu", "h100-sxm", "--set", "prices.as_of=2001-01-01"], 3, "error: scenarios/o1-class.yaml:"),
+        (["estimate", "--set", "fleet.tensor_parallel=3"], 3, "error: "),
+        (["estimate", "--from", "nowhere.csv"], 2, "error: nowhere.csv: no such file"),
+        (["estimate", "a", "b", "--from", "x.csv"], 2, "error: --from: a sheet takes one baseline scenario; name oth"),
+        (["estimate", "--from", "x.csv", "--format", "markdown"], 2, "error: --format: a sheet is answered as csv or"),
+        (["estimate", "--from", "x.csv", "--max", "gpus=1"], 2, "error: --from: a sheet has no gates; name a row's v"),
+        (["compare"], 2, "error: Missing argument 'SCENARIO...'."),
+        (["explain", "o1-class", "cost_usd_per_mnth"], 2, "error: explain: no formula for 'cost_usd_per_mnth'. Did y"),
+        (["validate", "nowhere.yaml"], 2, "error: nowhere.yaml: no such file"),
+        (["validate", "x" * 400 + ".yaml"], 2, f"error: {'x' * 400}.yaml: is not a usable file name"),
+        (["list", "gpu"], 2, "error: Invalid value for '{models|gpus|systems|engines|prices|scenarios}': 'gpu' is no"),
+        (["list"], 2, "error: Missing argument"),
+        (["schema", "scenaro"], 2, "error: Invalid value for "),
+        (["init", "x.txt"], 2, "error: init: 'x.txt' is not a YAML file name; expected e.g. scenario.yaml"),
+        (["init", "nowhere/x.yaml"], 4, "error: nowhere/x.yaml: cannot be written: No such file or directory"),
+        (["predict", "nowhere.csv"], 2, "error: nowhere.csv: no such file"),
+        (["completion", "tcsh"], 2, "error: Invalid value for "),
+    ],
+    ids=lambda x: " ".join(x)[:60].replace("\0", "?") if isinstance(x, list) else "",
+)
+def test_bad_usage_is_one_line_and_an_exit_code(
+    call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], code: int, line: str
+) -> None:
+    """One line on stderr that begins as written here, no data, no traceback, no file."""
+    monkeypatch.chdir(tmp_path)
+    outcome = call(*arguments)
+    assert outcome.code == code
+    assert len(outcome.errors) == 1
+    assert outcome.errors[0].startswith(line)
+    assert outcome.out == ""
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "nearest"),
+    [
+        (["estimate", "--format", "jsno"], "json"),
+        (["estimate", "--dialect", "exel"], "excel"),
+        (["list", "gpu"], "gpus"),
+        (["schema", "scenaro"], "scenario"),
+        (["completion", "bsh"], "bash"),
+    ],
+)
+def test_a_wrong_word_is_answered_with_the_nearest(call: Call, arguments: list[str], nearest: str) -> None:
+    """Formats, dialects, kinds and shells know their neighbours."""
+    assert f"Did you mean {nearest}" in call(*arguments).err
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "code", "line"),
+    [
+        (
+            "answer_tokens: 200",
+            "answer_tokens: -500",
+            2,
+            ":7:18 workload.answer_tokens: -500 is negative; expected a number of at least 0",
+        ),
+        (
+            "answer_tokens: 200",
+            "answer_tokens: 0",
+            2,
+            ":7:18 workload.answer_tokens: 0 is out of range; expected at least 1 visible token",
+        ),
+        (
+            "answer_tokens: 200",
+            "answer_token: 200",
+            2,
+            ":7:17 workload.answer_token: unknown field. Did you mean answer_tokens",
+        ),
+        (
+            "answer_tokens: 200",
+            "answer_tokens: 12:30",
+            2,
+            ":7:18 workload.answer_tokens: 12:30 reads as a base-60 number in YAML",
+        ),
+        (
+            "answers_per_day: 1e5",
+            "cached_share: 0",
+            2,
+            ":5:3 workload: no rate is given; expected exactly one of answers_per_second",
+        ),
+        ("answers_per_day: 1e5", "{answers_per_day: 1}", 2, ":6:3: is not valid YAML: "),
+        ("engine: vllm", "engine: vllm\nengine: vllm", 2, ":4:1 engine: the key is repeated; expected it once"),
+        ("engine: vllm", "engine: vlm", 3, ":3:9: unknown engine 'vlm'. Nearest: vllm"),
+        ("llama-3.1-8b", "lama-3.1-8b", 3, ":2:8: unknown model 'lama-3.1-8b'. Nearest: llama-3.1-8b"),
+        ("h100-sxm", "h100-sxn", 3, ":10:9: unknown GPU 'h100-sxn'. Nearest: h100-sxm"),
+        ("tiers: [on_demand]", "providers: [lamda]", 3, ":12:14: unknown provider 'lamda'. Nearest: lambda"),
+        ("workload.answers_per_day: 2e5", "overrides.twice: 1", 2, ":14:28: 'overrides.twice' cannot be overridden"),
+    ],
+)
+def test_a_bad_file_is_one_line_with_its_place(
+    call: Call, scenario_file: Path, old: str, new: str, code: int, line: str
+) -> None:
+    """file:line:column field.path, for `estimate` and `validate` alike."""
+    text = scenario_file.read_text(encoding="utf-8")
+    assert old in text
+    scenario_file.write_text(text.replace(old, new), encoding="utf-8")
+    for command in ("estimate", "validate"):
+        outcome = call(command, scenario_file)
+        assert outcome.code == code
+        assert len(outcome.errors) == 1
+        assert outcome.errors[0].startswith(f"error: {scenario_file}{line}")
+        assert outcome.out == ""
+
+
+def test_validate_finds_a_bad_variant_before_anybody_asks_for_it(call: Call, scenario_file: Path) -> None:
+    """A variant that names an unknown field is refused at its place; `estimate` of the baseline still answers."""
+    text = scenario_file.read_text(encoding="utf-8").replace("workload.answers_per_day: 2e5", "workload.answer: 1")
+    scenario_file.write_text(text, encoding="utf-8")
+    outcome = call("validate", scenario_file)
+    assert outcome.code == 2
+    assert outcome.errors[0].startswith(f"error: {scenario_file}:14:28 workload.answer: unknown field. Did you mean")
+    assert call("estimate", scenario_file).code == 0
+
+
+def test_validate_goes_on_after_a_bad_file(call: Call, scenario_file: Path, tmp_path: Path) -> None:
+    """Every file is told about; the worst exit code wins."""
+    bad = tmp_path / "bad.yaml"
+    bad.write_text("name: x\n", encoding="utf-8")
+    outcome = call("validate", bad, "zzz", scenario_file)
+    assert outcome.code == 3
+    assert outcome.out == f"{scenario_file}: ok (scenario with 1 variant)\n"
+    assert [e.removeprefix(f"error: {bad}:1:1 ")[:8] for e in outcome.errors[:2]] == ["model: i", "workload"]
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (b"", "is empty; expected a mapping of fields"),
+        (b"\xff\xfe\x00\x00", "is not UTF-8 text; expected a text file"),
+        (b"\x7fELF\x02\x01\x01\x00", "holds a character YAML does not allow (#x007f)"),
+        (b"hello\n", "1:1: holds no fields; expected `key: value` lines"),
+        (b"a: 1\n---\nb: 1\n", "2:1: starts a second document; expected one per file"),
+        (b"a: &a [*a]\n", "1:4 a[0]: an alias refers to itself"),
+    ],
+)
+def test_a_file_that_is_no_scenario_is_refused(call: Call, tmp_path: Path, content: bytes, says: str) -> None:
+    """Empty, binary, plain text, two documents, an alias cycle: exit 2 and one line."""
+    path = tmp_path / "s.yaml"
+    path.write_bytes(content)
+    outcome = call("estimate", path)
+    assert outcome.code == 2
+    assert len(outcome.errors) == 1
+    assert outcome.errors[0].startswith(f"error: {path}:")
+    assert outcome.errors[0].endswith(says)
+
+
+@pytest.mark.parametrize("stdin", ["", "name: [", "a: 1\na: 2\n"])
+def test_bad_stdin_says_so(call: Call, stdin: str) -> None:
+    """`-` is named stdin in errors."""
+    outcome = call("estimate", "-", stdin=stdin)
+    assert outcome.code == 2
+    assert outcome.errors[0].startswith("error: stdin")
+
+
+def test_a_trillion_users_are_answered_with_a_loud_warning(call: Call) -> None:
+    """1e12 users of one answer a day: more GPUs than any fleet on record, said in capitals, exit 0."""
+    users = "workload.users={count: 1e12, answers_per_day: 1}"
+    outcome = call("estimate", "o1-class", "--set", users, "--format", "json", "--fields", "gpus,answers_per_month")
+    assert outcome.code == 0
+    best = json.loads(outcome.out)["results"][0]
+    assert best["answers_per_month"] == pytest.approx(1e12 * 730 / 24, rel=1e-9)
+    assert best["gpus"] > 1e6
+    assert "BEYOND ANY FLEET ON RECORD" in outcome.err
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "workload.answers_per_day=1e21",
+        "workload.answers_per_day=1e-21",
+        "workload.answer_tokens=1e21",
+        "workload.input_tokens=1e21",
+        "workload.reasoning_multiplier=1e21",
+        "workload.reasoning_tokens=0",
+        "workload.answer_tokens={mean: 1e21, cv: 1e21}",
+        "workload.answer_tokens={p50: 1, p90: 1e6}",
+        "workload.samples_per_answer=1000000",
+        "workload.turns_per_answer=1000000",
+        "workload.max_tokens=1",
+        "workload.max_tokens=1000000000000000",
+        "workload.cached_share=1",
+        "demand.burst=1e6",
+        "demand.growth_per_month=10",
+        "demand.growth_per_month=-0.9",
+        "fleet.headroom=0.9999999999999999",
+        "fleet.availability=0.9999999999999999",
+        "fleet.availability=1e-15",
+        "fleet.repair_hours=1e21",
+        "fleet.failures_per_gpu_hour=0",
+        "fleet.failures_per_gpu_hour=1",
+        "prices.extra_share=1e21",
+        "energy.pue=10",
+        "quality.accuracy=1e-6",
+        "slo.ttft_p95_s=1e21",
+        "slo.tpot_p95_s=1e-21",
+    ],
+)
+def test_the_ends_of_every_domain_are_answered(call: Call, value: str) -> None:
+    """What the specs accept, however absurd, gives an answer without NaN, infinity or a traceback."""
+    horizon = ["--set", "demand.horizon_months=120"] if "growth" in value else []
+    outcome = call("estimate", "--gpu", "h100-sxm", "--format", "json", "--set", value, *horizon)
+    assert outcome.code in {0, 1}
+    assert outcome.errors == []
+    json.loads(outcome.out, parse_constant=pytest.fail)
+
+
+def test_a_model_too_large_for_every_candidate_says_what_was_tried(call: Call) -> None:
+    """DeepSeek-R1's 671 B parameters do not fit a T4 of 16 GB: exit 1, every row says memory, a warning says why."""
+    outcome = call("estimate", "o1-class", "--gpu", "t4", "--format", "json")
+    assert outcome.code == 1
+    rows = json.loads(outcome.out)["results"]
+    assert rows
+    assert {(r["fits"], r["meets_slo"], r["limit"]) for r in rows} == {(False, False, "memory")}
+    assert all(r["cost_usd_per_month"] is None and r["gpus"] is None for r in rows)
+    assert "nothing fits" in outcome.err
+
+
+def test_an_slo_nothing_meets_names_the_constraint_and_the_best_attainable(call: Call) -> None:
+    """A first token within a microsecond: exit 1, the limit and the shortest time any option reaches."""
+    outcome = call("estimate", "--gpu", "h100-sxm", "--set", "slo.ttft_p95_s=1e-6")
+    assert outcome.code == 1
+    line = next(x for x in outcome.err.splitlines() if "no option meets the SLO" in x)
+    assert "ttft_p95_s 1e-06 is below the best attainable" in line
+    assert "h100-sxm" in line
+
+
+def test_a_fleet_too_small_names_the_smallest_that_works(call: Call) -> None:
+    """fleet.max_gpus 1 for a million answers a day: exit 1, and how many GPUs it takes."""
+    outcome = call("estimate", "--gpu", "h100-sxm", "--set", "fleet.max_gpus=1")
+    assert outcome.code == 1
+    assert "no option stays within fleet.max_gpus 1; the smallest fleet needs" in outcome.err
+
+
+def test_a_config_that_is_no_text_model_is_refused(call: Call, tmp_path: Path) -> None:
+    """A Hugging Face config.json of something else is a sentence, not a guess."""
+    path = tmp_path / "config.json"
+    path.write_text('{"model_type": "t5", "is_encoder_decoder": true}', encoding="utf-8")
+    outcome = call("estimate", "--model", path)
+    assert outcome.code == 2
+    assert len(outcome.errors) == 1
+    path.write_text("{", encoding="utf-8")
+    assert call("estimate", "--model", path).code == 2
+
+
+@pytest.mark.parametrize("flags", [["--format", "json"], ["--format=json"], ["-f", "json"], ["-fjson"]])
+def test_an_error_is_json_where_json_was_asked_for(call: Call, flags: list[str]) -> None:
+    """The envelope on stdout holds exit code, place and message; the line stays on stderr."""
+    outcome = call("estimate", "--set", "slo.ttft_p95_s=0", *flags)
+    assert outcome.code == 2
+    place, message = "--set slo.ttft_p95_s", "0 is zero; expected a number above 0"
+    assert json.loads(outcome.out) == {"error": {"exit_code": 2, "where": place, "message": message}}
+    assert outcome.errors == [f"error: {place}: {message}"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (["estimate", "--bogus"], 2),
+        (["estimate", "zzz"], 3),
+        (["compare", "zzz"], 3),
+        (["explain", "zzz"], 3),
+        (["predict", "nowhere.csv"], 2),
+        (["estimate", "-o", "/"], 4),
+    ],
+)
+def test_every_kind_of_error_is_valid_json(call: Call, arguments: list[str], code: int) -> None:
+    """Usage, data and surroundings: one JSON document each, with the exit code in it."""
+    outcome = call(*arguments, "--format", "json")
+    assert outcome.code == code
+    assert json.loads(outcome.out)["error"]["exit_code"] == code
+
+
+def test_no_arguments_show_the_help_as_bad_usage(call: Call) -> None:
+    """`planner` alone: the help on stderr, nothing on stdout, exit 2."""
+    outcome = call()
+    assert (outcome.code, outcome.out) == (2, "")
+    assert outcome.err.startswith("Usage: planner ")
+    assert "Start with: planner estimate" in outcome.err
