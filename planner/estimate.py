@@ -13,7 +13,7 @@ from planner.capacity import Fleet, billed_gpus, replica_availability, replicas_
 from planner.cases.columns import Array, Cases
 from planner.cost import Money, money
 from planner.physics.energy import busy_power_w, facility_power_kw, mean_power_w
-from planner.physics.lengths import Mask
+from planner.physics.special import Mask, total
 from planner.physics.step import step_time_s
 from planner.serving.replica import Replica, build_replica
 from planner.serving.steady import (
@@ -22,6 +22,7 @@ from planner.serving.steady import (
     Capacity,
     Latency,
     Load,
+    binding_limit,
     latency_at,
     length_quantiles,
     load_at,
@@ -33,7 +34,7 @@ CHUNK_ROWS = 16_384
 """Rows worked on at once: intermediate arrays stay in the processor's cache."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Energy:
     """Power and carbon of the reserved fleet."""
 
@@ -45,7 +46,7 @@ class Energy:
     co2e_kg_per_month: Array
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Estimate:
     """The answer to each case: arrays of the cases' shape; NaN where there is no number.
 
@@ -105,7 +106,7 @@ class Estimate:
     co2e_kg_per_month: Array
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Work:
     """The intermediate results of one run, for `explain` and the tests."""
 
@@ -124,18 +125,19 @@ class Work:
 
 
 def estimate(cases: Cases) -> Estimate:
-    """Return the estimate of every case, worked on in chunks of rows so that memory stays bounded."""
+    """Return the estimate of every case, worked on in chunks along the longest axis so that memory stays bounded."""
     shape = cases.shape
     rows = math.prod(shape)
-    if not shape or rows <= CHUNK_ROWS:
+    if rows <= CHUNK_ROWS:
         return _spread(solve(cases)[0], shape)
-    step = max(1, CHUNK_ROWS * shape[0] // rows)
+    axis = int(np.argmax(shape))
+    step = max(1, CHUNK_ROWS * shape[axis] // rows)
     result: dict[str, Array] = {f.name: np.empty(shape) for f in dataclasses.fields(Estimate)}
-    for start in range(0, shape[0], step):
-        part = slice(start, min(start + step, shape[0]))
-        piece = solve(cases.rows(part))[0]
+    for start in range(0, shape[axis], step):
+        part = slice(start, min(start + step, shape[axis]))
+        piece = estimate(cases.rows(part, axis))
         for name, column in result.items():
-            column[part] = getattr(piece, name)
+            column[(slice(None),) * axis + (part,)] = getattr(piece, name)
     return Estimate(**result)
 
 
@@ -185,7 +187,7 @@ def _solve(cases: Cases) -> tuple[Estimate, Work]:
         replica, capacity, at_capacity, at_peak, latency, fleet, bill, energy, gpu_seconds, plain[0], prefill_share
     )
     too_many = fleet.gpus > cases.fleet.max_gpus
-    limit = np.where(~fits, fit_limit, capacity.binding)
+    limit = np.where(~fits, fit_limit, binding_limit(replica, lengths, cases.slo, capacity))
     limit = np.where(capacity.meets_slo & too_many, LIMITS.index("max_gpus"), limit)
     unpriced = fits & capacity.meets_slo & np.isnan(cases.offer.usd_per_gpu_hour)
     limit = np.where(unpriced, LIMITS.index("price_missing"), limit)
@@ -270,22 +272,9 @@ def _assemble(cases: Cases, work: Work, fits: Mask, limit: Array, too_many: Mask
     meets = work.capacity.meets_slo & fits
     output_rate = work.at_capacity.answers_per_s * tokens.generated_tokens_per_answer / work.replica.gpus_per_replica
     joules = work.gpu_seconds_per_answer * _busy_power(cases, work.at_capacity)
-    shares = cases.workload.share
-    visible = np.sum(
-        shares
-        * cases.workload.turns_per_answer
-        * cases.workload.samples_per_answer
-        * cases.workload.answer_tokens_mean,
-        axis=-1,
-    )
-    generated = np.sum(
-        shares
-        * cases.workload.turns_per_answer
-        * cases.workload.samples_per_answer
-        * cases.workload.answer_tokens_mean
-        * cases.workload.reasoning_multiplier,
-        axis=-1,
-    )
+    w = cases.workload
+    visible_each = w.share * w.turns_per_answer * w.samples_per_answer * w.answer_tokens_mean
+    uncut_multiplier = total(visible_each * w.reasoning_multiplier) / total(visible_each)
     multiplier = work.gpu_seconds_per_answer / work.gpu_seconds_per_answer_plain
     values = {
         "fits": fits,
@@ -300,7 +289,7 @@ def _assemble(cases: Cases, work: Work, fits: Mask, limit: Array, too_many: Mask
         "answers_per_month": cases.demand.answers_per_s * units.SECONDS_PER_MONTH,
         "input_tokens_per_answer": tokens.input_tokens_per_answer,
         "answer_tokens_per_answer": tokens.answer_tokens_per_answer,
-        "reasoning_multiplier": generated / visible,
+        "reasoning_multiplier": uncut_multiplier,
         "generated_tokens_per_answer": tokens.generated_tokens_per_answer,
         "truncated_share": tokens.truncated_share,
         "concurrency_per_replica": work.at_peak.running,

@@ -14,8 +14,8 @@ from planner.cases.lower import lower_machine
 from planner.errors import BadInputError, PlannerError, did_you_mean
 from planner.options import BASES
 from planner.physics.energy import busy_power_w
+from planner.physics.roots import solve_increasing
 from planner.serving.replica import Replica, build_replica
-from planner.serving.roots import solve_increasing
 from planner.serving.steady import Lengths, Load, latency_at, length_quantiles, load_at, running_for_rate
 from planner.specs.catalog import Catalog
 from planner.specs.hardware import EngineSpec, GpuSpec, SystemSpec
@@ -255,18 +255,22 @@ def _operating_point(replica: Replica, lengths: Lengths, concurrency: Array, rat
     largest = replica.memory.max_running_sequences
     top = np.log(largest)
 
-    def excess(log_running: Array) -> Array:
+    def excess(log_running: Array, given: tuple[Replica, Lengths, Array]) -> Array:
+        replica, lengths, concurrency = given
         load = load_at(replica, np.exp(log_running))
         return np.asarray(np.log(load.answers_per_s * _cycle_s(replica, lengths, load, concurrency) / concurrency))
 
-    closed = np.exp(
-        solve_increasing(excess, np.minimum(top, np.log(concurrency)) - 14.0, np.minimum(top, np.log(concurrency)))
-    )
+    most = np.minimum(top, np.log(concurrency))
+    closed = np.exp(solve_increasing(excess, most - _WIDEST, most, (replica, lengths, concurrency)))
     opened = running_for_rate(replica, rate, largest)
     running = np.where(np.isnan(concurrency), np.where(np.isnan(rate), largest, opened), closed)
     load = load_at(replica, running)
     surplus = concurrency / load.answers_per_s - _cycle_s(replica, lengths, load, concurrency)
     return running, np.where(np.isnan(concurrency), 0.0, np.maximum(surplus, 0.0))
+
+
+_WIDEST = 14.0
+"""How far below the concurrency the running batch is looked for, in logarithms: a millionth."""
 
 
 def _cycle_s(replica: Replica, lengths: Lengths, load: Load, concurrency: Array) -> Array:

@@ -144,9 +144,12 @@ def test_row_point_and_grid_agree_to_the_bit() -> None:
         np.testing.assert_array_equal(getattr(grid, field.name)[3, 2], getattr(cell, field.name), err_msg=field.name)
 
 
-def test_chunks_do_not_show(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Working in chunks of 3 rows gives the same bits as working on all at once."""
-    cases = case().replaced(demand__answers_per_s=np.geomspace(0.1, 100.0, 10))
+@pytest.mark.parametrize("shape", [(10,), (1, 10), (2, 9), (9, 2)])
+def test_chunks_do_not_show(shape: tuple[int, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Working in chunks of 3 cases along any axis gives the same bits as working on all at once."""
+    rates = np.geomspace(0.1, 100.0, shape[0]).reshape(-1, *(1,) * (len(shape) - 1))
+    multipliers = np.linspace(1.0, 9.0, shape[-1])[:, None]
+    cases = case().replaced(demand__answers_per_s=rates, workload__reasoning_multiplier=multipliers)
     whole = estimate(cases)
     monkeypatch.setattr("planner.estimate.CHUNK_ROWS", 3)
     for field in dataclasses.fields(Estimate):

@@ -15,7 +15,7 @@ Array = NDArray[np.float64]
 """Any array of floats; formulas take what broadcasts together."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Columns:
     """A group of columns. Each field is an array (or a float) that broadcasts with the others."""
 
@@ -29,7 +29,7 @@ class Columns:
         return dataclasses.replace(self, **{name: change(column) for name, column in self.items()})
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ModelColumns(Columns):
     """A language model, lowered to what the formulas need."""
 
@@ -82,7 +82,7 @@ class ModelColumns(Columns):
     max_context_tokens: Array
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class GpuColumns(Columns):
     """An accelerator in its system."""
 
@@ -103,7 +103,7 @@ class GpuColumns(Columns):
     idle_w: Array
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class EngineColumns(Columns):
     """A serving engine's factors; see EngineFactors for their meaning."""
 
@@ -126,7 +126,7 @@ class EngineColumns(Columns):
     max_batched_tokens: Array
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class LayoutColumns(Columns):
     """How one replica is spread over GPUs."""
 
@@ -138,7 +138,7 @@ class LayoutColumns(Columns):
     """Bytes per KV cache element."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class WorkloadColumns(Columns):
     """What is asked; every field has a trailing axis of mixture components (request classes, histogram bins)."""
 
@@ -156,7 +156,7 @@ class WorkloadColumns(Columns):
     max_tokens: Array
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class DemandColumns(Columns):
     """How much is asked."""
 
@@ -166,7 +166,7 @@ class DemandColumns(Columns):
     burst: Array
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class SloColumns(Columns):
     """Limits in seconds; NaN does not bind."""
 
@@ -184,7 +184,7 @@ class SloColumns(Columns):
     e2e_p99_s: Array
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class FleetColumns(Columns):
     """How safely it must be answered."""
 
@@ -198,7 +198,7 @@ class FleetColumns(Columns):
     """1 where machines follow demand and the mean is paid, 0 where the peak is reserved."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class OfferColumns(Columns):
     """A price and how the machines are sold."""
 
@@ -211,7 +211,7 @@ class OfferColumns(Columns):
     extra_share: Array
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class EnergyColumns(Columns):
     """Power and carbon."""
 
@@ -224,7 +224,7 @@ class EnergyColumns(Columns):
     """Share of right answers; NaN where unknown."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Cases:
     """All inputs of `estimate`: groups of columns that broadcast to one shape."""
 
@@ -265,12 +265,14 @@ class Cases:
         groups = {name: dataclasses.replace(getattr(self, name), **fields) for name, fields in changes.items()}
         return dataclasses.replace(self, **groups)
 
-    def rows(self, part: slice | NDArray[np.intp]) -> Cases:
-        """Return some rows of the leading axis; columns that do not vary along it stay as they are."""
-        shape = self.shape
+    def rows(self, part: slice | NDArray[np.intp], axis: int = 0) -> Cases:
+        """Return a part of an axis; columns that do not vary along it stay as they are."""
+        size = self.shape[axis]
 
         def cut(column: Any, ndim: int) -> Any:  # noqa: ANN401 - arrays or floats
-            return column[part] if np.ndim(column) == ndim and np.shape(column)[0] == shape[0] > 1 else column
+            own = axis - (ndim - np.ndim(column))
+            varies = own >= 0 and np.shape(column)[own] == size > 1
+            return column[(slice(None),) * own + (part,)] if varies else column
 
         return self._each(cut)
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from planner.physics.lengths import Array
+from planner.physics.special import Array
 
 
 def busy_power_w(tdp_w: Array, floor: Array, top: Array, compute_share: Array) -> Array:

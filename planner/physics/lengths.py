@@ -4,33 +4,16 @@ Every formula reduces the last axis, the mixture's components (request classes o
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
 
 import numpy as np
-from numpy.typing import NDArray
 
-Array = NDArray[np.float64]
-Mask = NDArray[np.bool_]
+from planner.physics.roots import solve_increasing
+from planner.physics.special import Array, normal_cdf, normal_quantile, total
 
-_ERF = np.frompyfunc(math.erf, 1, 1)
-_INV_CDF = np.frompyfunc(NormalDist().inv_cdf, 1, 1)
 _SMALLEST_SIGMA = 1e-9
-_BISECTIONS = 60
-
-
-def normal_cdf(x: Array) -> Array:
-    """Return the standard normal distribution function, exact to double precision.
-
-    >>> float(normal_cdf(np.array(1.959963984540054)).round(12))
-    0.975
-    """
-    return np.asarray(0.5 * (1.0 + np.asarray(_ERF(np.asarray(x) / math.sqrt(2.0)), dtype=np.float64)))
-
-
-def normal_quantile(p: Array) -> Array:
-    """Return the standard normal quantile of a probability strictly between 0 and 1."""
-    return np.asarray(_INV_CDF(np.asarray(p, dtype=np.float64)), dtype=np.float64)
 
 
 def lognormal_parameters(mean: Array, cv: Array) -> tuple[Array, Array]:
@@ -53,49 +36,57 @@ def lognormal_from_quantiles(p50: float, p90: float) -> tuple[float, float]:
     return p50 * math.exp(0.5 * sigma**2), math.sqrt(math.expm1(sigma**2))
 
 
-def censored_moment(order: int, mean: Array, cv: Array, cap: Array) -> Array:
-    """Return E[min(X, cap)^order] of a lognormal X with this mean and cv; cv = 0 is a constant.
+def censored_moments(orders: Sequence[int], mean: Array, cv: Array, cap: Array) -> list[Array]:
+    """Return E[min(X, cap)^k] for some orders k of a lognormal X with this mean and cv; cv = 0 is a constant.
 
     e^(k mu + k^2 s^2 / 2) Phi((ln cap - mu - k s^2) / s) + cap^k (1 - Phi((ln cap - mu) / s))
     """
     mu, sigma = lognormal_parameters(mean, cv)
     s = np.maximum(sigma, _SMALLEST_SIGMA)
     z = (np.log(cap) - mu) / s
-    below = np.exp(order * mu + 0.5 * np.square(order * s)) * normal_cdf(z - order * s)
-    return np.asarray(below + np.power(cap, float(order)) * (1.0 - normal_cdf(z)))
+    beyond = 1.0 - normal_cdf(z)
+    return [
+        np.asarray(np.exp(k * mu + 0.5 * np.square(k * s)) * normal_cdf(z - k * s) + np.power(cap, float(k)) * beyond)
+        for k in orders
+    ]
 
 
 def mean_of_minimum(mean: Array, second_moment: Array, cap: Array) -> Array:
     """Return E[min(X, cap)] of a quantity known by two moments, taken as lognormal; an infinite cap gives the mean."""
+    capped = np.isfinite(cap)
+    if not np.any(capped):
+        return mean
     cv = np.sqrt(np.maximum(second_moment / np.square(mean) - 1.0, 0.0))
-    finite = np.where(np.isfinite(cap), cap, 1.0)
-    return np.asarray(np.where(np.isfinite(cap), censored_moment(1, mean, cv, finite), mean))
+    (below,) = censored_moments((1,), mean, cv, np.where(capped, cap, 1.0))
+    return np.asarray(np.where(capped, below, mean))
 
 
 def mixture_quantile(q: float, mean: Array, cv: Array, cap: Array, weight: Array, draws: Array) -> Array:
     """Return the q-quantile of the mixture over the last axis of max over `draws` of min(lognormal, cap).
 
-    One component is closed form; several are solved by bisection on the logarithm.
+    One component is closed form; the quantile of several lies between theirs and is solved in the logarithm.
     """
     mu, sigma = lognormal_parameters(np.maximum(mean, 1e-12), cv)
-    s = np.maximum(sigma, _SMALLEST_SIGMA)
-    if np.broadcast_shapes(np.shape(mean), np.shape(weight))[-1] == 1:
-        z = normal_quantile(np.power(q, 1.0 / draws))
-        return np.asarray(np.minimum(np.exp(mu + z * sigma), cap)[..., 0])
-    log_cap = np.log(cap)
-    low = np.min(np.minimum(mu - 40.0 * s, log_cap), axis=-1)
-    high = np.max(np.minimum(mu + 40.0 * s, log_cap), axis=-1)
-    for _ in range(_BISECTIONS):
-        middle = 0.5 * (low + high)
-        x = middle[..., None]
+    z = normal_quantile(np.power(q, 1.0 / draws))
+    own = np.minimum(mu + z * sigma, np.log(cap))
+    if np.broadcast_shapes(np.shape(own), np.shape(weight))[-1] == 1:
+        return np.asarray(np.exp(own)[..., 0])
+    s, log_cap, share = np.maximum(sigma, _SMALLEST_SIGMA), np.log(cap), weight / total(weight)[..., None]
+
+    def excess(log_x: Array, _: None) -> Array:
+        x = log_x[..., None]
         below = np.where(sigma > 0.0, normal_cdf((x - mu) / s), x >= mu)
-        share = np.where(x >= log_cap, 1.0, np.power(below, draws))
-        reached = np.sum(weight * share, axis=-1) / np.sum(weight, axis=-1) >= q
-        low, high = np.where(reached, low, middle), np.where(reached, middle, high)
-    return np.asarray(np.exp(high))
+        return np.asarray(total(share * np.where(x >= log_cap, 1.0, np.power(below, draws))) - q)
+
+    margin = _QUANTILE_MARGIN
+    return np.exp(solve_increasing(excess, np.min(own, axis=-1) - margin, np.max(own, axis=-1) + margin, None))
 
 
-@dataclass(frozen=True)
+_QUANTILE_MARGIN = 1e-9
+"""Widens the bracket beyond rounding."""
+
+
+@dataclass(frozen=True, eq=False)
 class TokenDemand:
     """What one answer asks of the machine; shapes are the workload's without the component axis."""
 
@@ -158,7 +149,7 @@ def token_demand(
     """
     requests = share * turns
     sequences = requests * samples
-    g1, g2, g3 = (censored_moment(k, answer_mean * multiplier, generated_cv, max_tokens) for k in (1, 2, 3))
+    g1, g2, g3 = censored_moments((1, 2, 3), answer_mean * multiplier, generated_cv, max_tokens)
     i1, i2 = input_mean, np.square(input_mean) * (1.0 + np.square(input_cv))
     held1, held2 = i1 / samples, i2 / np.square(samples)
     mu, sigma = lognormal_parameters(answer_mean * multiplier, generated_cv)
@@ -166,9 +157,6 @@ def token_demand(
     over = np.where(sigma > 0.0, beyond, answer_mean * multiplier > max_tokens)
     uncached = 1.0 - cached_share
     i3 = np.power(i1, 3.0) * np.power(1.0 + np.square(input_cv), 3.0)
-
-    def total(x: Array) -> Array:
-        return np.asarray(np.sum(x, axis=-1))
 
     per_request, per_sequence = total(requests), total(sequences)
     prefill = total(requests * i1 * uncached)

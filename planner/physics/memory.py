@@ -4,12 +4,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from planner.physics.lengths import Array
+from planner.physics.special import Array
 
 BYTES_PER_ACTIVATION = 2.0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Memory:
     """Bytes on one GPU of a replica, and the batch that fits."""
 
@@ -25,8 +25,10 @@ class Memory:
     kv_bytes_per_sequence_sd: Array
     kv_bytes_longest_request: Array
     """KV cache of one long request, alone on the replica: 99th percentile of input plus that of output."""
+    sequences_that_fit: Array
+    """Sequences whose cache finds room in a replica, over all its data-parallel ranks."""
     max_running_sequences: Array
-    """Sequences one replica can run at once, over all its data-parallel ranks."""
+    """The same, or the engine's own limit where that is lower."""
 
 
 def weight_bytes_per_gpu(

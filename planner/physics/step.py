@@ -8,15 +8,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from planner.physics.lengths import Array
 from planner.physics.memory import BYTES_PER_ACTIVATION
+from planner.physics.special import Array
 
 FLOP_PER_MAC = 2.0
 COLLECTIVES_PER_LAYER = 2.0
 """All-reduce after the token mixer and after the feed-forward block; dispatch and combine of experts."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class StepCosts:
     """Coefficients of the step time of one data-parallel rank, in seconds."""
 
@@ -44,7 +44,7 @@ class StepCosts:
     overlap_exponent: Array
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class StepTerms:
     """Seconds of one step, by operation."""
 
@@ -78,7 +78,8 @@ def overlapped(memory_s: Array, compute_s: Array, p: Array) -> Array:
     """
     large = np.maximum(memory_s, compute_s)
     ratio = np.minimum(memory_s, compute_s) / np.maximum(large, np.finfo(np.float64).tiny)
-    return np.asarray(large * np.exp(np.log1p(np.power(ratio, p)) / p))
+    powered = np.exp(p * np.log(np.maximum(ratio, np.finfo(np.float64).tiny)))
+    return np.asarray(large * np.exp(np.log1p(powered) / p))
 
 
 def touched_share(miss_log: Array, tokens: Array) -> Array:
@@ -86,28 +87,37 @@ def touched_share(miss_log: Array, tokens: Array) -> Array:
     return np.asarray(-np.expm1(miss_log * tokens))
 
 
-def step_terms(costs: StepCosts, sequences: Array, prefill_tokens: Array) -> StepTerms:
-    """Return the terms of a step that carries `sequences` decodes and `prefill_tokens` on each rank."""
+def _operations(costs: StepCosts, sequences: Array, prefill_tokens: Array) -> tuple[tuple[Array, ...], Array]:
+    """Return (seconds of each operation in the order of StepTerms, matrix-product seconds of the weights)."""
     tokens = sequences + prefill_tokens
     p = costs.overlap_exponent
     dense_compute = costs.dense_compute_s_per_token * tokens + costs.head_compute_s_per_sequence * sequences
     expert_compute = costs.expert_compute_s_per_token * tokens
-    dense = overlapped(costs.dense_memory_s, dense_compute, p)
     expert_memory = costs.expert_memory_s * touched_share(costs.expert_miss_log_per_token, tokens)
-    experts = overlapped(expert_memory, expert_compute, p)
-    decode = costs.decode_attention_s_per_sequence * sequences
-    prefill = costs.prefill_attention_s_per_token * prefill_tokens
-    collectives = costs.collective_s + costs.collective_s_per_token * tokens
-    overhead = costs.overhead_s + costs.overhead_s_per_sequence * sequences
-    total = dense + experts + decode + prefill + collectives + overhead
-    products = costs.decode_products_s_per_sequence * sequences + costs.prefill_products_s_per_token * prefill_tokens
-    compute_share = np.minimum((dense_compute + expert_compute + products) / total, 1.0)
-    return StepTerms(dense, experts, decode, prefill, collectives, overhead, compute_share)
+    seconds = (
+        overlapped(costs.dense_memory_s, dense_compute, p),
+        overlapped(expert_memory, expert_compute, p),
+        costs.decode_attention_s_per_sequence * sequences,
+        costs.prefill_attention_s_per_token * prefill_tokens,
+        costs.collective_s + costs.collective_s_per_token * tokens,
+        costs.overhead_s + costs.overhead_s_per_sequence * sequences,
+    )
+    return seconds, dense_compute + expert_compute
+
+
+def step_terms(costs: StepCosts, sequences: Array, prefill_tokens: Array) -> StepTerms:
+    """Return the terms of a step that carries `sequences` decodes and `prefill_tokens` on each rank."""
+    (dense, experts, decode, prefill, exchange, overhead), weights = _operations(costs, sequences, prefill_tokens)
+    attention = costs.decode_products_s_per_sequence * sequences + costs.prefill_products_s_per_token * prefill_tokens
+    total = dense + experts + decode + prefill + exchange + overhead
+    share = np.minimum((weights + attention) / total, 1.0)
+    return StepTerms(dense, experts, decode, prefill, exchange, overhead, share)
 
 
 def step_time_s(costs: StepCosts, sequences: Array, prefill_tokens: Array) -> Array:
-    """Return the step time alone [s]: the same sum as step_terms, for solvers."""
-    return step_terms(costs, sequences, prefill_tokens).total_s
+    """Return the step time alone [s]: the sum of the terms, for solvers."""
+    dense, experts, decode, prefill, exchange, overhead = _operations(costs, sequences, prefill_tokens)[0]
+    return np.asarray(dense + experts + decode + prefill + exchange + overhead)
 
 
 def all_reduce_s_per_byte(group: Array, domain: Array, link_bytes_per_s: Array, network_bytes_per_s: Array) -> Array:
@@ -128,7 +138,7 @@ def all_to_all_s_per_byte(group: Array, domain: Array, link_bytes_per_s: Array, 
     return np.asarray((d - 1.0) / others / link_bytes_per_s + (group - d) / others / network_bytes_per_s)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Collectives:
     """Communication of one step."""
 

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from planner.physics.lengths import Array
+from planner.physics.special import Array
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class MeasuredLoad:
     """Token volume and the measured rates of one node that serve it."""
 

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from planner.physics.lengths import Array, normal_cdf
+from planner.physics.special import Array, normal_cdf
 
 _SQRT_2PI = math.sqrt(2.0 * math.pi)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Wait:
     """A waiting time that is zero with probability 1 - p and else exponential."""
 

@@ -7,10 +7,11 @@ import numpy as np
 from planner.cases.columns import Cases
 from planner.physics import memory as mem
 from planner.physics import step
-from planner.physics.lengths import Array, TokenDemand, mean_of_minimum, token_demand
+from planner.physics.lengths import TokenDemand, mean_of_minimum, token_demand
+from planner.physics.special import Array
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Replica:
     """One replica: what the steady state, the predictor and the simulator share."""
 
@@ -110,6 +111,7 @@ def _memory(cases: Cases, tokens: TokenDemand) -> mem.Memory:
         kv_bytes_per_sequence=np.asarray(mean),
         kv_bytes_per_sequence_sd=np.asarray(sd),
         kv_bytes_longest_request=np.asarray(alone),
+        sequences_that_fit=np.asarray(fitting),
         max_running_sequences=np.asarray(np.minimum(fitting, limit)),
     )
 

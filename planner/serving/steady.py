@@ -11,11 +11,12 @@ from functools import reduce
 import numpy as np
 
 from planner.cases.columns import Cases, SloColumns
-from planner.physics.lengths import Array, Mask, mixture_quantile
-from planner.physics.step import StepTerms, step_terms, step_time_s
+from planner.physics.lengths import mixture_quantile
+from planner.physics.roots import solve_increasing
+from planner.physics.special import Array, Mask
+from planner.physics.step import StepCosts, StepTerms, step_terms, step_time_s
 from planner.serving.queueing import Wait, prefill_wait, slot_wait
 from planner.serving.replica import Replica
-from planner.serving.roots import solve_increasing
 
 QUANTILES = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
 METRICS = ("ttft", "tpot", "time_to_answer", "e2e")
@@ -24,9 +25,11 @@ _Z = {"p50": 0.0, "p95": 1.6448536269514722, "p99": 2.3263478740408408}
 _SMALLEST_LOAD = 1e-6
 """Smallest running batch looked at, as a share of the largest: an idle replica."""
 _LARGEST_RATIO = 1e30
+_FIRST_LOOK = 0.1
+"""The solver looks at a quarter of the largest batch first (a tenth of 13.8 in logarithms)."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Lengths:
     """Quantiles of the lengths behind the latencies [tokens], by percentile name."""
 
@@ -37,7 +40,7 @@ class Lengths:
     """Tokens of the longest sample."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Latency:
     """Latencies at one percentile [s]."""
 
@@ -47,7 +50,7 @@ class Latency:
     e2e: Array
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Load:
     """A replica at some load."""
 
@@ -58,6 +61,10 @@ class Load:
     prefill_tokens_per_step: Array
     prefill_utilization: Array
     """Share of the prefill capacity in use (rho of the prefill queue)."""
+    prefill_work_s: Array
+    """Engine seconds of one prefill token, from a step full of them; pipeline stages work on different steps."""
+    step_alone_s: Array
+    """A step of the same batch without prefill."""
 
 
 def length_quantiles(cases: Cases) -> Lengths:
@@ -92,25 +99,15 @@ def load_at(replica: Replica, running: Array) -> Load:
     prefill = sequences * replica.prefill_tokens_per_decode
     terms = step_terms(replica.costs, sequences, prefill)
     rate = running / (replica.decode_steps_per_answer * terms.total_s)
-    work, _ = _prefill_work(replica, sequences)
-    busy = rate * replica.tokens.prefill_tokens_per_answer / replica.ranks * replica.stages * work
-    return Load(running, np.asarray(rate), terms, np.asarray(prefill), np.asarray(busy))
-
-
-def _prefill_work(replica: Replica, sequences: Array) -> tuple[Array, Array]:
-    """Return (engine seconds per prefill token, seconds of a step without prefill) of one rank.
-
-    A full step carries `token_budget` prefill tokens; with PP, stages work on different steps at once.
-    """
-    full = step_time_s(replica.costs, sequences, replica.token_budget)
+    work = step_time_s(replica.costs, sequences, replica.token_budget) / replica.token_budget / replica.stages
     alone = step_time_s(replica.costs, sequences, np.zeros_like(sequences))
-    return np.asarray(full / replica.token_budget / replica.stages), alone
+    busy = rate * replica.tokens.prefill_tokens_per_answer / replica.ranks * replica.stages * work
+    return Load(running, np.asarray(rate), terms, np.asarray(prefill), np.asarray(busy), np.asarray(work), alone)
 
 
 def waits(replica: Replica, load: Load) -> tuple[Wait, Wait]:
     """Return (prefill wait, slot wait) of a request."""
-    tokens, sequences = replica.tokens, load.running / replica.ranks
-    work, _ = _prefill_work(replica, sequences)
+    tokens, work = replica.tokens, load.prefill_work_s
     requests = load.answers_per_s * tokens.requests_per_answer / (replica.ranks / replica.stages)
     prefill = prefill_wait(
         requests, tokens.prefill_tokens_mean * work, tokens.prefill_tokens_second_moment * np.square(work)
@@ -120,8 +117,8 @@ def waits(replica: Replica, load: Load) -> tuple[Wait, Wait]:
     return prefill, slots
 
 
-def latency_at(replica: Replica, lengths: Lengths, load: Load, percentile: str) -> Latency:
-    """Return the latencies at a percentile.
+def latency_at(replica: Replica, lengths: Lengths, load: Load, percentile: str, *, to_the_end: bool = True) -> Latency:
+    """Return the latencies at a percentile; without `to_the_end` only those of the first token and of a step.
 
     TTFT = request overhead + waits + S(n), S(n) = t(B, 0) + n x t(B, budget) / budget: one step in
     progress, then the prompt in chunks. The waits' quantiles are added (an upper bound).
@@ -131,7 +128,7 @@ def latency_at(replica: Replica, lengths: Lengths, load: Load, percentile: str) 
     """
     q = QUANTILES[percentile]
     prefill_queue, slot_queue = waits(replica, load)
-    work, alone = _prefill_work(replica, load.running / replica.ranks)
+    work, alone = load.prefill_work_s, load.step_alone_s
 
     def ttft(name: str) -> Array:
         queued = prefill_queue.quantile_s(QUANTILES[name]) + slot_queue.quantile_s(QUANTILES[name])
@@ -149,7 +146,10 @@ def latency_at(replica: Replica, lengths: Lengths, load: Load, percentile: str) 
         )
         return step_time_s(replica.costs, wide, wide * replica.prefill_tokens_per_decode)
 
-    first, first50, step, step50 = ttft(percentile), ttft("p50"), tpot(percentile), load.terms.total_s
+    first, step, step50 = ttft(percentile), tpot(percentile), load.terms.total_s
+    if not to_the_end:
+        return Latency(ttft=first, tpot=step, time_to_answer=np.full(1, np.nan), e2e=np.full(1, np.nan))
+    first50 = ttft("p50")
     turns = replica.tokens.requests_per_answer
 
     def after(tokens: dict[str, Array], repeats: Array) -> Array:
@@ -165,15 +165,13 @@ def latency_at(replica: Replica, lengths: Lengths, load: Load, percentile: str) 
     return Latency(ttft=first, tpot=step, time_to_answer=np.asarray(earlier + after(lengths.thinking, one)), e2e=whole)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Capacity:
     """The highest load of a replica within its SLO."""
 
     running: Array
     """NaN where no load meets the SLO or nothing fits."""
     meets_slo: Mask
-    binding: Array
-    """Index into LIMITS: what stops the load from rising, or what fails."""
     largest_running: Array
     smallest_running: Array
     """The load of a replica that is all but idle."""
@@ -201,10 +199,12 @@ def slo_ratios(replica: Replica, lengths: Lengths, slo: SloColumns, running: Arr
     load = load_at(replica, running)
     ratios = {metric: np.zeros(np.shape(running)) for metric in METRICS}
     for percentile in QUANTILES:
-        limits = {metric: getattr(slo, f"{metric}_{percentile}_s") for metric in METRICS}
-        if all(np.all(np.isnan(limit)) for limit in limits.values()):
+        every = {metric: getattr(slo, f"{metric}_{percentile}_s") for metric in METRICS}
+        limits = {metric: limit for metric, limit in every.items() if not np.all(np.isnan(limit))}
+        if not limits:
             continue
-        latency = latency_at(replica, lengths, load, percentile)
+        to_the_end = not limits.keys() <= {"ttft", "tpot"}
+        latency = latency_at(replica, lengths, load, percentile, to_the_end=to_the_end)
         for metric, limit in limits.items():
             ratio = getattr(latency, metric) / limit
             ratios[metric] = np.where(np.isnan(limit), ratios[metric], np.maximum(ratios[metric], ratio))
@@ -218,19 +218,18 @@ def slo_capacity(replica: Replica, lengths: Lengths, slo: SloColumns) -> Capacit
     possible = np.maximum(most, np.finfo(np.float64).tiny)
     top = np.log(possible)
 
-    def excess(log_running: Array) -> Array:
-        ratios = slo_ratios(replica, lengths, slo, np.exp(log_running))
+    def excess(log_running: Array, given: tuple[Replica, Lengths, SloColumns]) -> Array:
+        ratios = slo_ratios(*given, np.exp(log_running))
         worst = reduce(np.maximum, ratios.values())
-        return np.asarray(np.log(np.clip(worst, 1.0 / _LARGEST_RATIO, _LARGEST_RATIO)))
+        return np.asarray(1.0 - 1.0 / np.clip(worst, 1.0 / _LARGEST_RATIO, _LARGEST_RATIO))
 
     bottom = top + math.log(_SMALLEST_LOAD)
     has_limit = not all(np.all(np.isnan(column)) for _, column in slo.items())
-    log_best = solve_increasing(excess, bottom, top) if has_limit else top
-    meets = excess(bottom) <= 0.0 if has_limit else np.ones(np.shape(top), dtype=bool)
-    meets = meets & (most > 0.0)
+    given = (replica, lengths, slo)
+    log_best = solve_increasing(excess, bottom, top, given, first=_FIRST_LOOK) if has_limit else top
+    meets = (log_best > bottom) & (most > 0.0)
     running = np.where(meets, np.exp(log_best), np.nan)
-    binding = _binding(replica, lengths, slo, log_best, meets, top)
-    return Capacity(running, meets, binding, np.asarray(most), np.exp(bottom))
+    return Capacity(running, meets, np.asarray(most), np.exp(bottom))
 
 
 def _prefill_limit(replica: Replica) -> Array:
@@ -240,15 +239,22 @@ def _prefill_limit(replica: Replica) -> Array:
     )
 
 
-def _binding(replica: Replica, lengths: Lengths, slo: SloColumns, log_best: Array, meets: Mask, top: Array) -> Array:
-    """Return the index of what binds at the best load, or of what fails at the smallest one."""
-    ratios = slo_ratios(replica, lengths, slo, np.exp(np.where(meets, log_best, top + math.log(_SMALLEST_LOAD))))
+def binding_limit(replica: Replica, lengths: Lengths, slo: SloColumns, capacity: Capacity) -> Array:
+    """Return the index into LIMITS of what keeps the load from rising, or of what fails at the smallest load."""
+    at = np.where(capacity.meets_slo, capacity.running, capacity.smallest_running)
+    ratios = slo_ratios(replica, lengths, slo, at)
     stacked = np.stack(np.broadcast_arrays(*(ratios[m] for m in METRICS)))
     by_slo = np.argmax(np.nan_to_num(stacked, posinf=_LARGEST_RATIO), axis=0) + LIMITS.index("ttft")
-    at_top = meets & (log_best >= top - 1e-9)
-    prefill_first = _prefill_limit(replica) <= replica.memory.max_running_sequences
-    throughput = np.where(prefill_first, LIMITS.index("prefill"), LIMITS.index("kv_cache"))
+    at_top = capacity.meets_slo & (capacity.running >= capacity.largest_running * _ALL_BUT_FULL)
+    memory = replica.memory
+    prefill_first = _prefill_limit(replica) <= memory.max_running_sequences
+    engine_first = memory.max_running_sequences < memory.sequences_that_fit
+    by_memory = np.where(engine_first, LIMITS.index("max_sequences"), LIMITS.index("kv_cache"))
+    throughput = np.where(prefill_first, LIMITS.index("prefill"), by_memory)
     return np.where(at_top, throughput, by_slo)
+
+
+_ALL_BUT_FULL = 1.0 - 1e-9
 
 
 def running_for_rate(replica: Replica, answers_per_s: Array, most: Array) -> Array:
@@ -261,10 +267,11 @@ def running_for_rate(replica: Replica, answers_per_s: Array, most: Array) -> Arr
     per_s = replica.decode_steps_per_answer * answers_per_s
     bottom = np.minimum(np.log(per_s * step_time_s(replica.costs, nothing, nothing)), top)
 
-    def excess(log_running: Array) -> Array:
-        running = np.exp(log_running)
-        sequences = running / replica.ranks
-        t = step_time_s(replica.costs, sequences, sequences * replica.prefill_tokens_per_decode)
-        return np.asarray(log_running - np.log(per_s * t))
+    def excess(log_running: Array, given: tuple[StepCosts, Array, Array, Array]) -> Array:
+        costs, ranks, prefill_per_decode, steps_per_s = given
+        sequences = np.exp(log_running) / ranks
+        t = step_time_s(costs, sequences, sequences * prefill_per_decode)
+        return np.asarray(log_running - np.log(steps_per_s * t))
 
-    return np.exp(solve_increasing(excess, bottom, top))
+    given = (replica.costs, replica.ranks, replica.prefill_tokens_per_decode, per_s)
+    return np.exp(solve_increasing(excess, bottom, top, given))

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from planner.serving.queueing import prefill_wait, slot_wait
-from planner.serving.roots import solve_increasing
 
 
 def erlang_c(servers: int, offered: float) -> float:
@@ -63,18 +62,3 @@ def test_pollaczek_khinchine_against_simulation() -> None:
         wait += work
     formula = prefill_wait(np.array(rate), np.array(service.mean()), np.array((service**2).mean()))
     assert total / 400_000 == pytest.approx(float(formula.mean_s), rel=0.03)
-
-
-def test_roots_are_found_elementwise() -> None:
-    """Each element converges to its own root; the ends are returned where there is none."""
-    target = np.array([1e-3, 0.5, 2.0, 50.0, 1e9])
-    found = solve_increasing(lambda x: np.exp(x) - target, np.full(5, -5.0), np.full(5, 5.0))
-    assert found == pytest.approx([-5.0, math.log(0.5), math.log(2.0), math.log(50.0), 5.0], abs=1e-12)
-
-
-def test_a_row_does_not_depend_on_its_neighbours() -> None:
-    """Solving one element alone gives the same bits as solving it among others."""
-    target = np.linspace(0.1, 9.0, 101)
-    together = solve_increasing(lambda x: np.tanh(x) + x - target, np.zeros(101), np.full(101, 20.0))
-    alone = [float(solve_increasing(lambda x, t=t: np.tanh(x) + x - t, np.array(0.0), np.array(20.0))) for t in target]
-    assert together.tolist() == alone

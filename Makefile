@@ -1,0 +1,19 @@
+# make lint test · make bench · make check-libreoffice; another interpreter: make PYTHON=.venv/bin/python test
+PYTHON ?= python3
+
+.PHONY: test lint bench check-libreoffice
+
+test:
+	$(PYTHON) -m pytest
+
+lint:
+	$(PYTHON) -m ruff check .
+	$(PYTHON) -m ruff format --check .
+	$(PYTHON) -m mypy
+
+bench:
+	$(PYTHON) benchmarks/startup.py
+	$(PYTHON) benchmarks/arrays.py
+
+check-libreoffice:
+	$(PYTHON) benchmarks/check_libreoffice.py
