@@ -16,7 +16,6 @@ from planner.estimate_measured import estimate_measured, measured_load
 from planner.options import Row, rank, rows
 from planner.specs.base import Loaded
 from planner.specs.catalog import Catalog
-from planner.specs.huggingface import read_config
 from planner.specs.model import ModelSpec
 from planner.specs.question import Scenario
 
@@ -94,7 +93,11 @@ def find_model(scenario: Scenario, catalog: Catalog) -> tuple[Loaded[ModelSpec],
             raise BadInputError(
                 f"model: no such file {name!r}; expected a config.json, a spec file or a catalogue name", where=place
             )
-        return (read_config(path) if path.suffix == ".json" else catalog.read(ModelSpec, path)), []
+        if path.suffix != ".json":
+            return catalog.read(ModelSpec, path), []
+        from planner.specs.huggingface import read_config  # noqa: PLC0415 - only a config.json needs it
+
+        return read_config(path), []
     found = catalog.find(ModelSpec, name, where=place)
     return found.loaded, [f"model {found.note}"] if found.note else []
 

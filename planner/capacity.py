@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from planner.physics.lengths import Array, normal_quantile
+from planner.physics.special import Array, normal_quantile
 
 _EXACT_SPARES = 40
 """Spares counted by the exact binomial; beyond, the normal quantile takes over (mean down > 10)."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from planner import units
-from planner.physics.lengths import Array
+from planner.physics.special import Array
 
 
 @dataclass(frozen=True)

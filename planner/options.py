@@ -12,7 +12,7 @@ import numpy as np
 from planner.cases import Cases
 from planner.cases.candidates import Candidate
 from planner.estimate import Estimate
-from planner.physics.lengths import Array
+from planner.physics.special import Array
 from planner.serving.steady import LIMITS, METRICS, QUANTILES
 from planner.specs.question import Scenario
 
@@ -148,6 +148,6 @@ def basis(option: Candidate) -> str:
 
 
 def scenario_hash(scenario: Scenario) -> str:
-    """Return 12 hexadecimal digits over the question as validated (names and notes included)."""
+    """Return h and 12 hexadecimal digits over the question as validated; no spreadsheet takes it for a number."""
     data = scenario.spec.model_dump(mode="json", exclude={"overrides", "sources", "title"})
-    return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()[:12]
+    return "h" + hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()[:12]

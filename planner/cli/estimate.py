@@ -10,7 +10,6 @@ from planner.report.as_csv import DIALECTS
 from planner.report.document import choose_fields
 from planner.report.output import emit
 from planner.report.registry import FORMATS
-from planner.sheet import answer_sheet
 from planner.specs.catalog import Catalog
 
 
@@ -71,6 +70,8 @@ def command(
     gates = common.read_gates(largest, smallest)
     choose_fields(fields)
     if sheet is not None:
+        from planner.sheet import answer_sheet  # noqa: PLC0415 - only a sheet needs it
+
         if gates or overrides:
             raise BadInputError("a sheet has no gates; name a row's variant in its `override` column", where="--from")
         click.get_current_context().exit(

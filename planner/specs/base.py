@@ -1,7 +1,7 @@
 """One frozen, strict base class for every spec, and the bridge from pydantic's errors to file:line:column."""
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Generic, Literal, TypeVar, get_args
 
@@ -35,7 +35,7 @@ Confidence = Literal["high", "medium", "low"]
 class Spec(BaseModel):
     """What every spec is: unknown fields refused, nothing coerced, nothing changed afterwards."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, defer_build=True)
 
 
 class Source(Spec):
@@ -215,18 +215,16 @@ def field_names(kind: type[BaseModel], key: Key) -> list[str]:
         if isinstance(part, int):
             continue
         info = kind.model_fields.get(part)
-        inner = _model_in(info.annotation) if info else None
+        inner = next(models_in(info.annotation), None) if info else None
         if inner is None:
             return []
         kind = inner
     return list(kind.model_fields)
 
 
-def _model_in(annotation: Any) -> type[BaseModel] | None:  # noqa: ANN401 - any annotation
+def models_in(annotation: Any) -> Iterator[type[BaseModel]]:  # noqa: ANN401 - any annotation
+    """Yield the models inside an annotation, through lists, mappings and optional fields."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
+        yield annotation
     for part in get_args(annotation):
-        found = _model_in(part)
-        if found:
-            return found
-    return None
+        yield from models_in(part)

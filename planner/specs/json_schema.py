@@ -1,8 +1,14 @@
 """JSON Schema of every kind of file, generated from the specs; what the reader accepts, editors accept."""
 
+import ast
+import inspect
+import textwrap
+from itertools import pairwise
 from typing import Any
 
-from planner.specs.base import FileSpec
+from pydantic import BaseModel
+
+from planner.specs.base import FileSpec, models_in
 from planner.specs.hardware import AssumptionsFile, EngineSpec, FormatsFile, GpuSpec, SystemSpec
 from planner.specs.market import DemandCurve, PricesFile
 from planner.specs.model import ModelSpec
@@ -28,6 +34,7 @@ _SOURCE = {"type": "string", "description": "Name of an entry of `sources`; cove
 def json_schema(kind: str) -> dict[str, Any]:
     """Return the JSON Schema (draft 7 words only) of a kind of file."""
     schema: dict[str, Any] = SCHEMAS[kind].model_json_schema()
+    _describe(schema, SCHEMAS[kind])
     schema = _shared(_relax(schema), "Length", _relax(LENGTH_SCHEMA)["anyOf"])
     schema["properties"]["source"] = _SOURCE
     return {"$schema": "http://json-schema.org/draft-07/schema#", **schema}
@@ -36,6 +43,43 @@ def json_schema(kind: str) -> dict[str, Any]:
 def schema_path(kind: str) -> str:
     """Return the file a generated schema is kept in, relative to the catalogue."""
     return f"{FOLDERS.get(kind, 'hardware')}/{kind}.schema.json"
+
+
+def _describe(schema: dict[str, Any], kind: type[BaseModel]) -> None:
+    """Add the docstrings of the fields, which stand below them in the source.
+
+    (pydantic's use_attribute_docstrings does this when a class is made: 25 ms at every start, for editors only.)
+    """
+    classes = {c.__name__: c for c in _models_of(kind)}
+    for name, part in {kind.__name__: schema, **schema.get("$defs", {})}.items():
+        docs = field_docs(classes[name]) if name in classes else {}
+        for field, prop in part.get("properties", {}).items():
+            if field in docs:
+                prop["description"] = docs[field]
+
+
+def _models_of(kind: type[BaseModel]) -> set[type[BaseModel]]:
+    """Return a spec class and the spec classes inside its fields."""
+    found, new = set[type[BaseModel]](), {kind}
+    while new:
+        found |= new
+        inner = {m for c in new for info in c.model_fields.values() for m in models_in(info.annotation)}
+        new = inner - found
+    return found
+
+
+def field_docs(kind: type[BaseModel]) -> dict[str, str]:
+    """Return field -> the docstring below it, own fields and inherited ones."""
+    docs: dict[str, str] = {}
+    for base in reversed(kind.__mro__):
+        if not issubclass(base, BaseModel) or base is BaseModel:
+            continue
+        (node,) = ast.parse(textwrap.dedent(inspect.getsource(base))).body
+        for field, below in pairwise(getattr(node, "body", [])):
+            match field, below:
+                case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(value=ast.Constant(value=str() as text)):
+                    docs[name] = inspect.cleandoc(text)
+    return docs
 
 
 def _shared(schema: dict[str, Any], name: str, choices: list[Any]) -> dict[str, Any]:

@@ -24,7 +24,6 @@ STDIN = "-"
 
 MAX_FILE_BYTES = 10_000_000
 MAX_NODES = 200_000
-_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _NUMBER = re.compile(r"[-+]?(\d[\d_]*\.?[\d_]*|\.\d+)([eE][-+]?\d+)?")
 _LEADING_ZERO = re.compile(r"[-+]?0\d+")
 _SEXAGESIMAL = re.compile(r"[-+]?\d+(:[0-5]?\d)+(\.\d*)?")
@@ -46,6 +45,19 @@ def path_text(key: Key) -> str:
     for part in key:
         text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
     return text
+
+
+class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
+    """Composes nodes only: what a scalar means is decided here, so YAML's own guesses are not even made."""
+
+    def descend_resolver(self, *_: Any) -> None:  # noqa: ANN401 - PyYAML's own nodes
+        """Do nothing: no tag is looked up."""
+
+    ascend_resolver = descend_resolver
+
+    def resolve(self, kind: Any, *_: Any) -> str:  # noqa: ANN401 - PyYAML's own nodes
+        """Return the plain tag of a kind of node."""
+        return str(self.DEFAULT_SCALAR_TAG if kind is yaml.ScalarNode else self.DEFAULT_MAPPING_TAG)
 
 
 @dataclass(frozen=True)
@@ -162,7 +174,7 @@ def parse_document(text: str, where: str) -> Document:
 
 def _compose(text: str, where: str) -> Any:  # noqa: ANN401 - a yaml Node or None
     try:
-        return yaml.compose(text, Loader=_LOADER)
+        return yaml.compose(text, Loader=_Loader)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         place = f"{where}:{mark.line + 1}:{mark.column + 1}" if mark else where

@@ -141,17 +141,17 @@ class ScenarioSpec(FileSpec):
     """vllm, sglang, trtllm, a list of them, or `any`."""
     workload: WorkloadSpec
     """What is asked, and how often."""
-    demand: DemandSpec = DemandSpec()
+    demand: Annotated[DemandSpec, Field(default_factory=DemandSpec)]
     """How the load moves around its mean."""
-    slo: SloSpec = SloSpec()
+    slo: Annotated[SloSpec, Field(default_factory=SloSpec)]
     """Latency limits at the peak hour."""
-    fleet: FleetSpec = FleetSpec()
+    fleet: Annotated[FleetSpec, Field(default_factory=FleetSpec)]
     """Which machines may answer, and how safely."""
-    prices: PricesSpec = PricesSpec()
+    prices: Annotated[PricesSpec, Field(default_factory=PricesSpec)]
     """Which offers are looked at."""
-    quality: QualitySpec = QualitySpec()
+    quality: Annotated[QualitySpec, Field(default_factory=QualitySpec)]
     """How often an answer is right."""
-    energy: EnergySpec = EnergySpec()
+    energy: Annotated[EnergySpec, Field(default_factory=EnergySpec)]
     """Where the power comes from."""
     measured_rates: MeasuredRates | None = None
     """Rates somebody measured, instead of the model."""
