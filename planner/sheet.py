@@ -19,7 +19,7 @@ from planner.errors import (
     did_you_mean,
 )
 from planner.options import Row
-from planner.report.as_csv import BOM, write
+from planner.report.as_csv import BOM, FORMULA_START, write
 from planner.report.as_json import render as render_json
 from planner.report.document import Report, choose_fields
 from planner.report.output import emit
@@ -64,16 +64,16 @@ def read_rows(text: str, where: str) -> Sheet:
         raise BadInputError(f"is not CSV: {error}", where=f"{where}:{start}") from None
     if not lines:
         raise BadInputError("is empty; expected a header row of field paths", where=where)
-    header = [_unguarded(name.strip()) for name in lines[0][1]]
+    header = [_unguarded(name) for name in lines[0][1]]
     for name in header:
         if header.count(name) > 1:
             raise BadInputError(f"the column {name!r} is repeated; expected it once", where=f"{where}:1")
     sheet = Sheet(header, [], [], [])
     for number, cells in lines[1:]:
-        if not any(c.strip() for c in cells):
+        values = [_decimal(_unguarded(c), delimiter) for c in cells]
+        if not any(values):
             continue
         wrong = len(cells) != len(header)
-        values = [_decimal(c.strip(), delimiter) for c in cells]
         sheet.rows.append(dict(zip_longest(header, values[: len(header)], fillvalue="")))
         sheet.numbers.append(number)
         fault = f"{where}:{number}: has {len(cells)} cells; expected {len(header)}, as the header has"
@@ -84,12 +84,14 @@ def read_rows(text: str, where: str) -> Sheet:
 
 
 def _unguarded(text: str) -> str:
-    return text[1:] if text.startswith(_GUARD) and text[1:2] in {"=", "+", "-", "@"} else text
+    """Return a cell without blanks around it and without the guard that `as_csv.cell` puts before a formula."""
+    for _ in range(2):  # blanks may stand before the guard, or be what it guards
+        text = (text[1:] if text.startswith(_GUARD) and text[1:2] in FORMULA_START else text).strip()
+    return text
 
 
 def _decimal(text: str, delimiter: str) -> str:
     """Return a cell with the decimal comma of a semicolon sheet turned into a point."""
-    text = _unguarded(text)
     whole, comma, part = text.partition(",")
     if delimiter == ";" and comma and whole.lstrip("-").isdigit() and part.isdigit():
         return f"{whole}.{part}"

@@ -1,14 +1,20 @@
 """What tests of files and commands share: a scenario to spoil, and the command line called in-process."""
 
 import io
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from hypothesis import settings
 
 from planner.cli.main import run
+
+settings.register_profile("here", deadline=None)
+settings.register_profile("ci", deadline=None, derandomize=True)  # the same examples in every run
+settings.load_profile("ci" if os.environ.get("CI") else "here")
 
 SCENARIO = """\
 name: question

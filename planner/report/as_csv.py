@@ -10,7 +10,7 @@ from planner.report.document import Report
 
 DIALECTS = ("plain", "excel", "excel-eu")
 BOM = "\ufeff"
-_FORMULA_START = ("=", "+", "-", "@", "\t", "\r", "＝", "＋", "－", "＠")
+FORMULA_START = ("=", "+", "-", "@", "\t", "\r", "＝", "＋", "－", "＠")
 LONG_FIELDS = ("scenario", "option", "metric", "unit", "value", "low", "high", "basis", "source")
 _LAYOUT_PARTS = (("TP", "tensor"), ("PP", "pipeline"), ("EP", "expert"), ("DP", "data"))
 _OPTION_PARTS = ("gpu", "engine", "precision", "provider", "price_tier", "region")
@@ -30,7 +30,7 @@ def cell(value: Any, *, decimal_comma: bool = False) -> str:  # noqa: ANN401 - a
         text = repr(value)
         return text.replace(".", ",") if decimal_comma else text
     text = str(value)
-    return "'" + text if text.startswith(_FORMULA_START) else text
+    return "'" + text if text.startswith(FORMULA_START) else text
 
 
 def write(header: Sequence[str], rows: Iterable[Sequence[Any]], dialect: str = "plain") -> str:
