@@ -61,7 +61,8 @@ def answer(scenario: Scenario, catalog: Catalog, *, today: dt.date | None = None
     model, notes = find_model(scenario, catalog)
     options = candidates(scenario, catalog, model, day)
     if not options:
-        place = scenario.loaded.document.place(("fleet",))
+        key = ("fleet", "tensor_parallel") if scenario.spec.fleet.tensor_parallel else ("fleet",)
+        place = scenario.loaded.document.place(key)
         raise DataMissingError("no GPU, engine and layout of the catalogue matches the fleet's filters", where=place)
     if scenario.spec.measured_rates is not None:
         options = _one_layout(options)

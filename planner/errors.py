@@ -48,14 +48,20 @@ class SurroundingsError(PlannerError):
 
 
 def nearest(name: str, known: Iterable[str], *, count: int = 3) -> list[str]:
-    """Return the known names that look most like `name`, best first.
+    """Return the known names that look most like `name`, best first: alike, or beginning with it.
 
     >>> nearest("h100-sxn", ["h100-sxm", "a100-sxm-80gb", "l4"], count=1)
     ['h100-sxm']
+    >>> nearest("azure", ["azure-2024-conversation", "servegen-m-small"])
+    ['azure-2024-conversation']
     """
     by_lower = {k.lower(): k for k in known}
-    found = difflib.get_close_matches(name.lower(), by_lower, n=count, cutoff=0.5)
-    return [by_lower[f] for f in found]
+    alike = difflib.get_close_matches(name.lower(), by_lower, n=count, cutoff=0.5)
+    begins = [k for k in by_lower if len(name) >= _SHORTEST_PREFIX and k.startswith(name.lower())]
+    return [by_lower[k] for k in dict.fromkeys((*alike, *begins))][:count]
+
+
+_SHORTEST_PREFIX = 3
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

@@ -133,7 +133,7 @@ def rows(
 
 def number(name: str, value: float) -> float | int | None:
     """Return a result number: None where missing, whole where it counts things."""
-    if math.isnan(value):
+    if not math.isfinite(value):
         return None
     return int(value) if name in _WHOLE else value
 

@@ -6,12 +6,12 @@ from typing import Any, NamedTuple
 from planner.cases import Cases
 from planner.cases.candidates import Candidate
 from planner.cases.workload import peak_to_mean
-from planner.specs.base import FileSpec, Loaded, Source, path_text
+from planner.specs.base import FileSpec, Loaded, Source
 from planner.specs.catalog import Catalog
 from planner.specs.market import DemandCurve
 from planner.specs.model import ModelSpec
 from planner.specs.question import Scenario
-from planner.specs.reader import Key
+from planner.specs.reader import Key, path_text
 
 
 class Input(NamedTuple):

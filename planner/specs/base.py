@@ -9,10 +9,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from pydantic_core import ErrorDetails
 
 from planner.errors import BadInputError, did_you_mean
-from planner.specs import reader
-from planner.specs.reader import Document, Key
-
-path_text = reader.path_text
+from planner.specs.reader import Document, Key, path_text
 
 LARGEST, SMALLEST, LARGEST_COUNT = 1e21, 1e-21, 10**15
 """Beyond these no quantity of this field lies, and products of several could leave what a float can hold."""

@@ -126,8 +126,9 @@ class Catalog:
                 return Found(self.read(kind, path), f"{name} is answered as {path.stem}")
         hint = nearest(name, files) or nearest(name.rsplit("/", maxsplit=1)[-1], files)
         listed = f" Nearest: {', '.join(hint)}." if hint else ""
-        command = {"GPU": "gpus", "provider": "prices", "demand curve": "scenarios"}.get(word, f"{word}s")
-        raise DataMissingError(f"unknown {word} {name!r}.{listed} `planner list {command}` shows all.", where=where)
+        command = {"GPU": "gpus", "provider": "prices"}.get(word, f"{word}s")
+        every = f"Known: {', '.join(files)}." if kind is DemandCurve else f"`planner list {command}` shows all."
+        raise DataMissingError(f"unknown {word} {name!r}.{listed} {every}", where=where)
 
     def _names(self, kind: type[T]) -> dict[str, Path]:
         """Return every spelling of a kind's specs -> file."""
