@@ -175,7 +175,7 @@ def _as_text(facts: HostFacts, checks: Sequence[Check], fits: Sequence[Fit]) -> 
     if fits:
         lines += [
             _fit_title(fits),
-            render_grid(_HEADER, [_cells(f) for f in fits], left=3).rstrip("\n"),
+            render_grid(_HEADER, [_cells(f) for f in fits], left=range(3)).rstrip("\n"),
             *_fit_notes(fits),
         ]
     return "\n".join(lines).rstrip("\n") + "\n"

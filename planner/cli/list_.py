@@ -185,9 +185,8 @@ def command(kind: str, word: str | None, form: str, output: str | None, catalogs
     """
     header, rows = KINDS[kind](Catalog(catalogs))
     kept = [r for r in rows if word is None or any(word.lower() in str(c).lower() for c in r)]
-    emit(
-        as_csv.write(header, kept)
-        if form == "csv"
-        else render_grid(header, [[_text(c) for c in r] for r in kept], left=2),
-        output,
-    )
+    if form == "csv":
+        emit(as_csv.write(header, kept), output)
+        return
+    text = {i for i in range(len(header)) if any(isinstance(r[i], str) for r in kept)}
+    emit(render_grid(header, [[_text(c) for c in r] for r in kept], left=text), output)

@@ -4,7 +4,7 @@ import io
 import os
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from rich import box
 from rich.console import Console
@@ -50,12 +50,12 @@ def render(report: Report) -> str:
     return _text(out)
 
 
-def render_grid(header: Sequence[str], rows: Sequence[Sequence[str]], *, left: int = 1) -> str:
-    """Return a plain grid whose first `left` columns are text."""
+def render_grid(header: Sequence[str], rows: Sequence[Sequence[str]], *, left: Collection[int] = (0,)) -> str:
+    """Return a plain grid; the columns `left` hold text, the others numbers."""
     out = io.StringIO()
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
     for index, name in enumerate(header):
-        table.add_column(name, justify="left" if index < left else "right", overflow="fold")
+        table.add_column(name, justify="left" if index in left else "right", overflow="fold")
     for row in rows:
         table.add_row(*row)
     _console(out).print(table)
