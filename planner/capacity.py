@@ -6,8 +6,8 @@ import numpy as np
 
 from planner.physics.special import Array, normal_quantile
 
-_EXACT_SPARES = 40
-"""Spares counted by the exact binomial; beyond, the normal quantile takes over (mean down > 10)."""
+_EXACT_MEAN, _EXACT_SPARES = 40.0, 160
+"""Fleets with fewer replicas down on average are summed exactly, over this many spares at most."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ def spare_replicas(replicas: Array, up: Array, target: Array) -> Array:
     """Return the smallest k with P(at least `replicas` of replicas + k are up) >= target.
 
     The failures met before `replicas` successes are negative binomial: P(k) = C(R + k - 1, k) up^R down^k.
-    Up to 40 spares are summed exactly; larger fleets use the normal quantile with the Cornish-Fisher
+    Fleets that lose fewer than 40 replicas at a time are summed exactly; larger fleets use the normal quantile with the Cornish-Fisher
     skewness term.
     """
     replicas, up, target = np.broadcast_arrays(replicas, up, target)
@@ -54,7 +54,7 @@ def spare_replicas(replicas: Array, up: Array, target: Array) -> Array:
     with np.errstate(invalid="ignore", over="ignore", under="ignore"):
         term = np.exp(replicas * np.log(up))
         reached, spares = term, np.where(term >= target, 0.0, np.nan)
-        small = replicas * down < _EXACT_SPARES
+        small = replicas * down < _EXACT_MEAN
         for k in range(1, _EXACT_SPARES + 1):
             if not np.any(np.isnan(spares) & small):
                 break

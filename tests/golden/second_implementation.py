@@ -266,7 +266,7 @@ def capacity(v: Bag, limit: float, largest: float) -> float:
 def spares(replicas: float, up: float, availability: float) -> float:
     """Return the replicas to add so that enough are up with the wanted availability."""
     term = total = up**replicas
-    for k in range(41 if replicas * (1.0 - up) < 40.0 else 0):
+    for k in range(161 if replicas * (1.0 - up) < 40.0 else 0):
         if total >= availability:
             return k
         term *= (replicas + k) / (k + 1.0) * (1.0 - up)
