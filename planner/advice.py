@@ -27,9 +27,27 @@ def scenario_warnings(scenario: Scenario, model: ModelSpec) -> list[str]:
         found.append(
             "demand: no curve and no peak_to_mean are given; a flat load (1.0) is assumed and the peak is not covered"
         )
+    if _tail_is_limited(scenario) and _is_constant(scenario):
+        found.append(
+            "all lengths are constants: a p95 or p99 limit then sees no long request, and fleets come out too small; "
+            "give {mean, cv} or a histogram (production chat has cv 0.8 to 1.5)"
+        )
     if spec.prices.tiers == ("spot",):
         found.append("spot machines can be taken away at short notice; interruptions are not in the cost")
     return found
+
+
+def _tail_is_limited(scenario: Scenario) -> bool:
+    return any(getattr(scenario.spec.slo, f"{m}_{p}_s") is not None for m in METRICS for p in ("p95", "p99"))
+
+
+def _is_constant(scenario: Scenario) -> bool:
+    """Return whether every request of the workload has the same lengths."""
+    workload = scenario.spec.workload
+    if workload.classes or workload.tokens_per_day is not None:
+        return False
+    lengths = (workload.input_tokens, workload.answer_tokens, workload.reasoning_multiplier, workload.reasoning_tokens)
+    return all(x is None or (x.mean is not None and not x.cv) for x in lengths)
 
 
 def _thinks(scenario: Scenario) -> bool:
@@ -55,8 +73,13 @@ def option_warnings(
         )
     if (best["truncated_share"] or 0.0) > _TRUNCATED_WORTH_SAYING:
         found.append(f"{best['truncated_share']:.1%} of the sequences are cut at max_tokens")
+    if best["meets_slo"] and best["spare_replicas"] == 0:
+        found.append(
+            f"no spare: a failure takes {_share_of(best['replicas'])} for {scenario.spec.fleet.repair_hours:g} h; "
+            f"fleet.availability {scenario.spec.fleet.availability:g} just allows it"
+        )
     found += _price_warnings(scenario, options, today)
-    if best["basis"] == "datasheet":
+    if best["basis"] in {"datasheet", "assumed"}:
         found.append(
             "engine factors are plain data-sheet figures, not fitted to measurements: expect errors of tens of percent"
         )
@@ -68,13 +91,17 @@ def option_warnings(
     return found
 
 
+def _share_of(replicas: int) -> str:
+    return "the whole service down" if replicas == 1 else f"1 of {replicas:,} replicas down"
+
+
 _ASSUMPTIONS_WORTH_SAYING = {"fleet.headroom", "fleet.availability", "energy.grid", "energy.pue"}
 
 
 def _price_warnings(scenario: Scenario, options: Sequence[Candidate], today: dt.date) -> list[str]:
     limit = scenario.spec.prices.max_age_days
     day = today if scenario.spec.prices.as_of == "latest" else scenario.spec.prices.as_of
-    old, bounds = {}, set()
+    old, bounds, unoffered = {}, set(), set()
     for option in options:
         if option.offer is None:
             continue
@@ -84,6 +111,8 @@ def _price_warnings(scenario: Scenario, options: Sequence[Candidate], today: dt.
             old[f"{seller} {quote.gpu}"] = age
         if quote.as_of_is_bound:
             bounds.add(seller)
+        if quote.kind in {"estimate", "assumption"}:
+            unoffered.add(f"{seller} {quote.gpu}")
     found = []
     if old:
         oldest = sorted(old.items(), key=lambda x: -x[1])
@@ -93,6 +122,10 @@ def _price_warnings(scenario: Scenario, options: Sequence[Candidate], today: dt.
     if bounds:
         found.append(
             f"prices of {', '.join(sorted(bounds))} are dated 'not later than'; they may be older than they look"
+        )
+    if unoffered:
+        found.append(
+            f"figures that no seller offers, estimated or assumed by the source: {', '.join(sorted(unoffered))}"
         )
     return found
 

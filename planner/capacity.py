@@ -46,8 +46,8 @@ def spare_replicas(replicas: Array, up: Array, target: Array) -> Array:
     """Return the smallest k with P(at least `replicas` of replicas + k are up) >= target.
 
     The failures met before `replicas` successes are negative binomial: P(k) = C(R + k - 1, k) up^R down^k.
-    Fleets that lose fewer than 40 replicas at a time are summed exactly; larger fleets use the normal quantile with the Cornish-Fisher
-    skewness term.
+    Fleets that lose fewer than 40 replicas at a time are summed exactly; larger fleets use the normal
+    quantile with the Cornish-Fisher skewness term.
     """
     replicas, up, target = np.broadcast_arrays(replicas, up, target)
     down = 1.0 - up

@@ -132,10 +132,14 @@ def rows(
 
 
 def number(name: str, value: float) -> float | int | None:
-    """Return a result number: None where missing, whole where it counts things."""
+    """Return a result number: None where missing, whole where it counts things, else with 12 significant digits."""
     if not math.isfinite(value):
         return None
-    return int(value) if name in _WHOLE else value
+    return int(value) if name in _WHOLE else float(f"{value:.{_DIGITS}g}")
+
+
+_DIGITS = 12
+"""Significant digits of a result: more are noise of the arithmetic."""
 
 
 def basis(option: Candidate) -> str:

@@ -14,9 +14,10 @@ from planner.cases.lower import lower_machine
 from planner.errors import BadInputError, PlannerError, did_you_mean
 from planner.options import BASES
 from planner.physics.energy import busy_power_w
-from planner.physics.roots import solve_increasing
+from planner.physics.special import Mask
+from planner.serving.benchmark import Shown, shown
 from planner.serving.replica import Replica, build_replica
-from planner.serving.steady import Lengths, Load, latency_at, length_quantiles, load_at, running_for_rate
+from planner.serving.steady import length_quantiles
 from planner.specs.catalog import Catalog
 from planner.specs.hardware import EngineSpec, GpuSpec, SystemSpec
 from planner.specs.model import ModelSpec
@@ -91,10 +92,18 @@ def predict(rows: Sequence[Mapping[str, str]], catalog: Catalog) -> list[dict[st
 
 
 def check_header(header: Sequence[str]) -> None:
-    """Refuse a sheet that lacks a required column. Raises BadInputError with the nearest name."""
+    """Refuse a sheet that lacks a required column or has an unknown one. Raises BadInputError with the nearest name.
+
+    Columns that start with x_ or measured_, a note, and the columns of an earlier prediction pass through.
+    """
     for name in REQUIRED:
         if name not in header:
             raise BadInputError(f"has no column {name!r}.{did_you_mean(name, header)} Required: {', '.join(REQUIRED)}.")
+    known = (*TEXTS, *NUMBERS)
+    for name in header:
+        if name not in known and name not in {"note", *OUTPUTS} and not name.startswith(("x_", "measured_")):
+            hint = did_you_mean(name, known) or f" Known: {', '.join(known)}."
+            raise BadInputError(f"unknown column {name!r}.{hint} Columns that start with x_ pass through.")
 
 
 def resolve(row: Mapping[str, str], catalog: Catalog) -> Run:
@@ -211,7 +220,7 @@ def stack(cases: Sequence[Cases]) -> Cases:
     return Cases(**groups)
 
 
-def _fits(replica: Replica) -> Array:
+def _fits(replica: Replica) -> Mask:
     return np.asarray(replica.memory.max_running_sequences >= 1.0)
 
 
@@ -219,25 +228,29 @@ def _solve(runs: Sequence[Run], catalog: Catalog) -> list[dict[str, Any]]:
     with np.errstate(divide="ignore", invalid="ignore", over="ignore", under="ignore"):
         cases = _cases(runs, catalog)
         replica, lengths = build_replica(cases), length_quantiles(cases)
-        fits = _fits(replica)
+        in_context = replica.tokens.input_tokens_per_answer + replica.tokens.generated_tokens_mean
+        too_long = in_context > cases.model.max_context_tokens
+        has_room = _fits(replica)
         replicas = np.asarray([run.replicas for run in runs])
         concurrency = np.asarray([run.numbers["concurrency"] for run in runs]) / replicas
         rate = np.asarray([run.numbers["request_rate"] for run in runs]) / replicas
-        running, waiting_s = _operating_point(replica, lengths, concurrency, rate)
-        load = load_at(replica, np.where(fits, running, np.nan))
-        columns = _columns(cases, replica, lengths, load, waiting_s, replicas, concurrency)
+        found = shown(replica, lengths, has_room & ~too_long, concurrency, rate)
+        columns = _columns(cases, replica, found, replicas)
+        engine_first = replica.memory.max_running_sequences < replica.memory.sequences_that_fit
     results = []
     for i, run in enumerate(runs):
         values = {k: None if math.isnan(v[i]) else float(v[i]) for k, v in columns.items()}
-        results.append(
-            {
-                **values,
-                "fits": bool(fits[i]),
-                "limit": "" if fits[i] else "memory",
-                "basis": _basis(run),
-                "error": "" if fits[i] else "does not fit: weights and one request exceed the memory",
-            }
-        )
+        verdict = {"fits": bool(has_room[i] and not too_long[i]), "limit": "", "basis": _basis(run), "error": ""}
+        if not has_room[i]:
+            verdict |= {"limit": "memory", "error": "does not fit: weights and one request exceed the memory"}
+        elif too_long[i]:
+            most = f"{run.model.max_context_tokens:,} tokens"
+            verdict |= {"limit": "context", "error": f"input and output exceed the model's context of {most}"}
+        elif found.overloaded[i]:
+            served = f"{values['requests_per_s']:.4g} requests/s"
+            limit = "max_sequences" if engine_first[i] else "kv_cache"
+            verdict |= {"limit": limit, "error": f"request_rate is more than it can serve, {served} at most"}
+        results.append(values | verdict)
     return results
 
 
@@ -246,74 +259,17 @@ def _basis(run: Run) -> str:
     return BASES[max(worst, BASES.index("assumed") if run.machine.gpu.spec.confidence == "low" else 0)]
 
 
-def _operating_point(replica: Replica, lengths: Lengths, concurrency: Array, rate: Array) -> tuple[Array, Array]:
-    """Return (running batch, time a closed loop spends waiting for a place beyond what the queues say).
-
-    Closed loop: C = lambda (TTFT + decode) (Little's law over all requests in flight), at most the
-    running limit; what exceeds it waits. Open loop: the batch that serves the rate. Neither: the limit.
-    """
-    largest = replica.memory.max_running_sequences
-    top = np.log(largest)
-
-    def excess(log_running: Array, given: tuple[Replica, Lengths, Array]) -> Array:
-        replica, lengths, concurrency = given
-        load = load_at(replica, np.exp(log_running))
-        return np.asarray(np.log(load.answers_per_s * _cycle_s(replica, lengths, load, concurrency) / concurrency))
-
-    most = np.minimum(top, np.log(concurrency))
-    closed = np.exp(solve_increasing(excess, most - _WIDEST, most, (replica, lengths, concurrency)))
-    opened = running_for_rate(replica, rate, largest)
-    running = np.where(np.isnan(concurrency), np.where(np.isnan(rate), largest, opened), closed)
-    load = load_at(replica, running)
-    surplus = concurrency / load.answers_per_s - _cycle_s(replica, lengths, load, concurrency)
-    return running, np.where(np.isnan(concurrency), 0.0, np.maximum(surplus, 0.0))
-
-
-_WIDEST = 14.0
-"""How far below the concurrency the running batch is looked for, in logarithms: a millionth."""
-
-
-def _cycle_s(replica: Replica, lengths: Lengths, load: Load, concurrency: Array) -> Array:
-    """Return the time a closed-loop request takes from sending to its last token, places permitting."""
-    decode = (replica.tokens.generated_tokens_mean - 1.0) * load.terms.total_s
-    return np.asarray(_first_token_s(replica, lengths, load, concurrency, "p50") + decode)
-
-
-def _first_token_s(replica: Replica, lengths: Lengths, load: Load, concurrency: Array, name: str) -> Array:
-    """Return TTFT without the wait for a place; a closed loop of C sees the queue of the other C - 1."""
-    places = np.full_like(load.running, np.inf)
-    roomy = dataclasses.replace(replica, memory=dataclasses.replace(replica.memory, max_running_sequences=places))
-    ttft = latency_at(roomy, lengths, load, name).ttft
-    idle = latency_at(roomy, lengths, dataclasses.replace(load, answers_per_s=np.zeros_like(load.running)), name).ttft
-    others = np.where(np.isnan(concurrency), 1.0, np.maximum(concurrency - 1.0, 0.0) / concurrency)
-    return np.asarray(idle + (ttft - idle) * others)
-
-
-def _columns(
-    cases: Cases, replica: Replica, lengths: Lengths, load: Load, waiting_s: Array, replicas: Array, concurrency: Array
-) -> dict[str, Array]:
-    endless = np.isnan(concurrency) & (load.running >= replica.memory.max_running_sequences * (1.0 - 1e-9))
-    slots = {
-        name: np.where(np.isnan(concurrency), latency_at(replica, lengths, load, name).ttft, np.nan)
-        for name in ("p50", "p99")
-    }
-    first = {
-        name: np.where(
-            np.isnan(concurrency), slots[name], _first_token_s(replica, lengths, load, concurrency, name) + waiting_s
-        )
-        for name in ("p50", "p99")
-    }
-    first = {name: np.where(endless | ~np.isfinite(value), np.nan, value) for name, value in first.items()}
+def _columns(cases: Cases, replica: Replica, found: Shown, replicas: Array) -> dict[str, Array]:
+    load, energy = found.load, cases.energy
     requests = load.answers_per_s * replicas
     output = requests * replica.tokens.generated_tokens_per_answer
     gpus = replicas * replica.gpus_per_replica
-    energy = cases.energy
     return {
-        "ttft_mean_s": first["p50"],
-        "ttft_p50_s": first["p50"],
-        "ttft_p99_s": first["p99"],
+        "ttft_mean_s": found.ttft_mean_s,
+        "ttft_p50_s": found.ttft_p50_s,
+        "ttft_p99_s": found.ttft_p99_s,
         "tpot_mean_s": load.terms.total_s,
-        "tpot_p99_s": latency_at(replica, lengths, load, "p99").tpot,
+        "tpot_p99_s": found.tpot_p99_s,
         "output_tokens_per_s": output,
         "output_tokens_per_s_per_gpu": output / gpus,
         "total_tokens_per_s_per_gpu": (output + requests * replica.tokens.input_tokens_per_answer) / gpus,

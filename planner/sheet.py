@@ -18,10 +18,10 @@ from planner.errors import (
     PlannerError,
     did_you_mean,
 )
-from planner.options import Row
+from planner.options import RESULT_FIELDS, Row
 from planner.report.as_csv import BOM, FORMULA_START, write
 from planner.report.as_json import render as render_json
-from planner.report.document import Report, choose_fields
+from planner.report.document import Report, asked, choose_fields
 from planner.report.output import emit
 from planner.specs.base import field_names
 from planner.specs.catalog import Catalog
@@ -102,10 +102,15 @@ def _passes_through(name: str) -> bool:
     return name in _PASSED_THROUGH or name.startswith("x_")
 
 
+def _is_result(name: str) -> bool:
+    """Return whether a column is a result of an earlier answer, which the new one replaces."""
+    return name in (*RESULT_FIELDS, "error") and name not in {*_PASSED_THROUGH, *_SHORT_FORMS, "model", "engine"}
+
+
 def check_header(header: Sequence[str], where: str) -> None:
     """Refuse columns that are not field paths, with the nearest name; id, note and x_ columns pass through."""
     for name in header:
-        if _passes_through(name) or name in _SHORT_FORMS:
+        if _passes_through(name) or name in _SHORT_FORMS or _is_result(name):
             continue
         key = parse_path(name, where=f"{where}:1")
         for size, part in enumerate(key):
@@ -128,7 +133,7 @@ def answer_row(
     document, folder = open_scenario(_baseline(cells, baselines), catalog)
     changes = dict(sets)
     for name, text in cells.items():
-        if text and not _passes_through(name):
+        if text and not _passes_through(name) and not _is_result(name):
             changes[_SHORT_FORMS.get(name, name)] = parse_value(text, f"{place}:{name}")
     override = cells.get("override") or None
     return answer(build_scenario(document, folder, override=override, changes=changes, origin=f"{place}:"), catalog)
@@ -163,16 +168,16 @@ class _Outcome:
     def add(self, cells: dict[str, str], found: Answer | None, error: str, *, show_all: bool) -> None:
         """Add a row's answer, or why there is none."""
         self.done += 1
-        typed = {name: _typed(name, text) for name, text in cells.items()}
+        repeated = {name: typed(name, text) for name, text in cells.items() if not _is_result(name)}
         if found is None:
             self.bad += 1
             sys.stderr.write(f"error: {error}\n")
-            self.rows.append({**typed, "error": error})
+            self.rows.append({**repeated, "error": error})
             return
         self.answers.append(found)
         why = [w for w in found.warnings if "no option" in w or "nothing fits" in w]
         note = None if found.meets else (why or ["no option meets the SLO"])[0]
-        self.rows += [{**row, **typed, "error": note} for row in found.results[: None if show_all else 1]]
+        self.rows += [{**row, **repeated, "error": note} for row in found.results[: None if show_all else 1]]
 
     @property
     def exit_code(self) -> int:
@@ -202,7 +207,8 @@ def answer_sheet(
     where = "stdin" if sheet == STDIN else sheet
     read = read_sheet(sheet)
     check_header(read.header, where)
-    names = [*read.header, *(f for f in choose_fields(fields) if f not in read.header), "error"]
+    wanted = (*choose_fields(fields), "error")
+    names = [*read.header, *(f for f in wanted if f not in read.header)]
     outcome, missing = _Outcome(), []
     try:
         for cells, found, error in answer_rows(read, baselines, catalog, sets, where):
@@ -210,17 +216,22 @@ def answer_sheet(
     except KeyboardInterrupt:
         missing = [f"PARTIAL: interrupted after {outcome.done} of {len(read.rows)} rows"]
         outcome.rows += [{**cells, "error": "interrupted; not answered"} for cells in read.rows[outcome.done :]]
-    warnings = [*missing, *dict.fromkeys(w for a in outcome.answers for w in a.warnings)]
+    baseline: list[str] = []
+    if not baselines and "scenario" not in read.header:
+        baseline = [
+            f"what a row leaves open is that of {DEFAULT_BASELINE}; name your own: estimate my.yaml --from {sheet}"
+        ]
+    warnings = [*missing, *baseline, *dict.fromkeys(w for a in outcome.answers for w in a.warnings)]
     for line in warnings:
         sys.stderr.write(f"warning: {line}\n")
     if form == "json":
-        emit(render_json(Report(outcome.answers, outcome.rows, names, warnings)), output)
+        emit(render_json(Report(outcome.answers, outcome.rows, names, warnings, inputs=asked(outcome.answers))), output)
     else:
         emit(write(names, ([row.get(n) for n in names] for row in outcome.rows), dialect), output)
     return EXIT_INTERRUPTED if missing else outcome.exit_code
 
 
-def _typed(name: str, text: str) -> Any:  # noqa: ANN401 - a number, a date or text
+def typed(name: str, text: str) -> Any:  # noqa: ANN401 - a number, a date or text
     """Return an input cell as it is repeated: numbers as numbers, so that dialects apply; keys of joins stay."""
     try:
         value = None if text[:1] in {"{", "["} else parse_value(text, "")

@@ -9,9 +9,9 @@ import click
 from planner.answers import Answer, answer
 from planner.errors import EXIT_GATE_FAILED, BadInputError, did_you_mean
 from planner.options import NUMBER_FIELDS, Row
-from planner.provenance import inputs, scenario_inputs
+from planner.provenance import inputs
 from planner.report.columns import columns
-from planner.report.document import Report, choose_fields
+from planner.report.document import Report, asked, choose_fields
 from planner.specs.catalog import Catalog
 from planner.specs.question import Scenario, build_scenario, open_scenario, parse_value
 from planner.specs.reader import exists
@@ -79,7 +79,7 @@ def changes(
     """Return path -> value of --set and the short forms."""
     found: dict[str, Any] = {}
     if gpu:
-        found["fleet.gpus"] = tuple(gpu)
+        found["fleet.gpus"] = _names(gpu)
     if model:
         found["model"] = (
             str(Path(model).resolve())
@@ -87,7 +87,7 @@ def changes(
             else model
         )
     if precision:
-        found["fleet.precisions"] = tuple(precision)
+        found["fleet.precisions"] = _names(precision)
     if engine:
         found["engine"] = engine
     for text in sets:
@@ -99,11 +99,16 @@ def changes(
     return found
 
 
+def _names(texts: Sequence[str]) -> tuple[str, ...]:
+    """Return the names of an option given several times, or once with commas."""
+    return tuple(name.strip() for text in texts for name in text.split(",") if name.strip())
+
+
 def open_questions(
     names: Sequence[str], catalog: Catalog, overrides: Sequence[str], sets: dict[str, Any]
 ) -> list[Scenario]:
     """Return the questions of some scenarios: the baseline, or the overrides asked for (`all`: both)."""
-    questions = []
+    questions, overrides = [], _names(overrides)
     for name in names or (DEFAULT_SCENARIO,):
         document, folder = open_scenario(name, catalog)
         known = list(document.data.get("overrides") or {}) if isinstance(document.data.get("overrides"), dict) else []
@@ -123,16 +128,26 @@ def make_report(
     for a in answers:
         found = inputs(a.scenario, catalog, a.options[0], a.model)
         provenance += [{"scenario": a.scenario.label, **i.row()} for i in found]
-    asked = [
-        {
-            "scenario": a.scenario.label,
-            "file": a.scenario.loaded.document.where,
-            "fields": {i.name: i.value for i in scenario_inputs(a.scenario)},
-        }
-        for a in answers
+    return Report(
+        answers, rows, choose_fields(fields), [*missing, *all_warnings(answers)], provenance, asked(answers), show_all
+    )
+
+
+def all_warnings(answers: Sequence[Answer]) -> list[str]:
+    """Return the warnings of some answers, each once, with the names of the questions it is about."""
+    about: dict[str, list[str]] = {}
+    for found in answers:
+        for text in found.warnings:
+            about.setdefault(text, []).append(found.scenario.label)
+    everyone = len(dict.fromkeys(a.scenario.label for a in answers))
+    return [
+        f"{'all' if len(names) == everyone > _NAMED else ', '.join(dict.fromkeys(names))}: {text}"
+        for text, names in about.items()
     ]
-    warnings = [*missing, *dict.fromkeys(f"{a.scenario.label}: {w}" for a in answers for w in a.warnings)]
-    return Report(answers, rows, choose_fields(fields), warnings, provenance, asked, show_all)
+
+
+_NAMED = 2
+"""Up to so many questions are named one by one where a warning is about all."""
 
 
 def answer_all(questions: Sequence[Scenario], catalog: Catalog) -> tuple[list[Answer], list[str]]:

@@ -99,7 +99,7 @@ def run(arguments: Sequence[str]) -> int:
 def _call(arguments: Sequence[str]) -> int:
     """Run a command; every error a user can act on is reported and becomes its exit code."""
     try:
-        if not arguments:
+        if not arguments and "_PLANNER_COMPLETE" not in os.environ:
             click.echo(cli.make_context("planner", [], resilient_parsing=True).get_help(), err=True)
             return EXIT_BAD_INPUT
         code = cli.main(list(arguments), prog_name="planner", standalone_mode=False)

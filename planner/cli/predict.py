@@ -8,8 +8,9 @@ from planner.predict import OUTPUTS, check_header, predict
 from planner.report.as_csv import DIALECTS, write
 from planner.report.as_json import render_rows
 from planner.report.output import emit
-from planner.sheet import read_sheet
+from planner.sheet import read_sheet, typed
 from planner.specs.catalog import Catalog
+from planner.specs.reader import STDIN
 
 
 @click.command("predict")
@@ -35,12 +36,13 @@ def command(rows_file: str, dialect: str, form: str, output: str | None, catalog
     for fault in filter(None, sheet.faults):
         raise BadInputError(fault)
     found = predict(sheet.rows, Catalog(catalogs))
+    found = [row | {name: typed(name, row[name]) for name in header if name not in OUTPUTS} for row in found]
     names = [*header, *(name for name in OUTPUTS if name not in header)]
     if form == "json":
         emit(render_rows(found, names), output)
     else:
         emit(write(names, ([row.get(n) for n in names] for row in found), dialect), output)
-    bad = [row for row in found if row["error"] and not row["fits"] and row["limit"] != "memory"]
-    for row in bad:
-        click.echo(f"error: {row.get('id') or row['model']}: {row['error']}", err=True)
+    bad = [(number, row["error"]) for number, row in zip(sheet.numbers, found, strict=True) if row["basis"] is None]
+    for number, error in bad:
+        click.echo(f"error: {'stdin' if rows_file == STDIN else rows_file}:{number}: {error}", err=True)
     click.get_current_context().exit(EXIT_BAD_INPUT if bad else 0)

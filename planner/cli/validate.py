@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from planner.answers import find_model
+from planner.cases import lower
 from planner.cases.candidates import candidates
 from planner.cases.workload import lower_workload
 from planner.cli import common
@@ -14,6 +15,7 @@ from planner.specs.catalog import Catalog
 from planner.specs.hardware import EngineSpec, GpuSpec, SystemSpec
 from planner.specs.market import DemandCurve, PricesFile
 from planner.specs.model import ModelSpec
+from planner.specs.parameters import count_parameters
 from planner.specs.question import build_scenario, open_scenario
 from planner.specs.reader import Document, exists, read_document
 from planner.today import today
@@ -41,17 +43,32 @@ def check(name: str, catalog: Catalog) -> str:
         document = read_document(path)
         kind = kind_of(document)
         if kind is not None:
-            load(kind, document)
+            loaded = load(kind, document)
+            if isinstance(loaded.spec, PricesFile):
+                for index, quote in enumerate(loaded.spec.quotes):
+                    catalog.get(GpuSpec, quote.gpu, where=loaded.document.place(("quotes", index, "gpu")))
             return kind.__name__.removesuffix("Spec").removesuffix("File").lower()
+    if path.suffix == ".json" and exists(path) and "workload" not in read_document(path).data:
+        return _config(path)
     document, folder = open_scenario(name, catalog)
     baseline = build_scenario(document, folder)
     for override in (None, *baseline.spec.overrides):
         scenario = build_scenario(document, folder, override=override)
         model, _ = find_model(scenario, catalog)
         lower_workload(scenario.spec, model.spec, where=scenario.loaded.document.place(("workload",)))
-        candidates(scenario, catalog, model, today())
+        options = candidates(scenario, catalog, model, today())
+        if options:
+            lower(scenario, catalog, model, options[:1])
     variants = len(baseline.spec.overrides)
     return f"scenario with {variants} variant{'s' if variants != 1 else ''}" if variants else "scenario"
+
+
+def _config(path: Path) -> str:
+    """Read a Hugging Face config.json; return what it is."""
+    from planner.specs.huggingface import read_config  # noqa: PLC0415 - only a config.json needs it
+
+    counts = count_parameters(read_config(path).spec)
+    return f"config.json of a model with {counts.total / 1e9:.4g} B parameters, {counts.active / 1e9:.4g} B active"
 
 
 @click.command("validate")

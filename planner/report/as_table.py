@@ -87,7 +87,7 @@ def _answer(console: Console, answer: Answer, *, show_all: bool) -> None:
 
 _DROPPED_FIRST = (
     "engine",
-    "answer after p95",
+    "first visible p95",
     "used $/answer",
     "weights",
     "used",

@@ -8,6 +8,7 @@ from typing import Any
 from planner.answers import Answer
 from planner.errors import BadInputError, did_you_mean
 from planner.options import RESULT_FIELDS, Row
+from planner.provenance import scenario_inputs
 
 SCHEMA_VERSION = 1
 
@@ -23,6 +24,18 @@ class Report:
     provenance: list[Row] = field(default_factory=list)
     inputs: list[Any] = field(default_factory=list)
     show_all: bool = False
+
+
+def asked(answers: Sequence[Answer]) -> list[Row]:
+    """Return what was asked: each question's file and fields, given or assumed."""
+    return [
+        {
+            "scenario": a.scenario.label,
+            "file": a.scenario.loaded.document.where,
+            "fields": {i.name: i.value for i in scenario_inputs(a.scenario)},
+        }
+        for a in answers
+    ]
 
 
 def choose_fields(wanted: str | None, known: Sequence[str] = RESULT_FIELDS, *, where: str = "--fields") -> list[str]:

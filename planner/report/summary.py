@@ -18,7 +18,7 @@ COLUMNS = (
     "used",
     "TTFT p95",
     "TPOT p95",
-    "answer after p95",
+    "first visible p95",
     "binds",
 )
 SHOWN_OPTIONS = 12
@@ -140,7 +140,8 @@ def verdict(answer: Answer) -> list[str]:
     if row["gpu_time_multiplier"] is not None and row["reasoning_multiplier"] > 1.0:
         lines.append(
             f"thinking: {times(row['reasoning_multiplier'])} the tokens, {times(row['gpu_time_multiplier'])} "
-            f"the GPU time and dollars, {times(row['energy_multiplier'])} the energy of the same answers without it"
+            f"the GPU time and used dollars, {times(row['energy_multiplier'])} the energy of the same answers without "
+            f"it, on the same machines"
         )
     if row["power_kw"] is not None:
         per_answer = f", {significant(row['energy_wh_per_answer'])} Wh an answer" if row["energy_wh_per_answer"] else ""

@@ -117,6 +117,13 @@ def waits(replica: Replica, load: Load) -> tuple[Wait, Wait]:
     return prefill, slots
 
 
+def ttft_mean_s(replica: Replica, load: Load) -> Array:
+    """Return the mean time to first token [s]: the mean waits, one step in progress, the mean prompt in chunks."""
+    prefill, slots = waits(replica, load)
+    prompt = replica.tokens.prefill_tokens_mean * load.prefill_work_s * replica.stages
+    return np.asarray(replica.request_overhead_s + prefill.mean_s + slots.mean_s + load.step_alone_s + prompt)
+
+
 def latency_at(replica: Replica, lengths: Lengths, load: Load, percentile: str, *, to_the_end: bool = True) -> Latency:
     """Return the latencies at a percentile; without `to_the_end` only those of the first token and of a step.
 

@@ -76,6 +76,8 @@ class Catalog:
         for root in self.roots:
             if not root.is_dir():
                 raise BadInputError("is not a folder; expected one with hardware/ and scenarios/", where=str(root))
+            if not any((root / name).is_dir() for name in ("hardware", "scenarios")):
+                raise BadInputError("has neither hardware/ nor scenarios/; expected one of them", where=str(root))
         self.roots.append(shipped_root())
         self._loaded: dict[Path, Loaded[Any]] = {}
 
@@ -164,7 +166,8 @@ class Catalog:
             if name.lower() in {key, *spec.aliases}:
                 return key, spec
         hint = nearest(name, formats)
-        raise DataMissingError(f"unknown precision {name!r}. Known: {', '.join(hint or formats)}.", where=where)
+        listed = f"Nearest: {', '.join(hint)}. " if hint else ""
+        raise DataMissingError(f"unknown precision {name!r}. {listed}Known: {', '.join(formats)}.", where=where)
 
     def grid(self, zone: str, source: str | None = None, *, where: str = "") -> GridFactor:
         """Return the carbon intensity of a zone; without a source, the newest year wins."""

@@ -26,7 +26,7 @@ Call = Callable[..., Any]
         (["estimate", "--gpu", "h100-sxn"], 3, "error: --set fleet.gpus: unknown GPU 'h100-sxn'. Nearest: h100-sxm, "),
         (["estimate", "--model", "deepseek-r2"], 3, "error: --set model: unknown model 'deepseek-r2'. Nearest: deep"),
         (["estimate", "--model", "no.json"], 2, "error: --set model: model: no such file 'no.json'; expected a config"),
-        (["estimate", "--precision", "fp9"], 3, "error: --set fleet.precisions: unknown precision 'fp9'. Known: fp8"),
+        (["estimate", "--precision", "fp9"], 3, "error: --set fleet.precisions: unknown precision 'fp9'. Nearest: fp8"),
         (["estimate", "--engine", "vlm"], 3, "error: --set engine: unknown engine 'vlm'. Nearest: vllm"),
         (["estimate", "--override", "spoot"], 3, "error: scenarios/o1-class.yaml: has no override 'spoot'. Did you m"),
         (["estimate", "--catalog", "nowhere"], 2, "error: nowhere: is not a folder; expected one with hardware/ and s"),
