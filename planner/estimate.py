@@ -14,7 +14,6 @@ from planner.cases.columns import Array, Cases
 from planner.cost import Money, money
 from planner.physics.energy import busy_power_w, facility_power_kw, mean_power_w
 from planner.physics.special import Mask, total
-from planner.physics.step import step_time_s
 from planner.serving.replica import Replica, build_replica
 from planner.serving.steady import (
     LIMITS,
@@ -169,7 +168,7 @@ def _solve(cases: Cases) -> tuple[Estimate, Work]:
     at_peak = _load_at_peak(cases, replica, capacity, running, fleet)
     shown = load_at(replica, np.where(fits & ~capacity.meets_slo, capacity.smallest_running, at_peak.running))
     latency = {name: latency_at(replica, lengths, shown, name) for name in QUANTILES}
-    prefill_share = _prefill_share(replica, at_peak)
+    prefill_share = _prefill_share(at_peak)
     billed = np.where(cases.fleet.bills_mean > 0.0, fleet.nodes_mean * _unit_gpus(cases), fleet.gpus)
     bill = money(
         billed,
@@ -189,7 +188,7 @@ def _solve(cases: Cases) -> tuple[Estimate, Work]:
     too_many = fleet.gpus > cases.fleet.max_gpus
     limit = np.where(~fits, fit_limit, binding_limit(replica, lengths, cases.slo, capacity))
     limit = np.where(capacity.meets_slo & too_many, LIMITS.index("max_gpus"), limit)
-    unpriced = fits & capacity.meets_slo & np.isnan(cases.offer.usd_per_gpu_hour)
+    unpriced = fits & capacity.meets_slo & ~too_many & np.isnan(cases.offer.usd_per_gpu_hour)
     limit = np.where(unpriced, LIMITS.index("price_missing"), limit)
     return _assemble(cases, work, fits, limit, too_many, plain[1]), work
 
@@ -206,7 +205,11 @@ def _fits(cases: Cases, replica: Replica) -> tuple[Mask, Array]:
 
 def _plain_gpu_seconds(cases: Cases, fits: Mask) -> tuple[Array, Array]:
     """Return (GPU-seconds, joules) of an answer without reasoning: the same option re-solved at m = 1."""
-    plain = cases.replaced(workload__reasoning_multiplier=np.ones_like(cases.workload.reasoning_multiplier))
+    w = cases.workload
+    plain = cases.replaced(
+        workload__reasoning_multiplier=np.ones_like(w.reasoning_multiplier),
+        workload__generated_tokens_cv=w.answer_tokens_cv,
+    )
     replica = build_replica(plain)
     capacity = slo_capacity(replica, length_quantiles(plain), plain.slo)
     load = load_at(replica, np.where(fits, capacity.running, np.nan))
@@ -233,7 +236,7 @@ def _fleet(cases: Cases, replica: Replica, at_capacity: Load) -> Fleet:
     gpus, units_billed = billed_gpus(
         replicas + spares, replica.gpus_per_replica, offer.gpus_per_instance, offer.sells_nodes
     )
-    mean_replicas = cases.demand.answers_per_s / (at_capacity.answers_per_s * (1.0 - f.headroom))
+    mean_replicas = np.maximum(cases.demand.answers_per_s / (at_capacity.answers_per_s * (1.0 - f.headroom)), 1.0)
     mean = mean_replicas * replica.gpus_per_replica / _unit_gpus(cases)
     reserved = gpus / _unit_gpus(cases)
     return Fleet(replicas, spares, gpus, units_billed, np.where(f.bills_mean > 0.0, mean, reserved), up)
@@ -247,11 +250,10 @@ def _load_at_peak(cases: Cases, replica: Replica, capacity: Capacity, running: A
     return load_at(replica, np.where(np.isnan(running), np.nan, batch))
 
 
-def _prefill_share(replica: Replica, load: Load) -> Array:
-    """Return the share of GPU-seconds that prefill takes: what the step would save without its prefill tokens."""
-    sequences = load.running / replica.ranks
-    alone = step_time_s(replica.costs, sequences, np.zeros_like(sequences))
-    return np.asarray(1.0 - alone / load.terms.total_s)
+def _prefill_share(load: Load) -> Array:
+    """Return the share of GPU-seconds that prefill takes: its engine time over that and the decode of a step."""
+    prefill = load.prefill_tokens_per_step * load.prefill_work_s
+    return np.asarray(prefill / (prefill + load.step_alone_s))
 
 
 def _energy(cases: Cases, at_peak: Load, billed: Array) -> Energy:

@@ -23,9 +23,8 @@ from planner.capacity import spare_replicas
 from planner.cases import Cases
 from planner.errors import BadInputError, did_you_mean
 from planner.estimate import Estimate, Work, solve
-from planner.physics.energy import busy_power_w
 from planner.physics.lengths import mean_of_minimum
-from planner.physics.step import overlapped, step_time_s
+from planner.physics.step import overlapped
 from planner.provenance import case_values
 
 
@@ -144,43 +143,28 @@ def case_namespace(cases: Cases) -> tuple[dict[str, float], Estimate, Work]:
         ("costs", work.replica.costs),
     ):
         values |= {f"{label}.{f.name}": float(getattr(struct, f.name)) for f in dataclasses.fields(struct)}
-    sequences = work.at_peak.running / work.replica.ranks
     for label, load in (("capacity", work.at_capacity), ("peak", work.at_peak)):
         values |= {f"{label}.{f.name}": float(getattr(load.terms, f.name)) for f in dataclasses.fields(load.terms)}
         values |= {
             f"{label}.running": float(load.running),
             f"{label}.answers_per_s": float(load.answers_per_s),
             f"{label}.step_s": float(load.terms.total_s),
+            f"{label}.decode_only_step_s": float(load.step_alone_s),
+            f"{label}.prefill_work_s": float(load.prefill_work_s),
             f"{label}.prefill_tokens": float(load.prefill_tokens_per_step),
             f"{label}.sequences_per_rank": float(load.running / work.replica.ranks),
         }
-    energy = cases.energy
-    busy = busy_power_w(
-        cases.gpu.tdp_w, energy.busy_power_floor, energy.busy_power_top, work.at_peak.terms.compute_share
-    )
-    peak = cases.demand.answers_per_s * cases.demand.peak_to_mean * cases.demand.burst
-    mean_running = work.at_peak.running / (cases.demand.peak_to_mean * cases.demand.burst)
-    mean_gpus = (
-        cases.demand.answers_per_s
-        / (work.at_capacity.answers_per_s * (1 - cases.fleet.headroom))
-        * found.gpus_per_replica
-    )
     values |= {
         "hours_per_month": units.HOURS_PER_MONTH,
         "seconds_per_month": units.SECONDS_PER_MONTH,
         "seconds_per_hour": units.SECONDS_PER_HOUR,
         "tokens_per_mtok": units.TOKENS_PER_MTOK,
-        "peak.decode_only_step_s": float(step_time_s(work.replica.costs, sequences, np.zeros_like(sequences))),
-        "peak.busy_power_w": float(busy),
         "prefill_share": float(work.prefill_share),
-        "peak_answers_per_s": float(peak),
         "decode_steps_per_answer": float(work.replica.decode_steps_per_answer),
-        "mean_gpus": float(mean_gpus),
         "billed_gpus": float(work.money.gpu_hours_per_month_reserved / units.HOURS_PER_MONTH),
         "units_billed": float(work.fleet.nodes),
         "plain_gpu_seconds_per_answer": float(work.gpu_seconds_per_answer_plain),
         "gpu_power_w": float(work.energy.gpu_power_w),
-        "idle_share": float(np.exp(-mean_running)),
     }
     return values, found, work
 

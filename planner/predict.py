@@ -183,29 +183,21 @@ def _cases(runs: Sequence[Run], catalog: Catalog) -> Cases:
         key = (id(run.model), run.machine.gpu.spec.id, run.machine.engine.spec.id, run.precision.name)
         if key not in parts:
             parts[key] = lower_machine(run.model, Candidate(run.machine, run.precision, layout, None), catalog)
-        n = run.numbers
-        columns = WorkloadColumns(
-            *(
-                np.asarray([v])
-                for v in (
-                    1.0,
-                    n["input_tokens"],
-                    0.0,
-                    n["output_tokens"],
-                    1.0,
-                    0.0,
-                    n["cached_share"],
-                    1.0,
-                    1.0,
-                    n["output_tokens"] * 2.0,
-                )
-            )
-        )
+        columns = WorkloadColumns(**{name: np.asarray([value]) for name, value in _workload(run.numbers).items()})
         spread = LayoutColumns(
             *(np.asarray(float(v)) for v in (layout.tensor, layout.pipeline, layout.data, layout.expert, run.kv_bytes))
         )
         stacked.append(dataclasses.replace(parts[key], workload=columns, layout=spread))
     return stack(stacked)
+
+
+def _workload(numbers: Mapping[str, float]) -> dict[str, float]:
+    """Return the workload's columns of a run: constant lengths, one sample, one turn."""
+    output = numbers["output_tokens"]
+    constant = dict.fromkeys(("input_tokens_cv", "generated_tokens_cv", "answer_tokens_cv", "thinking_tokens_cv"), 0.0)
+    once = dict.fromkeys(("share", "reasoning_multiplier", "samples_per_answer", "turns_per_answer"), 1.0)
+    lengths = {"input_tokens_mean": numbers["input_tokens"], "answer_tokens_mean": output, "max_tokens": 2.0 * output}
+    return constant | once | lengths | {"cached_share": numbers["cached_share"]}
 
 
 def stack(cases: Sequence[Cases]) -> Cases:

@@ -7,7 +7,17 @@ import pytest
 
 from planner.answers import Answer, answer
 from planner.errors import BadInputError
-from planner.explain import evaluate, explain, formulas, known_fields, namespace, parse
+from planner.explain import (
+    case_namespace,
+    completed,
+    evaluate,
+    explain,
+    formulas,
+    known_fields,
+    measured_namespace,
+    namespace,
+    parse,
+)
 from planner.provenance import GIVEN, NO_SOURCE, inputs
 from planner.report.columns import columns
 from planner.specs import Catalog, load_scenario
@@ -30,16 +40,18 @@ def answered(name: str, override: str | None = None) -> Answer:
 def test_every_formula_gives_its_number(name: str, override: str | None) -> None:
     """The text that is printed is the calculation: to 1e-9, for the best option of every shipped question."""
     found = answered(name, override)
-    table = "formulas_measured.csv" if found.scenario.spec.measured_rates else "formulas.csv"
-    values = namespace(found)
+    measured = found.scenario.spec.measured_rates is not None
+    known = formulas("formulas_measured.csv" if measured else "formulas.csv")
+    computed = measured_namespace(found) if measured else case_namespace(found.case())[0]
+    values = computed if measured else completed(computed, known)
     checked = 0
-    for formula in formulas(table).values():
-        expected = values[formula.name]
+    for formula in known.values():
+        expected = computed.get(formula.name, math.nan)
         if math.isnan(expected):
-            continue
+            continue  # steps that only the formulas name are checked through what they lead to
         assert evaluate(parse(formula.expression), values) == pytest.approx(expected, rel=1e-9), formula.name
         checked += 1
-    assert checked >= len(formulas(table)) * 0.7
+    assert checked >= (5 if measured else 40)
 
 
 def test_every_formula_uses_known_names_only() -> None:

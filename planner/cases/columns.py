@@ -69,6 +69,8 @@ class ModelColumns(Columns):
     """Indexer keys of sparse layers, per token."""
     window_tokens: Array
     sparse_top_k: Array
+    state_heads: Array
+    """Heads of the linear layers: their state is split over at most this many TP ranks."""
     state_bytes: Array
     """Recurrent state of one sequence over all linear layers."""
     decode_macs_full: Array
@@ -150,6 +152,10 @@ class WorkloadColumns(Columns):
     """Visible answer tokens."""
     reasoning_multiplier: Array
     generated_tokens_cv: Array
+    answer_tokens_cv: Array
+    """Of the visible tokens alone: what is left at a multiplier of 1."""
+    thinking_tokens_cv: Array
+    """Of the thinking tokens alone, A (m - 1)."""
     cached_share: Array
     samples_per_answer: Array
     turns_per_answer: Array

@@ -50,6 +50,7 @@ def lower_model(model: ModelSpec, precisions: Sequence[Precision]) -> ModelColum
         "index_elements": sum(g.layers * (g.index_head_dim or 0) / g.compression for g in mixers),
         "window_tokens": max(windows, default=np.inf),
         "sparse_top_k": max(top_k, default=np.inf),
+        "state_heads": max((g.heads for g in model.attention if g.kind == "linear"), default=1),
         "state_bytes": sum(g.layers * (g.state_elements or 0) * g.state_bytes_per_element for g in model.attention),
         "decode_macs_full": sum(decode_macs(g) for g in mixers if not g.window and not g.sparse_top_k),
         "decode_macs_window": sum(decode_macs(g) for g in mixers if g.window),

@@ -94,7 +94,7 @@ def _class_rows(cls: RequestClass, share: float, model: ModelSpec, where: str) -
     rows: list[tuple[float, ...]] = []
     cached = moments(cls.cached_share or _NONE).mean
     for given, answer in product(components(cls.input_tokens or _NONE), components(cls.answer_tokens or _NONE)):
-        multiplier, generated_cv = _thinking(cls, answer, model, where)
+        multiplier, generated_cv, thinking_cv = _thinking(cls, answer, model, where)
         rows.append(
             (
                 share * given.weight * answer.weight,
@@ -103,6 +103,8 @@ def _class_rows(cls: RequestClass, share: float, model: ModelSpec, where: str) -
                 answer.mean,
                 multiplier,
                 generated_cv,
+                answer.cv,
+                thinking_cv,
                 cached,
                 float(cls.samples_per_answer or 1),
                 float(cls.turns_per_answer or 1),
@@ -112,17 +114,18 @@ def _class_rows(cls: RequestClass, share: float, model: ModelSpec, where: str) -
     return rows
 
 
-def _thinking(cls: RequestClass, answer: Moments, model: ModelSpec, where: str) -> tuple[float, float]:
-    """Return (reasoning multiplier, cv of the generated tokens) of a class.
+def _thinking(cls: RequestClass, answer: Moments, model: ModelSpec, where: str) -> tuple[float, float, float]:
+    """Return (reasoning multiplier, cv of the generated tokens, cv of the thinking tokens) of a class.
 
-    A multiplier independent of the answer's length gives 1 + cv^2 = (1 + cv_A^2)(1 + cv_m^2);
-    thinking tokens independent of it give var = var_A + var_R.
+    A multiplier independent of the answer's length gives 1 + cv_G^2 = (1 + cv_A^2)(1 + cv_m^2), and for the
+    thinking tokens A (m - 1) the same with cv_m m / (m - 1); thinking tokens independent of the answer give
+    var_G = var_A + var_T.
     """
     if cls.reasoning_tokens is not None:
         thinking = moments(cls.reasoning_tokens)
         total = answer.mean + thinking.mean
         sd = math.hypot(answer.mean * answer.cv, thinking.mean * thinking.cv)
-        return total / answer.mean, sd / total
+        return total / answer.mean, sd / total, thinking.cv
     if cls.effort is not None:
         levels = model.effort_multipliers
         if cls.effort not in levels:
@@ -132,11 +135,17 @@ def _thinking(cls: RequestClass, answer: Moments, model: ModelSpec, where: str) 
                 "Give reasoning_multiplier or reasoning_tokens instead.",
                 where=where,
             )
-        return float(levels[cls.effort]), answer.cv
-    if cls.reasoning_multiplier is not None:
-        m = moments(cls.reasoning_multiplier)
-        return m.mean, math.sqrt((1.0 + answer.cv**2) * (1.0 + m.cv**2) - 1.0)
-    return 1.0, answer.cv
+        return float(levels[cls.effort]), answer.cv, answer.cv
+    if cls.reasoning_multiplier is None:
+        return 1.0, answer.cv, 0.0
+    m = moments(cls.reasoning_multiplier)
+    of_thinking = m.cv * m.mean / (m.mean - 1.0) if m.mean > 1.0 else 0.0
+    return m.mean, _product_cv(answer.cv, m.cv), _product_cv(answer.cv, of_thinking)
+
+
+def _product_cv(one: float, two: float) -> float:
+    """Return the coefficient of variation of a product of independent quantities."""
+    return math.sqrt((1.0 + one**2) * (1.0 + two**2) - 1.0)
 
 
 def answers_per_s(workload: WorkloadSpec) -> float:

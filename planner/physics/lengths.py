@@ -61,6 +61,16 @@ def mean_of_minimum(mean: Array, second_moment: Array, cap: Array) -> Array:
     return np.asarray(np.where(capped, below, mean))
 
 
+def deviation_of_minimum(mean: Array, second_moment: Array, cap: Array) -> Array:
+    """Return the standard deviation of min(X, cap) of a quantity known by two moments, taken as lognormal."""
+    variance = np.maximum(second_moment - np.square(mean), 0.0)
+    capped = np.isfinite(cap)
+    if not np.any(capped):
+        return np.asarray(np.sqrt(variance))
+    first, second = censored_moments((1, 2), mean, np.sqrt(variance) / mean, np.where(capped, cap, 1.0))
+    return np.asarray(np.sqrt(np.where(capped, np.maximum(second - np.square(first), 0.0), variance)))
+
+
 def mixture_quantile(q: float, mean: Array, cv: Array, cap: Array, weight: Array, draws: Array) -> Array:
     """Return the q-quantile of the mixture over the last axis of max over `draws` of min(lognormal, cap).
 

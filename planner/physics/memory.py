@@ -18,8 +18,6 @@ class Memory:
     """Runtime, communication buffers and activations."""
     kv_capacity_bytes: Array
     """What is left for the KV cache; negative where the weights do not fit."""
-    kv_bytes_per_token: Array
-    """KV cache one more token of context takes, sliding windows not yet full."""
     kv_bytes_per_sequence: Array
     """KV cache of a running sequence, averaged over its time."""
     kv_bytes_per_sequence_sd: Array

@@ -9,8 +9,8 @@ from planner.physics.special import Array, Mask
 from planner.serving.replica import Replica
 from planner.serving.steady import Lengths, Load, latency_at, load_at, running_for_rate, ttft_mean_s
 
-_WIDEST = 14.0
-"""How far below the concurrency the running batch is looked for, in logarithms: a millionth."""
+_WIDEST = 40.0
+"""How far below the concurrency the running batch is looked for, in logarithms: answers of one token hardly run."""
 _ALL_BUT_FULL = 1.0 - 1e-9
 
 

@@ -7,7 +7,7 @@ import numpy as np
 from planner.cases.columns import Cases
 from planner.physics import memory as mem
 from planner.physics import step
-from planner.physics.lengths import TokenDemand, mean_of_minimum, token_demand
+from planner.physics.lengths import TokenDemand, deviation_of_minimum, mean_of_minimum, token_demand
 from planner.physics.special import Array
 
 
@@ -66,15 +66,20 @@ _SHORTEST_DECODE = 1e-6
 """An answer of one token has no decode step; this keeps its running batch above zero."""
 
 
-def _kv_bytes(cases: Cases, context: Array, second_moment: Array, *, held: bool) -> Array:
-    """Return KV cache bytes on one GPU of a context: held, or read by a step (sparse layers read at most top_k)."""
+def _cache_bytes(cases: Cases, full: Array, window: Array, sparse: Array) -> Array:
+    """Return KV cache bytes on one GPU of the tokens that full, windowed and sparse layers hold or read."""
     m, layout = cases.model, cases.layout
-    window = mean_of_minimum(context, second_moment, m.window_tokens)
-    sparse = context if held else mean_of_minimum(context, second_moment, m.sparse_top_k)
     split = mem.kv_split(layout.tensor_parallel, m.kv_heads)
-    gqa = (m.kv_full_elements * context + m.kv_window_elements * window + m.kv_sparse_elements * sparse) / split
-    latent = m.latent_full_elements * context + m.latent_sparse_elements * sparse + m.index_elements * context
+    gqa = (m.kv_full_elements * full + m.kv_window_elements * window + m.kv_sparse_elements * sparse) / split
+    latent = m.latent_full_elements * full + m.latent_sparse_elements * sparse + m.index_elements * full
     return np.asarray((gqa + latent) * layout.kv_bytes)
+
+
+def _read_bytes(cases: Cases, context: Array, second_moment: Array) -> Array:
+    """Return KV cache bytes a step reads of a context: windows and the top k of sparse layers cap it."""
+    m = cases.model
+    window = mean_of_minimum(context, second_moment, m.window_tokens)
+    return _cache_bytes(cases, context, window, mean_of_minimum(context, second_moment, m.sparse_top_k))
 
 
 def _memory(cases: Cases, tokens: TokenDemand) -> mem.Memory:
@@ -93,21 +98,19 @@ def _memory(cases: Cases, tokens: TokenDemand) -> mem.Memory:
     reserve = e.runtime_reserve_bytes + activations
     capacity = cases.gpu.memory_bytes * e.memory_utilization - weights - reserve
     stage = 1.0 / layout.pipeline_parallel
-    state = m.state_bytes / np.minimum(layout.tensor_parallel, m.kv_heads)
-    mean = (_kv_bytes(cases, tokens.held_mean, tokens.held_second_moment, held=True) + state) * stage
-    one = np.ones_like(tokens.held_mean)
-    per_token = _kv_bytes(cases, one, one, held=True) * stage
-    longest = tokens.longest_request_tokens
-    alone = (_kv_bytes(cases, longest, np.square(longest), held=True) + state) * stage
-    spread = np.sqrt(np.maximum(tokens.held_second_moment - np.square(tokens.held_mean), 0.0))
-    sd = per_token * spread
+    state = m.state_bytes / np.minimum(layout.tensor_parallel, m.state_heads)
+    held, second, longest = tokens.held_mean, tokens.held_second_moment, tokens.longest_request_tokens
+    window = mean_of_minimum(held, second, m.window_tokens)
+    mean = (_cache_bytes(cases, held, window, held) + state) * stage
+    spread = np.sqrt(np.maximum(second - np.square(held), 0.0))
+    sd = _cache_bytes(cases, spread, deviation_of_minimum(held, second, m.window_tokens), spread) * stage
+    alone = (_cache_bytes(cases, longest, np.minimum(longest, m.window_tokens), longest) + state) * stage
     fitting = mem.running_limit(capacity, mean, sd, e.kv_overflow_z) * layout.data_parallel
     limit = e.max_running_sequences * layout.data_parallel * layout.pipeline_parallel
     return mem.Memory(
         weight_bytes=np.asarray(weights),
         reserve_bytes=np.asarray(reserve),
         kv_capacity_bytes=np.asarray(capacity),
-        kv_bytes_per_token=per_token,
         kv_bytes_per_sequence=np.asarray(mean),
         kv_bytes_per_sequence_sd=np.asarray(sd),
         kv_bytes_longest_request=np.asarray(alone),
@@ -175,8 +178,8 @@ def _decode_attention(cases: Cases, tokens: TokenDemand, bandwidth: Array) -> tu
     """Return (memory, compute) seconds of one decoding sequence in one step: both sides grow with its context."""
     m, tp = cases.model, cases.layout.tensor_parallel
     x1, x2 = tokens.context_mean, tokens.context_second_moment
-    state = STATE_PASSES * m.state_bytes / np.minimum(tp, m.kv_heads)
-    bytes_read = _kv_bytes(cases, x1, x2, held=False) + state
+    state = STATE_PASSES * m.state_bytes / np.minimum(tp, m.state_heads)
+    bytes_read = _read_bytes(cases, x1, x2) + state
     macs = (
         m.decode_macs_full * x1
         + m.decode_macs_index * x1
@@ -203,5 +206,5 @@ def _prefill_attention(cases: Cases, tokens: TokenDemand, bandwidth: Array) -> t
     ) / tp
     compute = step.FLOP_PER_MAC * macs / (cases.gpu.kv_flop_per_s * e.compute_efficiency)
     chunk = np.maximum(np.minimum(tokens.prefill_tokens_mean, e.max_batched_tokens), 1.0)
-    memory = _kv_bytes(cases, x1, x2, held=False) / chunk / bandwidth
+    memory = _read_bytes(cases, x1, x2) / chunk / bandwidth
     return np.asarray(memory), np.asarray(compute)

@@ -35,7 +35,7 @@ class Lengths:
 
     prefill: dict[str, Array]
     thinking: dict[str, Array]
-    """Tokens before the first visible one (all tokens, where several samples must end first)."""
+    """Tokens up to the first visible one (all tokens, where several samples must end first)."""
     output: dict[str, Array]
     """Tokens of the longest sample."""
 
@@ -75,7 +75,9 @@ def length_quantiles(cases: Cases) -> Lengths:
     uncached = w.input_tokens_mean * (1.0 - w.cached_share)
     generated = w.answer_tokens_mean * w.reasoning_multiplier
     several = w.samples_per_answer > 1.0
-    before = np.where(several, generated, generated - w.answer_tokens_mean)
+    thinking = generated - w.answer_tokens_mean
+    before = np.where(several, generated, thinking + 1.0)
+    before_cv = np.where(several, w.generated_tokens_cv, w.thinking_tokens_cv * thinking / (thinking + 1.0))
     cut = np.where(several, w.max_tokens, w.max_tokens * before / generated)
     cut = np.maximum(cut, _SMALLEST_LOAD)
     return Lengths(
@@ -83,8 +85,7 @@ def length_quantiles(cases: Cases) -> Lengths:
             k: mixture_quantile(q, uncached, w.input_tokens_cv, no_cap, requests, one) for k, q in QUANTILES.items()
         },
         thinking={
-            k: mixture_quantile(q, before, w.generated_tokens_cv, cut, requests, w.samples_per_answer)
-            for k, q in QUANTILES.items()
+            k: mixture_quantile(q, before, before_cv, cut, requests, w.samples_per_answer) for k, q in QUANTILES.items()
         },
         output={
             k: mixture_quantile(q, generated, w.generated_tokens_cv, w.max_tokens, requests, w.samples_per_answer)
@@ -131,7 +132,8 @@ def latency_at(replica: Replica, lengths: Lengths, load: Load, percentile: str, 
     progress, then the prompt in chunks. The waits' quantiles are added (an upper bound).
     TPOT is the step time with the batch at its own quantile, B + z sqrt(B) (Poisson).
     End-to-end adds the decode of G - 1 tokens; quantiles of independent parts are combined around
-    their medians by root sum of squares. An answer of several turns repeats the request.
+    their medians by root sum of squares. An answer of one token has no TPOT (NaN). An answer of several
+    turns repeats the request.
     """
     q = QUANTILES[percentile]
     prefill_queue, slot_queue = waits(replica, load)
@@ -154,8 +156,9 @@ def latency_at(replica: Replica, lengths: Lengths, load: Load, percentile: str, 
         return step_time_s(replica.costs, wide, wide * replica.prefill_tokens_per_decode)
 
     first, step, step50 = ttft(percentile), tpot(percentile), load.terms.total_s
+    shown_step = np.where(replica.tokens.generated_tokens_mean > 1.0, step, np.nan)
     if not to_the_end:
-        return Latency(ttft=first, tpot=step, time_to_answer=np.full(1, np.nan), e2e=np.full(1, np.nan))
+        return Latency(ttft=first, tpot=shown_step, time_to_answer=np.full(1, np.nan), e2e=np.full(1, np.nan))
     first50 = ttft("p50")
     turns = replica.tokens.requests_per_answer
 
@@ -169,7 +172,9 @@ def latency_at(replica: Replica, lengths: Lengths, load: Load, percentile: str, 
     one = np.ones_like(turns)
     whole = after(lengths.output, turns)
     earlier = np.where(turns > 1.0, after(lengths.output, np.maximum(turns - 1.0, 0.0)), 0.0)
-    return Latency(ttft=first, tpot=step, time_to_answer=np.asarray(earlier + after(lengths.thinking, one)), e2e=whole)
+    return Latency(
+        ttft=first, tpot=shown_step, time_to_answer=np.asarray(earlier + after(lengths.thinking, one)), e2e=whole
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -214,7 +219,7 @@ def slo_ratios(replica: Replica, lengths: Lengths, slo: SloColumns, running: Arr
         latency = latency_at(replica, lengths, load, percentile, to_the_end=to_the_end)
         for metric, limit in limits.items():
             ratio = getattr(latency, metric) / limit
-            ratios[metric] = np.where(np.isnan(limit), ratios[metric], np.maximum(ratios[metric], ratio))
+            ratios[metric] = np.where(np.isnan(ratio), ratios[metric], np.maximum(ratios[metric], ratio))
     return ratios
 
 

@@ -106,8 +106,12 @@ def read(case: dict) -> Bag:
     v.long_request = long_input[0] + long_output[0]
     prompts = [(c.wu, c.i1 * c.new, c.input_tokens_cv, math.inf, 1) for c in parts]
     whole = [(c.wu, c.mean, c.cv, c.cut, c.n) for c in parts]
-    thoughts = [1.0 if c.n > 1.0 else (c.m - 1.0) / c.m for c in parts]
-    thinking = [(c.wu, c.mean * f, c.cv, c.cut * f, c.n) for c, f in zip(parts, thoughts, strict=True)]
+    thinking = []
+    for c in parts:
+        thoughts = c.mean - c.answer_tokens_mean
+        one, cv = thoughts + 1.0, c.thinking_tokens_cv * thoughts / (thoughts + 1.0)
+        mean, cv = (c.mean, c.cv) if c.n > 1.0 else (one, cv)
+        thinking.append((c.wu, mean, cv, c.cut * mean / c.mean, c.n))
     names = QUANTILES.values()
     v.uncached, v.longest, v.thinking = (
         dict(zip(QUANTILES, quantiles(mixture, *names), strict=True)) for mixture in (prompts, whole, thinking)
@@ -132,10 +136,13 @@ def memory(v: Bag) -> tuple[bool, float]:
     weights = (v.attention_bytes + v.dense_bytes + embedding) / v.tp + v.experts_bytes / (v.tp * v.dp)
     room = v.memory_bytes * v.memory_utilization - weights / v.pp - v.runtime_reserve_bytes
     room -= v.activation_bytes_factor * v.max_batched_tokens * v.hidden_size * 2.0
-    state, x = v.state_bytes / v.kv_ranks / v.pp, v.long_request
+    state, x = v.state_bytes / min(v.tp, v.state_heads) / v.pp, v.long_request
     window = mean_of_minimum(v.held1, v.held2, v.window_tokens)
     mean = cache_bytes(v, v.held1, window, v.held1) / v.pp + state
-    z = v.kv_overflow_z * cache_bytes(v, 1.0, 1.0, 1.0) / v.pp * math.sqrt(max(v.held2 - v.held1**2, 0.0))
+    spread = math.sqrt(max(v.held2 - v.held1**2, 0.0))
+    square = censored_moment(v.held1, spread / v.held1, v.window_tokens, 2)
+    capped = math.sqrt(max(square - window**2, 0.0))
+    z = v.kv_overflow_z * cache_bytes(v, spread, capped, spread) / v.pp
     fits = room >= cache_bytes(v, x, min(x, v.window_tokens), x) / v.pp + state
     fits = fits and v.inputs / v.requests + v.output <= v.max_context_tokens
     root = (math.sqrt(z**2 + 4.0 * mean * max(room, 0.0)) - z) / (2.0 * mean)
@@ -185,7 +192,7 @@ def operations(v: Bag, b: float, prefill: float) -> list[tuple[float, float]]:
         (v.y1, v.y2, (v.prefill_macs_full, v.prefill_macs_window, v.prefill_macs_sparse), 0, prefill, prefill / chunk),
     ):
         window, sparse = (mean_of_minimum(first, second, cut) for cut in (v.window_tokens, v.sparse_top_k))
-        read_bytes = cache_bytes(v, first, window, sparse) + 2.0 * state / v.kv_ranks
+        read_bytes = cache_bytes(v, first, window, sparse) + 2.0 * state / min(v.tp, v.state_heads)
         products = (macs[0] + v.decode_macs_index) * first + macs[1] * window + macs[2] * sparse
         found.append((reads * read_bytes / hbm, times * 2.0 * products / (v.kv_flop_per_s * flop)))
     return found
@@ -244,10 +251,10 @@ def latencies(v: Bag, batch: float, limit: float) -> dict[str, float]:
         for tokens in (v.longest, v.thinking):
             decode50, decode = max(tokens["p50"] - 1.0, 0.0) * tpot50, max(tokens[p] - 1.0, 0.0) * tpot
             found += [ttft50 + decode50, math.hypot(ttft - ttft50, decode - decode50) if p != "p50" else 0.0]
-        out[f"ttft_{p}_s"], out[f"tpot_{p}_s"] = ttft, tpot
+        out[f"ttft_{p}_s"], out[f"tpot_{p}_s"] = ttft, tpot if v.output > 1.0 else math.nan
         out[f"e2e_{p}_s"] = u * found[0] + math.sqrt(u) * found[1]
-        before = max(u - 1.0, 0.0)
-        out[f"time_to_answer_{p}_s"] = before * found[0] + math.sqrt(before) * found[1] + found[2] + found[3]
+        earlier = (u - 1.0) * found[0] + math.sqrt(u - 1.0) * found[1] if u > 1.0 else 0.0
+        out[f"time_to_answer_{p}_s"] = earlier + found[2] + found[3]
     return out
 
 
@@ -256,7 +263,8 @@ def capacity(v: Bag, limit: float, largest: float) -> float:
 
     def meets(batch: float) -> bool:
         found = latencies(v, batch, limit)
-        return all(math.isnan(bound) or found[name] <= bound for name, bound in v.slo.items())
+        free = [name for name, bound in v.slo.items() if math.isnan(bound) or (name[:4] == "tpot" and v.output <= 1.0)]
+        return all(found[name] <= bound for name, bound in v.slo.items() if name not in free)
 
     if meets(largest):
         return largest
@@ -289,7 +297,7 @@ def fleet(v: Bag, out: dict[str, float], served: float) -> float:
     out["replicas"] = max(math.ceil(v.answers_per_s * v.peak_to_mean * v.burst / usable), 1)
     up = 1.0 / (1.0 + v.failures_per_gpu_hour * v.size * v.repair_hours)
     out["spare_replicas"] = spares(out["replicas"], up, v.availability)
-    total, mean = out["replicas"] + out["spare_replicas"], v.answers_per_s / usable * v.size
+    total, mean = out["replicas"] + out["spare_replicas"], max(v.answers_per_s / usable, 1.0) * v.size
     out["gpus"] = total * v.size
     if v.sells_nodes:
         nodes = math.ceil(total / (unit // v.size)) if unit >= v.size else total * math.ceil(v.size / unit)
@@ -301,7 +309,9 @@ def fleet(v: Bag, out: dict[str, float], served: float) -> float:
 def load(v: Bag, out: dict[str, float], paid: float, batch: float) -> None:
     """Add dollars, power and carbon of the paid GPUs at the peak's running batch."""
     price, answers = v.usd_per_gpu_hour * (1.0 + v.extra_share), out["answers_per_month"]
-    prefill_share = 1.0 - step(v, batch / v.ranks, 0.0) / steady(v, batch)
+    per_token = step(v, batch / v.ranks, v.max_batched_tokens) / v.max_batched_tokens / v.pp
+    prompts, alone = batch / v.ranks * v.prefill / v.steps * per_token, step(v, batch / v.ranks, 0.0)
+    prefill_share = prompts / (prompts + alone)
     out["gpu_hours_per_month_reserved"] = paid * 730.0
     out["gpu_hours_per_month_used"] = answers * out["gpu_seconds_per_answer"] / 3600.0
     out["utilization"] = out["gpu_hours_per_month_used"] / (paid * 730.0)
@@ -321,7 +331,10 @@ def load(v: Bag, out: dict[str, float], paid: float, batch: float) -> None:
 def estimate(case: dict) -> dict[str, float]:
     """Return the estimate of one case; NaN where there is no number."""
     options = []
-    for workload in (case["workload"], [c | {"reasoning_multiplier": 1.0} for c in case["workload"]]):
+    plain_workload = [
+        c | {"reasoning_multiplier": 1.0, "generated_tokens_cv": c["answer_tokens_cv"]} for c in case["workload"]
+    ]
+    for workload in (case["workload"], plain_workload):
         v = read(case | {"workload": workload})
         fits, limit = memory(v)
         largest = min(limit, v.ranks * v.max_batched_tokens * v.steps / v.prefill)

@@ -88,6 +88,7 @@ def random_model(rng: random.Random, layout: dict[str, float], memory: float) ->
         "sparse_top_k": float(rng.choice([256, 1024, 2048])),
         "max_context_tokens": float(rng.choice([32768, 131072, 1048576])),
         "state_bytes": rest * spread(rng, 1e5, 4e6) if attention == "linear" else 0.0,
+        "state_heads": float(rng.choice([16, 32, 64])) if attention == "linear" else 1.0,
     }
     for name, size in sizes.items():
         model[f"{name}_parameters"] = size * scale
@@ -198,6 +199,8 @@ def random_workload(rng: random.Random) -> list[dict[str, float]]:
             "answer_tokens_mean": spread(rng, 30.0, 1000.0),
             "reasoning_multiplier": rng.choice([1.0, rng.uniform(1.5, 12.0)]),
             "generated_tokens_cv": rng.choice([0.0, rng.uniform(0.1, 1.2)]),
+            "answer_tokens_cv": rng.choice([0.0, rng.uniform(0.1, 1.2)]),
+            "thinking_tokens_cv": rng.choice([0.0, rng.uniform(0.1, 1.2)]),
             "cached_share": rng.choice([0.0, rng.uniform(0.1, 0.9)]),
             "samples_per_answer": float(samples if rng.random() < 0.5 else rng.choice([1, 1, 2, 8])),
             "turns_per_answer": float(turns if rng.random() < 0.5 else rng.choice([1, 1, 3])),
