@@ -10,6 +10,7 @@ import numpy as np
 from planner.advice import nothing_priced, option_warnings, scenario_warnings
 from planner.cases import Cases, lower
 from planner.cases.candidates import Candidate, Layout, candidates
+from planner.cases.workload import growth_factor
 from planner.errors import BadInputError, DataMissingError
 from planner.estimate import Estimate, estimate
 from planner.estimate_measured import estimate_measured, measured_load
@@ -18,6 +19,7 @@ from planner.specs.base import Loaded
 from planner.specs.catalog import Catalog
 from planner.specs.model import ModelSpec
 from planner.specs.question import Scenario
+from planner.today import today as the_day
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,7 @@ def answer(scenario: Scenario, catalog: Catalog, *, today: dt.date | None = None
 
     Raises DataMissingError for unknown names and where no option has a price.
     """
-    day = today or dt.datetime.now(tz=dt.UTC).date()
+    day = today or the_day()
     model, notes = find_model(scenario, catalog)
     options = candidates(scenario, catalog, model, day)
     if not options:
@@ -108,7 +110,8 @@ def _estimate(scenario: Scenario, cases: Cases) -> Estimate:
     if rates is None:
         return estimate(cases)
     volume = scenario.spec.workload.tokens_per_day
-    tokens = (volume.input, volume.output) if volume else None
+    growth = growth_factor(scenario.spec.demand)
+    tokens = (volume.input * growth, volume.output * growth) if volume else None
     load = measured_load(cases, rates.input_tokens_per_s_per_node, rates.output_tokens_per_s_per_node, tokens)
     return estimate_measured(cases, load)
 
@@ -129,4 +132,5 @@ def _without_layout(row: Row) -> Row:
     unknown: dict[str, Any] = dict.fromkeys(
         ("engine", "precision", "tensor_parallel", "pipeline_parallel", "expert_parallel", "data_parallel")
     )
-    return row | unknown | {"basis": "measured", "limit": ""}
+    basis = "assumed" if row["basis"] == "assumed" else "measured"
+    return row | unknown | {"basis": basis, "limit": "max_gpus" if not row["meets_slo"] else ""}

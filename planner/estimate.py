@@ -168,7 +168,7 @@ def _solve(cases: Cases) -> tuple[Estimate, Work]:
     at_peak = _load_at_peak(cases, replica, capacity, running, fleet)
     shown = load_at(replica, np.where(fits & ~capacity.meets_slo, capacity.smallest_running, at_peak.running))
     latency = {name: latency_at(replica, lengths, shown, name) for name in QUANTILES}
-    prefill_share = _prefill_share(at_peak)
+    prefill_share = _prefill_share(replica, at_peak)
     billed = np.where(cases.fleet.bills_mean > 0.0, fleet.nodes_mean * _unit_gpus(cases), fleet.gpus)
     bill = money(
         billed,
@@ -250,10 +250,14 @@ def _load_at_peak(cases: Cases, replica: Replica, capacity: Capacity, running: A
     return load_at(replica, np.where(np.isnan(running), np.nan, batch))
 
 
-def _prefill_share(load: Load) -> Array:
-    """Return the share of GPU-seconds that prefill takes: its engine time over that and the decode of a step."""
+def _prefill_share(replica: Replica, load: Load) -> Array:
+    """Return the share of GPU-seconds that prefill takes: its engine time over that and the decode of a step.
+
+    Decode only takes time while some sequence runs, with probability 1 - exp(-b) (Poisson).
+    """
     prefill = load.prefill_tokens_per_step * load.prefill_work_s
-    return np.asarray(prefill / (prefill + load.step_alone_s))
+    decode = load.step_alone_s * -np.expm1(-load.running / replica.ranks)
+    return np.asarray(prefill / (prefill + decode))
 
 
 def _energy(cases: Cases, at_peak: Load, billed: Array) -> Energy:

@@ -57,7 +57,7 @@ def estimate_measured(cases: Cases, load: MeasuredLoad) -> Estimate:
     kwh = power * units.HOURS_PER_MONTH
     values = {
         "fits": 1.0,
-        "meets_slo": 1.0,
+        "meets_slo": ~(peak * node > fleet.max_gpus),
         "limit": 0.0,
         "gpus_per_replica": node,
         "nodes": peak,

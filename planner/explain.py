@@ -21,8 +21,10 @@ from planner import units
 from planner.answers import Answer
 from planner.capacity import spare_replicas
 from planner.cases import Cases
+from planner.cases.workload import growth_factor
 from planner.errors import BadInputError, did_you_mean
 from planner.estimate import Estimate, Work, solve
+from planner.estimate_measured import measured_load
 from planner.physics.lengths import mean_of_minimum
 from planner.physics.step import overlapped
 from planner.provenance import case_values
@@ -174,7 +176,7 @@ def explain(answer: Answer, field: str) -> list[Step]:
 
     Raises BadInputError for a field that has no formula, with the nearest name.
     """
-    known = formulas() if answer.scenario.spec.measured_rates is None else formulas("formulas_measured.csv")
+    known = known_formulas(answer)
     if field not in known:
         hint = did_you_mean(field, known) or f" Known: {', '.join(n for n in known if '.' not in n)}."
         raise BadInputError(f"no formula for {field!r}.{hint}", where="explain")
@@ -216,23 +218,32 @@ def measured_namespace(answer: Answer) -> dict[str, float]:
     for group, columns in cases.groups():
         if group != "workload":
             values |= {f"{group}.{name}": float(column) for name, column in columns.items()}
-    rates, volume = spec.measured_rates, spec.workload.tokens_per_day
-    if rates is not None:
-        values |= {f"measured_rates.{f}": float(getattr(rates, f)) for f in type(rates).model_fields}
+    rates, volume, growth = spec.measured_rates, spec.workload.tokens_per_day, growth_factor(spec.demand)
+    if rates is None:
+        return values
+    values |= {f"measured_rates.{f}": float(getattr(rates, f)) for f in type(rates).model_fields}
+    per_day = None
     if volume is not None:
+        per_day = (volume.input * growth, volume.output * growth)
         values |= {"workload.tokens_per_day.input": volume.input, "workload.tokens_per_day.output": volume.output}
-        values |= {
-            "input_tokens_per_s": volume.input / units.SECONDS_PER_DAY,
-            "output_tokens_per_s": volume.output / units.SECONDS_PER_DAY,
-        }
-    else:
-        rate = float(cases.demand.answers_per_s)
-        values |= {
-            "input_tokens_per_s": rate * float(cases.workload.input_tokens_mean.sum()),
-            "output_tokens_per_s": rate
-            * float((cases.workload.answer_tokens_mean * cases.workload.reasoning_multiplier).sum()),
-        }
-    return values | {"hours_per_month": units.HOURS_PER_MONTH, "seconds_per_day": units.SECONDS_PER_DAY}
+    load = measured_load(cases, rates.input_tokens_per_s_per_node, rates.output_tokens_per_s_per_node, per_day)
+    return values | {
+        "demand.growth": growth,
+        "input_tokens_per_s": float(load.input_tokens_per_s),
+        "output_tokens_per_s": float(load.output_tokens_per_s),
+        "hours_per_month": units.HOURS_PER_MONTH,
+        "seconds_per_day": units.SECONDS_PER_DAY,
+    }
+
+
+def known_formulas(answer: Answer) -> dict[str, Formula]:
+    """Return the formulas behind an answer's results: the model's, or those of measured rates."""
+    if answer.scenario.spec.measured_rates is None:
+        return formulas()
+    known = formulas("formulas_measured.csv")
+    if answer.scenario.spec.workload.tokens_per_day is not None:
+        return known
+    return {name: formula for name, formula in known.items() if not name.endswith("tokens_per_s")}
 
 
 def _walk(

@@ -121,10 +121,19 @@ def resolve(row: Mapping[str, str], catalog: Catalog) -> Run:
     model = catalog.get(ModelSpec, row["model"]).spec
     gpu = catalog.get(GpuSpec, row["gpu"])
     engine = catalog.get(EngineSpec, row.get("engine") or "vllm")
+    if gpu.spec.vendor not in engine.spec.vendors:
+        raise BadInputError(
+            f"{engine.spec.id} does not run on {gpu.spec.vendor}; expected {', '.join(engine.spec.vendors)}"
+        )
     system = next((s for s in catalog.all(SystemSpec) if s.spec.gpu == gpu.spec.id), None)
     precision = named_precision(row.get("precision") or "native", catalog, model)
     _, kv = catalog.format(row.get("kv_precision") or "bf16")
     layout = _layout(numbers)
+    heads = max(group.heads for group in model.attention)
+    if layout and heads % layout.tensor:
+        raise BadInputError(
+            f"tensor_parallel {layout.tensor} does not divide the {heads} attention heads of {model.id}"
+        )
     if layout and not math.isnan(numbers["gpus"]) and numbers["gpus"] < layout.gpus:
         raise BadInputError(f"gpus {numbers['gpus']:g} is less than TP x PP x DP = {layout.gpus}")
     replicas = numbers["gpus"] / layout.gpus if layout and not math.isnan(numbers["gpus"]) else 1.0
@@ -146,6 +155,8 @@ def _number(name: str, text: str) -> float:
             if value < least
             else f"{name} is zero; expected a positive number"
         )
+    if name.endswith("_parallel") and value != int(value):
+        raise BadInputError(f"{name} {value:g} is no whole number; expected GPUs or stages")
     if name == "cached_share" and value > 1:
         raise BadInputError(f"cached_share {value:g} is out of range; expected a share between 0 and 1")
     return float(value)

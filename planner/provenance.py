@@ -41,12 +41,11 @@ def inputs(scenario: Scenario, catalog: Catalog, option: Candidate, model: Loade
     found += _file_inputs("gpu", option.machine.gpu, _numbers(option.machine.gpu.spec))
     if option.machine.system:
         found += _file_inputs("system", option.machine.system, _numbers(option.machine.system.spec))
-    found += _file_inputs("engine", option.machine.engine, _engine_keys(option))
+    if scenario.spec.measured_rates is None:
+        found += _model_inputs(scenario, catalog, option, model)
     if option.offer:
         index = option.offer.index
         found += _file_inputs("price", option.offer.file, [("quotes", index, n) for n in ("usd_per_gpu_hour", "as_of")])
-    found += _file_inputs("model", model, [("hidden_size",), ("vocab_size",), ("attention",), ("ffn",), ("weights",)])
-    found += _file_inputs("format", catalog.formats, _format_keys(scenario, catalog, model))
     found += _curve_input(scenario, catalog)
     found += _file_inputs("assumptions", catalog.assumptions, _numbers(catalog.assumptions.spec))
     grid = catalog.grid(scenario.spec.energy.grid, scenario.spec.energy.grid_source)
@@ -54,13 +53,23 @@ def inputs(scenario: Scenario, catalog: Catalog, option: Candidate, model: Loade
         Input(
             "grid.gco2e_per_kwh",
             grid.gco2e_per_kwh,
-            "hardware/grids.csv",
+            grid.where,
             grid.source.cite(),
             grid.source.checked.isoformat(),
             assumed=False,
         )
     )
     return found
+
+
+def _model_inputs(scenario: Scenario, catalog: Catalog, option: Candidate, model: Loaded[ModelSpec]) -> list[Input]:
+    """Return what the performance model reads: engine factors, the language model, number formats."""
+    fields = ("hidden_size", "vocab_size", "max_context_tokens", "attention", "ffn", "weights")
+    extra = ("other_parameters", "tied_embeddings", "learned_positions")
+    keys: list[Key] = [(name,) for name in fields + tuple(n for n in extra if getattr(model.spec, n))]
+    found = _file_inputs("engine", option.machine.engine, _engine_keys(option))
+    found += _file_inputs("model", model, keys)
+    return found + _file_inputs("format", catalog.formats, _format_keys(scenario, catalog, option, model))
 
 
 def _engine_keys(option: Candidate) -> list[Key]:
@@ -71,11 +80,11 @@ def _engine_keys(option: Candidate) -> list[Key]:
     return keys + [("factors", "limits", applied, n) for n in ("max_running_sequences", "max_batched_tokens")]
 
 
-def _format_keys(scenario: Scenario, catalog: Catalog, model: Loaded[ModelSpec]) -> list[Key]:
-    """Return the keys of the number formats in use: the published weights', the candidates', the KV cache's."""
-    weights, fleet = model.spec.weights, scenario.spec.fleet
-    used = [weights.attention, weights.ffn, weights.experts, weights.embedding, fleet.kv_precision]
-    used += [n for n in fleet.precisions or () if n != "native"]
+def _format_keys(scenario: Scenario, catalog: Catalog, option: Candidate, model: Loaded[ModelSpec]) -> list[Key]:
+    """Return the keys of the number formats in use: the published weights', the option's, the KV cache's."""
+    weights = model.spec.weights
+    used = [weights.attention, weights.ffn, weights.experts, weights.embedding]
+    used += [option.precision.name, scenario.spec.fleet.kv_precision]
     names = dict.fromkeys(catalog.format(name)[0] for name in used if name)
     return [("formats", name, "weight_bytes") for name in names]
 
@@ -97,7 +106,23 @@ def scenario_inputs(scenario: Scenario) -> list[Input]:
     """Return the scenario's own fields, given or assumed."""
     found: list[Input] = []
     _collect(scenario, scenario.spec, (), found)
-    return found
+    return found + _effective_defaults(scenario, {i.name for i in found})
+
+
+def _effective_defaults(scenario: Scenario, known: set[str]) -> list[Input]:
+    """Return what is taken for fields of the workload and the demand that nobody gave."""
+    spec, where = scenario.spec, scenario.loaded.document.where
+    if spec.workload.tokens_per_day is not None:
+        return []
+    defaults: dict[str, Any] = {} if spec.demand.curve else {"demand.peak_to_mean": 1.0}
+    thinking = any(
+        getattr(spec.workload, n) is not None for n in ("reasoning_multiplier", "reasoning_tokens", "effort")
+    )
+    if not spec.workload.classes:
+        defaults |= {} if thinking else {"workload.reasoning_multiplier": 1.0}
+        defaults |= {"workload.cached_share": 0.0, "workload.samples_per_answer": 1, "workload.turns_per_answer": 1}
+        defaults |= {"workload.max_tokens": "the model's context"}
+    return [Input(n, value, where, ASSUMED, None, assumed=True) for n, value in defaults.items() if n not in known]
 
 
 def _collect(scenario: Scenario, spec: Any, key: Key, found: list[Input]) -> None:  # noqa: ANN401 - any spec
@@ -149,11 +174,17 @@ def _fields(spec: Any) -> list[str]:  # noqa: ANN401 - any spec
     return list(type(spec).model_fields)
 
 
+_NOT_USED = {"released", "capex_usd", "power_w"}
+"""Facts of a machine that no formula reads yet."""
+
+
 def _numbers(spec: FileSpec) -> list[Key]:
     """Return the keys of a file's numbers."""
     keys: list[Key] = []
     for name in _fields(spec):
         value = getattr(spec, name)
+        if name in _NOT_USED:
+            continue
         if isinstance(value, int | float) and not isinstance(value, bool):
             keys.append((name,))
         elif hasattr(value, "model_fields_set"):
@@ -173,7 +204,7 @@ def _file_inputs(group: str, loaded: Loaded[Any], keys: list[Key]) -> list[Input
                 loaded.document.place(key),
                 source.cite() if source else NO_SOURCE,
                 source.checked.isoformat() if source else None,
-                assumed=False,
+                assumed=source is not None and source.confidence == "low",
             )
         )
     return found

@@ -157,11 +157,13 @@ def answer_rows(
 
 
 class _Outcome:
-    """What answering a sheet has brought so far."""
+    """What answering a sheet has brought so far: rows and words, not the answers themselves, which are large."""
 
     def __init__(self) -> None:
         self.rows: list[Row] = []
-        self.answers: list[Answer] = []
+        self.warnings: dict[str, None] = {}
+        self.asked: list[Row] = []
+        self.all_meet = True
         self.bad = 0
         self.done = 0
 
@@ -174,17 +176,19 @@ class _Outcome:
             sys.stderr.write(f"error: {error}\n")
             self.rows.append({**repeated, "error": error})
             return
-        self.answers.append(found)
+        self.asked += asked([found])
+        self.warnings |= dict.fromkeys(found.warnings)
+        self.all_meet = self.all_meet and found.meets
         why = [w for w in found.warnings if "no option" in w or "nothing fits" in w]
         note = None if found.meets else (why or ["no option meets the SLO"])[0]
-        self.rows += [{**row, **repeated, "error": note} for row in found.results[: None if show_all else 1]]
+        self.rows += [{**repeated, **row, "error": note} for row in found.results[: None if show_all else 1]]
 
     @property
     def exit_code(self) -> int:
         """Return 2 where some row is bad, 1 where one meets nothing."""
         if self.bad:
             return EXIT_BAD_INPUT
-        return EXIT_OK if all(a.meets for a in self.answers) else EXIT_GATE_FAILED
+        return EXIT_OK if self.all_meet else EXIT_GATE_FAILED
 
 
 def answer_sheet(
@@ -221,11 +225,11 @@ def answer_sheet(
         baseline = [
             f"what a row leaves open is that of {DEFAULT_BASELINE}; name your own: estimate my.yaml --from {sheet}"
         ]
-    warnings = [*missing, *baseline, *dict.fromkeys(w for a in outcome.answers for w in a.warnings)]
+    warnings = [*missing, *baseline, *outcome.warnings]
     for line in warnings:
         sys.stderr.write(f"warning: {line}\n")
     if form == "json":
-        emit(render_json(Report(outcome.answers, outcome.rows, names, warnings, inputs=asked(outcome.answers))), output)
+        emit(render_json(Report([], outcome.rows, names, warnings, inputs=outcome.asked)), output)
     else:
         emit(write(names, ([row.get(n) for n in names] for row in outcome.rows), dialect), output)
     return EXIT_INTERRUPTED if missing else outcome.exit_code

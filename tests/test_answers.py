@@ -127,3 +127,71 @@ def test_reserved_is_never_below_used() -> None:
 def test_same_question_same_answer() -> None:
     """Two runs give the same rows."""
     assert ask("o1-mini-class").results == ask("o1-mini-class").results
+
+
+@pytest.mark.parametrize(
+    "thinking", [{"workload__reasoning_multiplier": {"mean": 11, "cv": 2}}, {"workload__reasoning_tokens": 4000}]
+)
+def test_the_multiplier_is_that_of_two_separate_answers(thinking: dict[str, Any]) -> None:
+    """Thinking over plain, each solved alone on the same option, is the GPU-time multiplier printed."""
+    fixed = {"fleet__gpus": ("h100-sxm",), "fleet__tensor_parallel": (2,), "fleet__precisions": ("bf16",),
+             "prices__providers": ("jarvislabs",), "model": "qwen3-32b",
+             "workload__answer_tokens": {"mean": 400, "cv": 1.5}}  # fmt: skip
+    with_thoughts, plain = ask(**fixed, **thinking).best, ask(**fixed).best
+    ratio = with_thoughts["gpu_seconds_per_answer"] / plain["gpu_seconds_per_answer"]
+    assert with_thoughts["gpu_time_multiplier"] == pytest.approx(ratio, rel=1e-9)
+
+
+def test_an_answer_of_one_token_has_no_tpot() -> None:
+    """A classifier writes one token: TPOT is missing and binds nothing, and it needs no more than longer answers do."""
+    one = ask(workload__answer_tokens=1, fleet__gpus=("h100-sxm",)).best
+    many = ask(workload__answer_tokens=200, fleet__gpus=("h100-sxm",)).best
+    assert one["tpot_p95_s"] is None
+    assert one["meets_slo"]
+    assert one["gpus"] <= many["gpus"]
+
+
+def test_the_first_visible_token_follows_the_thoughts() -> None:
+    """100 thinking tokens: the first visible one is the 101st, 100 steps after the first token."""
+    best = ask(
+        model="qwen3-32b", workload__input_tokens=500, workload__answer_tokens=200, workload__reasoning_tokens=100
+    ).best
+    assert best["time_to_answer_p50_s"] == pytest.approx(best["ttft_p50_s"] + 100 * best["tpot_p50_s"], rel=1e-6)
+    assert best["e2e_p50_s"] == pytest.approx(best["ttft_p50_s"] + 299 * best["tpot_p50_s"], rel=1e-6)
+
+
+def test_dollars_of_input_and_output_follow_the_engine_time() -> None:
+    """On a nearly idle machine the input's share is the prompt's seconds over those of prompt and decode."""
+    best = ask(
+        workload__users={"count": 10, "answers_per_day": 1},
+        workload__input_tokens=4000,
+        workload__answer_tokens=200,
+        fleet__gpus=("h100-sxm",),
+    ).best
+    request_overhead = 0.03  # of the engine's factors; then one step in progress
+    prompt = best["ttft_p50_s"] - request_overhead - best["tpot_p50_s"]
+    by_time = prompt / (prompt + 199 * best["tpot_p50_s"])
+    share = best["cost_usd_per_mtok_input"] * 4000e-6 / best["cost_usd_per_answer"]
+    assert share == pytest.approx(by_time, rel=0.02)
+
+
+def test_a_layout_nobody_rents_out_is_unpriced_not_unfit() -> None:
+    """GB200 is sold two by two: larger replicas fit R1 and say that their price is missing."""
+    rows = ask("o1-class", fleet__gpus=("gb200",), prices__tiers=("on_demand", "committed_3y")).results
+    assert {r["limit"] for r in rows if r["fits"] and r["meets_slo"]} == {"price_missing"}
+
+
+def test_machines_without_a_network_stay_in_one_node() -> None:
+    """No layout spreads a card without a system over several nodes: nothing is known of what joins them."""
+    assert all(r["gpus_per_replica"] <= 8 for r in ask("o1-class", fleet__gpus=("rtx-5090", "h100-sxm")).results
+               if r["gpu"] == "rtx-5090")  # fmt: skip
+
+
+def test_constant_lengths_and_missing_spares_are_said() -> None:
+    """A percentile limit on lengths that never vary, and a service that one failure stops, are worth a warning."""
+    found = ask(
+        workload__input_tokens=900, workload__answer_tokens=250, workload__users={"count": 100, "answers_per_day": 2}
+    )
+    assert [w for w in found.warnings if "all lengths are constants" in w]
+    assert [w for w in found.warnings if "no spare: a failure takes the whole service down" in w]
+    assert not [w for w in ask().warnings if "all lengths are constants" in w]

@@ -100,7 +100,7 @@ def candidates(scenario: Scenario, catalog: Catalog, model: Loaded[ModelSpec], t
         for layout in _layouts(model.spec, machine):
             if spec.fleet.tensor_parallel and layout.tensor not in spec.fleet.tensor_parallel:
                 continue
-            rentable = [o for o in of_gpu if _can_hold(o, layout, machine)]
+            rentable = [o for o in of_gpu if _can_hold(o, layout, machine)] or [None]
             found += [Candidate(machine, precision, layout, offer) for precision in precisions for offer in rentable]
     return found
 
@@ -173,6 +173,10 @@ def _layouts(model: ModelSpec, machine: Machine) -> Iterator[Layout]:
         if experts > 1 and t > 1 and experts % t == 0:
             yield Layout(t, expert=t)
     largest = tensor[-1]
+    if machine.system is None:  # without a system nothing is known of a network between nodes
+        experts_over = [d for d in (2, 4, 8) if d <= node and experts > 1 and experts % d == 0]
+        yield from (Layout(1, data=d, expert=d) for d in experts_over)
+        return
     if largest >= min(node, _MOST_TENSOR_PARALLEL) // 2:
         yield from (Layout(largest, pipeline=p) for p in _MULTI_NODE)
     if experts > 1:

@@ -168,10 +168,15 @@ def peak_to_mean(demand: DemandSpec, curve: DemandCurve | None) -> float:
     return max(rates) * len(rates) / sum(rates)
 
 
+def growth_factor(demand: DemandSpec) -> float:
+    """Return the load of the horizon's last month over today's."""
+    return float((1.0 + demand.growth_per_month) ** (demand.horizon_months - 1))
+
+
 def lower_demand(spec: ScenarioSpec, curve: DemandCurve | None) -> DemandColumns:
     """Return the demand's columns; growth compounds to the last month of the horizon."""
     demand = spec.demand
-    growth = (1.0 + demand.growth_per_month) ** (demand.horizon_months - 1)
+    growth = growth_factor(demand)
     return DemandColumns(
         answers_per_s=np.asarray(answers_per_s(spec.workload) * growth),
         peak_to_mean=np.asarray(peak_to_mean(demand, curve)),

@@ -9,7 +9,7 @@ import click
 from planner.errors import BadInputError
 from planner.report.output import write_file
 from planner.specs.json_schema import json_schema
-from planner.specs.reader import exists
+from planner.specs.reader import exists, read_text
 
 SCHEMA_FILE = "scenario.schema.json"
 
@@ -30,6 +30,9 @@ def command(file: str, force: bool) -> None:
     if exists(path) and not force:
         raise BadInputError("is already there; --force replaces it", where=file)
     text = files("planner.cli").joinpath("template.yaml").read_text(encoding="utf-8")
-    write_file(path, text.replace("{name}", path.stem))
-    write_file(schema, json.dumps(json_schema("scenario"), indent=2) + "\n")
+    wanted = json.dumps(json_schema("scenario"), indent=2) + "\n"
+    if exists(schema) and not force and read_text(schema) != wanted:
+        raise BadInputError("is already there and differs; --force replaces it", where=str(schema))
+    write_file(path, text.replace("{name}", json.dumps(path.stem, ensure_ascii=False)))
+    write_file(schema, wanted)
     click.echo(f"wrote {path} and {schema}; next: planner estimate {path}", err=True)

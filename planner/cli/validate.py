@@ -12,7 +12,7 @@ from planner.cli import common
 from planner.errors import PlannerError
 from planner.specs.base import FileSpec, load
 from planner.specs.catalog import Catalog
-from planner.specs.hardware import EngineSpec, GpuSpec, SystemSpec
+from planner.specs.hardware import AssumptionsFile, EngineSpec, FormatsFile, GpuSpec, SystemSpec
 from planner.specs.market import DemandCurve, PricesFile
 from planner.specs.model import ModelSpec
 from planner.specs.parameters import count_parameters
@@ -27,6 +27,8 @@ _MARKS: tuple[tuple[str, type[FileSpec]], ...] = (
     ("factors", EngineSpec),
     ("attention", ModelSpec),
     ("hourly_relative_rate", DemandCurve),
+    ("formats", FormatsFile),
+    ("busy_power_floor", AssumptionsFile),
 )
 """A field that only files of that kind have."""
 

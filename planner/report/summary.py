@@ -100,8 +100,8 @@ def question(answer: Answer) -> str:
     )
     thinking = f" × {significant(row['reasoning_multiplier'])}" if row["reasoning_multiplier"] > 1.0 else ""
     return (
-        f"{row['model']}: {count(row['answers_per_month'] * 24 / 730)} answers a day, {tokens}{thinking} "
-        f"= {count(row['generated_tokens_per_answer'])} generated"
+        f"{row['model']}: {count(row['answers_per_month'] * 24 / 730)} answers a day, {tokens}{thinking}; "
+        f"{count(row['generated_tokens_per_answer'])} generated in all"
     )
 
 

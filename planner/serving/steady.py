@@ -59,8 +59,6 @@ class Load:
     answers_per_s: Array
     terms: StepTerms
     prefill_tokens_per_step: Array
-    prefill_utilization: Array
-    """Share of the prefill capacity in use (rho of the prefill queue)."""
     prefill_work_s: Array
     """Engine seconds of one prefill token, from a step full of them; pipeline stages work on different steps."""
     step_alone_s: Array
@@ -102,8 +100,7 @@ def load_at(replica: Replica, running: Array) -> Load:
     rate = running / (replica.decode_steps_per_answer * terms.total_s)
     work = step_time_s(replica.costs, sequences, replica.token_budget) / replica.token_budget / replica.stages
     alone = step_time_s(replica.costs, sequences, np.zeros_like(sequences))
-    busy = rate * replica.tokens.prefill_tokens_per_answer / replica.ranks * replica.stages * work
-    return Load(running, np.asarray(rate), terms, np.asarray(prefill), np.asarray(busy), np.asarray(work), alone)
+    return Load(running, np.asarray(rate), terms, np.asarray(prefill), np.asarray(work), alone)
 
 
 def waits(replica: Replica, load: Load) -> tuple[Wait, Wait]:

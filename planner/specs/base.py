@@ -42,7 +42,7 @@ class Source(Spec):
     """Document, file or page; with its version or commit where it has one."""
     url: str | None = None
     checked: dt.date
-    """The day somebody last compared the number with the source."""
+    """The day the number was last looked up; a note says where that was second hand."""
     published: dt.date | None = None
     confidence: Confidence | None = None
     note: str | None = None

@@ -38,6 +38,8 @@ class GridFactor(NamedTuple):
     zone: str
     year: str
     source: Source
+    where: str
+    """File and line."""
 
 
 class Found(NamedTuple):
@@ -92,7 +94,14 @@ class Catalog:
     def read(self, kind: type[T], path: Path) -> Loaded[T]:
         """Read and validate one file (once)."""
         if path not in self._loaded:
-            self._loaded[path] = load(kind, read_document(path, where=self.shown(path)))
+            found = load(kind, read_document(path, where=self.shown(path)))
+            own: str | None = getattr(found.spec, "provider", None) or getattr(found.spec, "id", None)
+            if own and own != path.stem and any(root in path.parents for root in self.roots):
+                place = found.document.place(("provider",) if hasattr(found.spec, "provider") else ("id",))
+                raise BadInputError(
+                    f"{own!r} stands in {path.name}; expected the file's own name, {path.stem}", where=place
+                )
+            self._loaded[path] = found
         return self._loaded[path]
 
     def shown(self, path: Path) -> str:
@@ -142,6 +151,7 @@ class Catalog:
                 getattr(spec, "name", ""),
                 getattr(spec, "hf_id", None) or "",
                 *getattr(spec, "aliases", ()),
+                *getattr(spec, "nvml_names", ()),
             ]
             for text in spellings:
                 for form in {normal(text), normal(text.rsplit("/", maxsplit=1)[-1])}:
@@ -172,10 +182,11 @@ class Catalog:
     def grid(self, zone: str, source: str | None = None, *, where: str = "") -> GridFactor:
         """Return the carbon intensity of a zone; without a source, the newest year wins."""
         sources = load(_GridSources, read_document(self._single("hardware/grid_sources.yaml"))).spec.sources
-        text = read_text(self._single("hardware/grids.csv"))
+        path = self._single("hardware/grids.csv")
+        text = read_text(path)
         rows = [
-            r
-            for r in csv.DictReader(text.splitlines())
+            r | {"line": str(line)}
+            for line, r in enumerate(csv.DictReader(text.splitlines()), start=2)
             if r["zone"].lower() == zone.lower() or r["name"].lower() == zone.lower()
         ]
         rows = [r for r in rows if source is None or r["source"] == source]
@@ -185,7 +196,8 @@ class Catalog:
             of = f" from {source}" if source else ""
             raise DataMissingError(f"no grid zone {zone!r}{of}.{hint} Expected a code such as USA or FRA.", where=where)
         row = max(rows, key=lambda r: (r["year"], r["source"]))
-        return GridFactor(float(row["gco2e_per_kwh"]), row["zone"], row["year"], sources[row["source"]])
+        place = f"{self.shown(path)}:{row['line']}"
+        return GridFactor(float(row["gco2e_per_kwh"]), row["zone"], row["year"], sources[row["source"]], place)
 
     def _single(self, name: str) -> Path:
         for root in self.roots:

@@ -10,8 +10,6 @@ from planner.specs.base import Count, Factor, FileSpec, Names, NonNegative, Posi
 from planner.specs.market import Tier
 from planner.specs.workload import WorkloadSpec
 
-PERCENTILES = (50, 95, 99)
-
 
 class DemandSpec(Spec):
     """How the load moves around its mean."""
@@ -162,4 +160,7 @@ class ScenarioSpec(FileSpec):
     def _coherent(self) -> "ScenarioSpec":
         if self.workload.tokens_per_day is not None and self.measured_rates is None:
             raise ValueError("workload.tokens_per_day needs measured_rates; expected a rate of answers otherwise")
+        limited = [n for n in type(self.slo).model_fields if getattr(self.slo, n) is not None]
+        if self.measured_rates is not None and limited:
+            raise ValueError(f"slo.{limited[0]} cannot be judged with measured_rates; expected no slo beside them")
         return self

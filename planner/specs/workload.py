@@ -1,7 +1,6 @@
 """Spec of what is asked: lengths, rates, reasoning, request classes."""
 
 import math
-from collections.abc import Mapping
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field, ValidationInfo, WithJsonSchema, field_validator, model_validator
@@ -237,5 +236,3 @@ class WorkloadSpec(RequestClass):
 
 
 _SHARE_TOLERANCE = 1e-6
-
-Overrides = Mapping[str, Mapping[str, Any]]

@@ -272,3 +272,23 @@ def test_no_text_makes_the_sheet_reader_crash(text: str) -> None:
         check_header(read.header, "s.csv")
     except BadInputError as error:
         assert str(error).startswith("s.csv")  # noqa: PT017 - either outcome is right
+
+
+def test_what_a_row_asks_never_hides_what_was_answered(call: Call, sheet: Sheet) -> None:
+    """Columns that are both asked and answered (scenario, engine, gpu, precision) show the answer."""
+    path = sheet("id,scenario,engine,gpu,precision,workload.answers_per_day\n1,,any,,,1e6\n")
+    row = next(csv.DictReader(call("estimate", "o1-class", "--from", path).out.splitlines()))
+    assert row["scenario"] == "o1-class"
+    assert row["engine"] in {"vllm", "sglang", "trtllm"}
+    assert row["gpu"]
+    assert row["precision"] == "fp8"
+
+
+def test_an_answered_sheet_can_be_asked_again(call: Call, sheet: Sheet) -> None:
+    """The result columns of an earlier answer are replaced, not refused."""
+    first = call("estimate", "chat-assistant", "--from", sheet("id,workload.answer_tokens\na,100\n")).out
+    again = call("estimate", "chat-assistant", "--from", sheet(first)).out
+    one, two = (next(csv.DictReader(text.splitlines())) for text in (first, again))
+    assert {n: one[n] for n in ("gpus", "cost_usd_per_month", "id")} == {
+        n: two[n] for n in ("gpus", "cost_usd_per_month", "id")
+    }

@@ -311,7 +311,7 @@ def load(v: Bag, out: dict[str, float], paid: float, batch: float) -> None:
     price, answers = v.usd_per_gpu_hour * (1.0 + v.extra_share), out["answers_per_month"]
     per_token = step(v, batch / v.ranks, v.max_batched_tokens) / v.max_batched_tokens / v.pp
     prompts, alone = batch / v.ranks * v.prefill / v.steps * per_token, step(v, batch / v.ranks, 0.0)
-    prefill_share = prompts / (prompts + alone)
+    prefill_share = prompts / (prompts - alone * math.expm1(-batch / v.ranks))
     out["gpu_hours_per_month_reserved"] = paid * 730.0
     out["gpu_hours_per_month_used"] = answers * out["gpu_seconds_per_answer"] / 3600.0
     out["utilization"] = out["gpu_hours_per_month_used"] / (paid * 730.0)

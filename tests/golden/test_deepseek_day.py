@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from planner.answers import answer
+from planner.errors import BadInputError
 from planner.explain import namespace
 from planner.specs import Catalog, load_scenario
 
@@ -22,7 +23,7 @@ def test_measured_rates_reproduce_nodes_and_dollars() -> None:
     assert best["cost_usd_per_month"] / HOURS_PER_MONTH * HOURS_PER_DAY == pytest.approx(87_072, rel=2e-3)
     assert best["nodes"] == pytest.approx(278, abs=1.5)
     assert best["gpu"] == "h800-sxm"
-    assert best["basis"] == "measured"
+    assert best["basis"] == "assumed"  # the weakest link: $2 is the publisher's assumption, the rates are measured
 
 
 def test_what_needs_a_number_of_requests_is_empty() -> None:
@@ -35,6 +36,18 @@ def test_what_needs_a_number_of_requests_is_empty() -> None:
     ]
     assert len(empty) > 15
     assert [n for n in empty if best[n] is not None] == []
+
+
+def test_limits_of_a_measured_fleet() -> None:
+    """A fleet limit binds, growth counts, and a latency limit is refused: latencies of measured nodes are unknown."""
+    small = answer(load_scenario("deepseek-day", CATALOG, changes={"fleet.max_gpus": 10}), CATALOG)
+    assert (small.meets, small.best["limit"]) == (False, "max_gpus")
+    grown = {"demand.growth_per_month": 0.5, "demand.horizon_months": 3}
+    later = answer(load_scenario("deepseek-day", CATALOG, changes=grown), CATALOG).best
+    now = answer(load_scenario("deepseek-day", CATALOG), CATALOG).best
+    assert later["nodes_mean"] == pytest.approx(2.25 * now["nodes_mean"])
+    with pytest.raises(BadInputError, match="cannot be judged with measured_rates"):
+        load_scenario("deepseek-day", CATALOG, changes={"slo.ttft_p95_s": 1})
 
 
 def test_input_and_output_rates_are_not_added_up() -> None:
