@@ -16,7 +16,8 @@ from planner.estimate import Estimate, estimate
 from planner.estimate_measured import estimate_measured, measured_load
 from planner.options import Row, rank, rows
 from planner.specs.base import Loaded
-from planner.specs.catalog import Catalog
+from planner.specs.catalog import Catalog, model_note
+from planner.specs.hardware import GpuSpec
 from planner.specs.model import ModelSpec
 from planner.specs.question import Scenario
 from planner.today import today as the_day
@@ -81,6 +82,7 @@ def answer(scenario: Scenario, catalog: Catalog, *, today: dt.date | None = None
     picked = [options[i] for i in chosen]
     warnings = [
         *notes,
+        *_gpu_notes(scenario, catalog),
         *scenario_warnings(scenario, model.spec),
         *option_warnings(scenario, catalog, results, picked, day),
     ]
@@ -102,7 +104,14 @@ def find_model(scenario: Scenario, catalog: Catalog) -> tuple[Loaded[ModelSpec],
 
         return read_config(path), []
     found = catalog.find(ModelSpec, name, where=place)
-    return found.loaded, [f"model {found.note}"] if found.note else []
+    return found.loaded, [model_note(found)] if found.note else []
+
+
+def _gpu_notes(scenario: Scenario, catalog: Catalog) -> list[str]:
+    """Return how GPU names were read, where they are not ids."""
+    place = scenario.loaded.document.place(("fleet", "gpus"))
+    found = (catalog.find(GpuSpec, name, where=place).note for name in scenario.spec.fleet.gpus or ())
+    return [f"GPU {note}" for note in found if note]
 
 
 def _estimate(scenario: Scenario, cases: Cases) -> Estimate:

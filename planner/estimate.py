@@ -113,6 +113,8 @@ class Work:
     capacity: Capacity
     at_capacity: Load
     at_peak: Load
+    shown: Load
+    """Where the latencies are taken: the peak, or an idle replica where no load meets the SLO."""
     latency: dict[str, Latency]
     fleet: Fleet
     money: Money
@@ -120,6 +122,7 @@ class Work:
     gpu_seconds_per_answer: Array
     gpu_seconds_per_answer_plain: Array
     """The same option re-solved at a reasoning multiplier of 1."""
+    plain_busy_power_w: Array
     prefill_share: Array
 
 
@@ -182,15 +185,14 @@ def _solve(cases: Cases) -> tuple[Estimate, Work]:
         cases.energy.accuracy,
     )
     energy = _energy(cases, at_peak, billed)
-    work = Work(
-        replica, capacity, at_capacity, at_peak, latency, fleet, bill, energy, gpu_seconds, plain[0], prefill_share
-    )
+    loads = (at_capacity, at_peak, shown)
+    work = Work(replica, capacity, *loads, latency, fleet, bill, energy, gpu_seconds, *plain, prefill_share)
     too_many = fleet.gpus > cases.fleet.max_gpus
     limit = np.where(~fits, fit_limit, binding_limit(replica, lengths, cases.slo, capacity))
     limit = np.where(capacity.meets_slo & too_many, LIMITS.index("max_gpus"), limit)
     unpriced = fits & capacity.meets_slo & ~too_many & np.isnan(cases.offer.usd_per_gpu_hour)
     limit = np.where(unpriced, LIMITS.index("price_missing"), limit)
-    return _assemble(cases, work, fits, limit, too_many, plain[1]), work
+    return _assemble(cases, work, fits, limit, too_many), work
 
 
 def _fits(cases: Cases, replica: Replica) -> tuple[Mask, Array]:
@@ -204,7 +206,7 @@ def _fits(cases: Cases, replica: Replica) -> tuple[Mask, Array]:
 
 
 def _plain_gpu_seconds(cases: Cases, fits: Mask) -> tuple[Array, Array]:
-    """Return (GPU-seconds, joules) of an answer without reasoning: the same option re-solved at m = 1."""
+    """Return (GPU-seconds of an answer, watts of a busy GPU) without reasoning: the same option re-solved at m = 1."""
     w = cases.workload
     plain = cases.replaced(
         workload__reasoning_multiplier=np.ones_like(w.reasoning_multiplier),
@@ -213,8 +215,7 @@ def _plain_gpu_seconds(cases: Cases, fits: Mask) -> tuple[Array, Array]:
     replica = build_replica(plain)
     capacity = slo_capacity(replica, length_quantiles(plain), plain.slo)
     load = load_at(replica, np.where(fits, capacity.running, np.nan))
-    seconds = replica.gpus_per_replica / load.answers_per_s
-    return np.asarray(seconds), np.asarray(seconds * _busy_power(cases, load))
+    return np.asarray(replica.gpus_per_replica / load.answers_per_s), _busy_power(cases, load)
 
 
 def _busy_power(cases: Cases, load: Load) -> Array:
@@ -272,16 +273,16 @@ def _energy(cases: Cases, at_peak: Load, billed: Array) -> Energy:
     )
 
 
-def _assemble(cases: Cases, work: Work, fits: Mask, limit: Array, too_many: Mask, plain_joules: Array) -> Estimate:
+def _assemble(cases: Cases, work: Work, fits: Mask, limit: Array, too_many: Mask) -> Estimate:
     """Put the result fields together; a case that cannot work is NaN from the load on."""
     tokens, fleet, bill, energy = work.replica.tokens, work.fleet, work.money, work.energy
     meets = work.capacity.meets_slo & fits
     output_rate = work.at_capacity.answers_per_s * tokens.generated_tokens_per_answer / work.replica.gpus_per_replica
-    joules = work.gpu_seconds_per_answer * _busy_power(cases, work.at_capacity)
     w = cases.workload
     visible_each = w.share * w.turns_per_answer * w.samples_per_answer * w.answer_tokens_mean
     uncut_multiplier = total(visible_each * w.reasoning_multiplier) / total(visible_each)
     multiplier = work.gpu_seconds_per_answer / work.gpu_seconds_per_answer_plain
+    power_ratio = _busy_power(cases, work.at_capacity) / work.plain_busy_power_w
     values = {
         "fits": fits,
         "meets_slo": meets & ~too_many,
@@ -306,7 +307,7 @@ def _assemble(cases: Cases, work: Work, fits: Mask, limit: Array, too_many: Mask
         "accuracy": cases.energy.accuracy,
         "gpu_time_multiplier": multiplier,
         "cost_multiplier": multiplier,
-        "energy_multiplier": joules / plain_joules,
+        "energy_multiplier": multiplier * power_ratio,
     }
     for name, latency in work.latency.items():
         for metric in ("ttft", "tpot", "time_to_answer", "e2e"):

@@ -28,6 +28,7 @@ from planner.estimate_measured import measured_load
 from planner.physics.lengths import mean_of_minimum
 from planner.physics.step import overlapped
 from planner.provenance import case_values
+from planner.serving.steady import QUANTILES, length_quantiles, waits
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,10 @@ class Formula:
     name: str
     expression: str
     why: str
+
+    def at(self, percentile: str) -> "Formula":
+        """Return the formula at a percentile: {p} in the text stands for p50, p95 or p99."""
+        return Formula(self.name.replace("{p}", percentile), self.expression.replace("{p}", percentile), self.why)
 
 
 @dataclass(frozen=True)
@@ -60,7 +65,9 @@ class Step:
 def formulas(name: str = "formulas.csv") -> dict[str, Formula]:
     """Return the formulas by name."""
     text = files("planner").joinpath(name).read_text(encoding="utf-8")
-    return {row["name"]: Formula(**row) for row in csv.DictReader(text.splitlines())}
+    rows = [Formula(**row) for row in csv.DictReader(text.splitlines())]
+    each = [f.at(p) for f in rows for p in (QUANTILES if "{p}" in f.name else ("",))]
+    return {f.name: f for f in each}
 
 
 _OPERATORS: dict[type, Callable[[float, float], float]] = {
@@ -145,7 +152,7 @@ def case_namespace(cases: Cases) -> tuple[dict[str, float], Estimate, Work]:
         ("costs", work.replica.costs),
     ):
         values |= {f"{label}.{f.name}": float(getattr(struct, f.name)) for f in dataclasses.fields(struct)}
-    for label, load in (("capacity", work.at_capacity), ("peak", work.at_peak)):
+    for label, load in (("capacity", work.at_capacity), ("peak", work.at_peak), ("shown", work.shown)):
         values |= {f"{label}.{f.name}": float(getattr(load.terms, f.name)) for f in dataclasses.fields(load.terms)}
         values |= {
             f"{label}.running": float(load.running),
@@ -155,6 +162,14 @@ def case_namespace(cases: Cases) -> tuple[dict[str, float], Estimate, Work]:
             f"{label}.prefill_work_s": float(load.prefill_work_s),
             f"{label}.prefill_tokens": float(load.prefill_tokens_per_step),
             f"{label}.sequences_per_rank": float(load.running / work.replica.ranks),
+        }
+    prefill, slots = waits(work.replica, work.shown)
+    lengths = length_quantiles(cases)
+    for p, q in QUANTILES.items():
+        values[f"shown.prefill_wait_{p}_s"] = float(prefill.quantile_s(q))
+        values[f"shown.slot_wait_{p}_s"] = float(slots.quantile_s(q))
+        values |= {
+            f"lengths.{kind}_{p}": float(getattr(lengths, kind)[p]) for kind in ("prefill", "thinking", "output")
         }
     values |= {
         "hours_per_month": units.HOURS_PER_MONTH,
@@ -167,6 +182,7 @@ def case_namespace(cases: Cases) -> tuple[dict[str, float], Estimate, Work]:
         "units_billed": float(work.fleet.nodes),
         "plain_gpu_seconds_per_answer": float(work.gpu_seconds_per_answer_plain),
         "gpu_power_w": float(work.energy.gpu_power_w),
+        "plain_busy_power_w": float(work.plain_busy_power_w),
     }
     return values, found, work
 

@@ -3,6 +3,7 @@
 import dataclasses
 import math
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +19,7 @@ from planner.physics.special import Mask
 from planner.serving.benchmark import Shown, shown
 from planner.serving.replica import Replica, build_replica
 from planner.serving.steady import length_quantiles
-from planner.specs.catalog import Catalog
+from planner.specs.catalog import Catalog, model_note
 from planner.specs.hardware import EngineSpec, GpuSpec, SystemSpec
 from planner.specs.model import ModelSpec
 from planner.specs.question import parse_value
@@ -104,6 +105,20 @@ def check_header(header: Sequence[str]) -> None:
         if name not in known and name not in {"note", *OUTPUTS} and not name.startswith(("x_", "measured_")):
             hint = did_you_mean(name, known) or f" Known: {', '.join(known)}."
             raise BadInputError(f"unknown column {name!r}.{hint} Columns that start with x_ pass through.")
+
+
+def name_notes(rows: Sequence[Mapping[str, str]], catalog: Catalog) -> list[str]:
+    """Return how the names of models and GPUs were read, where they are not ids; unknown ones are the rows' errors."""
+    found: list[str] = []
+    for model in dict.fromkeys(row["model"] for row in rows):
+        with suppress(PlannerError):
+            seen = catalog.find(ModelSpec, model)
+            found += [model_note(seen)] if seen.note else []
+    for gpu in dict.fromkeys(row["gpu"] for row in rows):
+        with suppress(PlannerError):
+            note = catalog.find(GpuSpec, gpu).note
+            found += [f"GPU {note}"] if note else []
+    return found
 
 
 def resolve(row: Mapping[str, str], catalog: Catalog) -> Run:

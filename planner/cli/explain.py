@@ -40,6 +40,16 @@ def render(found: Answer, field: str, steps: list[Step], sources: list[Input]) -
     return "\n".join(lines) + "\n"
 
 
+def relevant(sources: list[Input], steps: list[Step]) -> list[Input]:
+    """Return the inputs a chain reads: those of power and carbon only where it comes by them, quality likewise."""
+    groups = {step.name.split(".")[0] for step in steps if "." in step.name}
+    accuracy = any(step.name == "energy.accuracy" for step in steps)
+    power = any(step.name.startswith("energy.") and step.name != "energy.accuracy" for step in steps)
+    left_out = set() if power else {"energy", "grid", "assumptions"}
+    left_out |= set() if accuracy else {"quality"}
+    return [i for i in sources if groups and i.name.split(".")[0] not in left_out]
+
+
 def _value(value: Any) -> str:
     text = json.dumps(value, ensure_ascii=False) if isinstance(value, dict | list) else str(value)
     limit = 100
@@ -50,6 +60,7 @@ def _value(value: Any) -> str:
 @click.argument("scenario", metavar="SCENARIO")
 @click.argument("field", default="cost_usd_per_month", metavar="[FIELD]")
 @click.option("--override", metavar="NAME", help="A variant of the file.")
+@click.option("--depth", type=click.IntRange(min=0), help="Leave out formulas deeper than this.")
 @common.question_options
 @common.format_option("text", "json")
 @common.output_option
@@ -58,6 +69,7 @@ def command(
     scenario: str,
     field: str,
     override: str | None,
+    depth: int | None,
     form: str,
     output: str | None,
     catalogs: tuple[str, ...],
@@ -65,14 +77,25 @@ def command(
 ) -> None:
     """Print the chain of formulas behind a result field of the best option, with its numbers and their sources.
 
+    A field of the scenario, or an input such as gpu.hbm_bytes_per_s, is shown with its value and source.
+
     \b
     planner explain o1-class cost_usd_per_month
+    planner explain o1-class workload.reasoning_multiplier
     """
     catalog = Catalog(catalogs)
     found = answer(load_scenario(scenario, catalog, override=override, changes=common.changes(**question)), catalog)
-    steps = explain(found, field)
-    sources = inputs(found.scenario, catalog, found.options[0], found.model)
+    every = inputs(found.scenario, catalog, found.options[0], found.model)
+    asked = [i for i in every if i.name == field]
+    steps = [] if asked else explain(found, field)
+    steps = [s for s in steps if depth is None or s.depth <= depth]
+    sources = asked or relevant(every, steps)
     common.warn(found.warnings)
+    if form == "text" and asked:
+        emit(
+            f"{found.scenario.label}: {field} = {_value(asked[0].value)}\n{asked[0].where}: {asked[0].source}\n", output
+        )
+        return
     if form == "text":
         emit(render(found, field, steps, sources), output)
         return

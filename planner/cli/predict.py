@@ -4,7 +4,7 @@ import click
 
 from planner.cli import common
 from planner.errors import EXIT_BAD_INPUT, BadInputError
-from planner.predict import OUTPUTS, check_header, predict
+from planner.predict import OUTPUTS, check_header, name_notes, predict
 from planner.report.as_csv import DIALECTS, write
 from planner.report.as_json import render_rows
 from planner.report.output import emit
@@ -35,7 +35,9 @@ def command(rows_file: str, dialect: str, form: str, output: str | None, catalog
     check_header(header)
     for fault in filter(None, sheet.faults):
         raise BadInputError(fault)
-    found = predict(sheet.rows, Catalog(catalogs))
+    catalog = Catalog(catalogs)
+    common.warn(name_notes(sheet.rows, catalog))
+    found = predict(sheet.rows, catalog)
     found = [row | {name: typed(name, row[name]) for name in header if name not in OUTPUTS} for row in found]
     names = [*header, *(name for name in OUTPUTS if name not in header)]
     if form == "json":

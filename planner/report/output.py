@@ -56,6 +56,8 @@ def write_file(path: Path, text: str) -> None:
         if path.exists() and not path.is_file():
             path.write_text(text, encoding="utf-8", newline="")  # a device or a pipe cannot be replaced
             return
+        if path.exists() and not os.access(path, os.W_OK):
+            raise SurroundingsError("is read-only", where=where)
         path = path.resolve()
         handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
         with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:

@@ -49,6 +49,12 @@ class Found(NamedTuple):
     note: str | None
 
 
+def model_note(found: Found) -> str:
+    """Return how a model's name was read, and that the published weights count, whatever the name's suffix says."""
+    weights = found.loaded.spec.weights
+    return f"model {found.note}, published in {weights.experts or weights.ffn}; --precision takes other weights"
+
+
 def normal(name: str) -> str:
     """Return a name without case, blanks, dashes, underscores and dots: how people's spellings are compared.
 

@@ -30,7 +30,7 @@ class Quote(Spec):
     gpus_per_instance: Count = 1
     kind: Literal["offer", "survey", "index", "estimate", "assumption"] = "offer"
     """offer: a seller's own price; survey and index: what a market paid; estimate: somebody's cost model;
-    assumption: a figure a publisher assumed. Only offers and surveys are searched unless a provider is named."""
+    assumption: a figure a publisher assumed. Only offers are searched unless a provider is named."""
     confidence: Confidence
     note: str | None = None
 
