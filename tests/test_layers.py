@@ -16,7 +16,7 @@ LEVELS = (
     {"planner.estimate_measured", "planner.options", "planner.provenance"},
     {"planner.advice"},
     {"planner.answers", "planner.predict"},
-    {"planner.explain", "planner.probe"},
+    {"planner.explain", "planner.probe", "planner.calibration"},
     {"planner.report"},
     {"planner.sheet"},
     {"planner.cli", "planner.__main__"},

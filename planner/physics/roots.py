@@ -13,7 +13,7 @@ _MAX_STEPS = 100
 _WORTH_DROPPING = 256
 """Elements below which dropping the converged ones costs more than it saves."""
 _STILL_OPEN = 0.9
-_TOLERANCE = 1e-13
+_TOLERANCE = 1e-12
 """Relative where x is above 1, absolute below."""
 
 Given = TypeVar("Given")

@@ -25,6 +25,7 @@ _Z = {"p50": 0.0, "p95": 1.6448536269514722, "p99": 2.3263478740408408}
 _SMALLEST_LOAD = 1e-6
 """Smallest running batch looked at, as a share of the largest: an idle replica."""
 _LARGEST_RATIO = 1e30
+_NO_LIMIT = np.zeros(())
 _FIRST_LOOK = 0.1
 """The solver looks at a quarter of the largest batch first (a tenth of 13.8 in logarithms)."""
 
@@ -204,9 +205,9 @@ LIMITS = (
 
 
 def slo_ratios(replica: Replica, lengths: Lengths, slo: SloColumns, running: Array) -> dict[str, Array]:
-    """Return latency over its limit for each metric (worst percentile; 0 where no limit is set)."""
+    """Return latency over its limit for each metric that has one (worst percentile; 0 where a case has none)."""
     load = load_at(replica, running)
-    ratios = {metric: np.zeros(np.shape(running)) for metric in METRICS}
+    ratios: dict[str, Array] = {}
     for percentile in QUANTILES:
         every = {metric: getattr(slo, f"{metric}_{percentile}_s") for metric in METRICS}
         limits = {metric: limit for metric, limit in every.items() if not np.all(np.isnan(limit))}
@@ -216,7 +217,7 @@ def slo_ratios(replica: Replica, lengths: Lengths, slo: SloColumns, running: Arr
         latency = latency_at(replica, lengths, load, percentile, to_the_end=to_the_end)
         for metric, limit in limits.items():
             ratio = getattr(latency, metric) / limit
-            ratios[metric] = np.where(np.isnan(ratio), ratios[metric], np.maximum(ratios[metric], ratio))
+            ratios[metric] = np.fmax(ratios.get(metric, _NO_LIMIT), ratio)
     return ratios
 
 
@@ -234,11 +235,16 @@ def slo_capacity(replica: Replica, lengths: Lengths, slo: SloColumns) -> Capacit
 
     bottom = top + math.log(_SMALLEST_LOAD)
     has_limit = not all(np.all(np.isnan(column)) for _, column in slo.items())
-    given = (replica, lengths, slo)
+    given = (replica, lengths, _bound(slo))
     log_best = solve_increasing(excess, bottom, top, given, first=_FIRST_LOOK) if has_limit else top
     meets = (log_best > bottom) & (most > 0.0)
     running = np.where(meets, np.exp(log_best), np.nan)
     return Capacity(running, meets, np.asarray(most), np.exp(bottom))
+
+
+def _bound(slo: SloColumns) -> SloColumns:
+    """Return the limits with those that no case has as single numbers: the solver then does not carry them along."""
+    return slo.map(lambda column: np.asarray(np.nan) if np.all(np.isnan(column)) else column)
 
 
 def _prefill_limit(replica: Replica) -> Array:
@@ -252,7 +258,7 @@ def binding_limit(replica: Replica, lengths: Lengths, slo: SloColumns, capacity:
     """Return the index into LIMITS of what keeps the load from rising, or of what fails at the smallest load."""
     at = np.where(capacity.meets_slo, capacity.running, capacity.smallest_running)
     ratios = slo_ratios(replica, lengths, slo, at)
-    stacked = np.stack(np.broadcast_arrays(*(ratios[m] for m in METRICS)))
+    stacked = np.stack(np.broadcast_arrays(at, *(ratios.get(m, _NO_LIMIT) for m in METRICS))[1:])
     by_slo = np.argmax(np.nan_to_num(stacked, posinf=_LARGEST_RATIO), axis=0) + LIMITS.index("ttft")
     at_top = capacity.meets_slo & (capacity.running >= capacity.largest_running * _ALL_BUT_FULL)
     memory = replica.memory
