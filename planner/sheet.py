@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 import sys
 from collections.abc import Iterator, Sequence
 from itertools import zip_longest
@@ -79,7 +80,7 @@ def read_rows(text: str, where: str) -> Sheet:
         fault = f"{where}:{number}: has {len(cells)} cells; expected {len(header)}, as the header has"
         sheet.faults.append(fault if wrong else "")
     if not sheet.rows:
-        raise BadInputError("has a header but no rows; expected one question per row", where=where)
+        raise BadInputError("has a header but no rows; expected at least one", where=where)
     return sheet
 
 
@@ -90,12 +91,12 @@ def _unguarded(text: str) -> str:
     return text
 
 
+_DECIMAL_COMMA = re.compile(r"[-+]?\d+,\d+([eE][-+]?\d+)?")
+
+
 def _decimal(text: str, delimiter: str) -> str:
     """Return a cell with the decimal comma of a semicolon sheet turned into a point."""
-    whole, comma, part = text.partition(",")
-    if delimiter == ";" and comma and whole.lstrip("-").isdigit() and part.isdigit():
-        return f"{whole}.{part}"
-    return text
+    return text.replace(",", ".") if delimiter == ";" and _DECIMAL_COMMA.fullmatch(text) else text
 
 
 def _passes_through(name: str) -> bool:

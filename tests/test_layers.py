@@ -16,9 +16,10 @@ LEVELS = (
     {"planner.estimate_measured", "planner.options", "planner.provenance"},
     {"planner.advice"},
     {"planner.answers", "planner.predict"},
-    {"planner.explain", "planner.probe", "planner.calibration"},
+    {"planner.explain", "planner.probe"},
     {"planner.report"},
     {"planner.sheet"},
+    {"planner.calibration"},
     {"planner.cli", "planner.__main__"},
 )
 

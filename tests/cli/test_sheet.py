@@ -164,7 +164,7 @@ def test_a_row_with_too_many_or_too_few_cells_is_bad_alone(call: Call, sheet: Sh
     ("content", "says"),
     [
         ("", ": is empty; expected a header row of field paths"),
-        ("id,gpu\n", ": has a header but no rows; expected one question per row"),
+        ("id,gpu\n", ": has a header but no rows; expected at least one"),
         ("id,gpu,gpu\na,b,c\n", ":1: the column 'gpu' is repeated; expected it once"),
         ("id,workload.answer_token\na,1\n", ":1: unknown column 'workload.answer_token'. Did you mean answer_tokens"),
         ("id,zzz\na,1\n", ":1: unknown column 'zzz'. Known here: "),

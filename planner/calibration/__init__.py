@@ -1,0 +1,1 @@
+"""Published measurements as rows of `planner predict`: what the formulas are judged by and fitted to."""

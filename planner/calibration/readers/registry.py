@@ -1,0 +1,106 @@
+"""The formats known here, and the one way in: `read_benchmark` finds the reader of a file and reads it."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from planner.calibration.readers import (
+    aiperf,
+    guidellm,
+    inference_perf,
+    predict_csv,
+    prometheus,
+    sglang_bench,
+    vllm_bench,
+)
+from planner.calibration.readers.base import Reader, check_given
+from planner.calibration.readers.documents import JSON_START, documents, peek
+from planner.errors import BadInputError, did_you_mean
+from planner.specs.reader import MAX_FILE_BYTES, read_text
+
+MAX_BENCHMARK_BYTES = 50_000_000
+READERS: tuple[Reader, ...] = (
+    predict_csv.READER,
+    sglang_bench.READER,
+    vllm_bench.READER,
+    guidellm.READER,
+    aiperf.READER,
+    inference_perf.READER,
+    prometheus.READER,
+)
+KINDS = tuple(reader.name for reader in READERS)
+_DETAILS = (
+    "the lists of single requests make it so: save it without --save-detailed (vLLM: ttfts, itls, generated_texts), "
+    "--output-details (SGLang) or requests (GuideLLM: sample_requests 0), or delete those lists"
+)
+_LOOKALIKES: tuple[tuple[frozenset[str], str], ...] = (
+    (frozenset({"elapsed_time", "tokens_per_second"}), "an offline throughput result of vLLM; it has no latencies"),
+    (frozenset({"avg_latency", "latencies"}), "a latency result of vLLM for one batch; it does not serve requests"),
+    (frozenset({"load_summary", "successes"}), "inference-perf's Prometheus report; read its lifecycle report instead"),
+    (frozenset({"metadata", "metrics"}), "AIPerf's single requests; read profile_export_aiperf.json instead"),
+    (frozenset({"architectures", "model_type"}), "the configuration of a model"),
+)
+
+
+def read_benchmark(path: Path, given: Mapping[str, str], kind: str | None = None) -> list[dict[str, str]]:
+    """Return the rows of a benchmark file: `predict`'s columns, what was measured, source, tool and note.
+
+    Parameters
+    ----------
+    path : the file.
+    given : columns that the file does not state, e.g. {"gpu": "h100-sxm"}; a file's own values win.
+    kind : the name of a reader; None finds it.
+    """
+    check_given(given)
+    where, text = str(path), _text(path)
+    if not text.strip():
+        raise BadInputError("is empty; expected the result of a benchmark", where=where)
+    if text.lstrip().startswith(JSON_START):
+        documents(text, where)  # says where JSON is broken before anything guesses what it is
+    return _reader(text, path, kind).read(text, where, given)
+
+
+def _text(path: Path) -> str:
+    try:
+        size = path.stat().st_size
+        if path.is_dir():
+            raise BadInputError("is a directory; expected the result file of a benchmark", where=str(path))
+    except (OSError, ValueError):
+        size = 0
+    if size > MAX_BENCHMARK_BYTES:
+        raise BadInputError(f"is larger than {MAX_BENCHMARK_BYTES:,} bytes; {_DETAILS}", where=str(path))
+    if size <= MAX_FILE_BYTES:
+        return read_text(path)
+    try:
+        return path.read_bytes().decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise BadInputError("is not UTF-8 text; expected a text file", where=str(path)) from None
+    except OSError as error:
+        raise BadInputError(f"cannot be read: {error.strerror}", where=str(path)) from None
+
+
+def _reader(text: str, path: Path, kind: str | None) -> Reader:
+    """Return the reader of a kind, or of the first kind that recognises a text."""
+    if kind is not None and kind not in KINDS:
+        hint = did_you_mean(kind, KINDS) or f" Known: {', '.join(KINDS)}."
+        raise BadInputError(f"unknown kind of benchmark file {kind!r}.{hint}")
+    fits = [reader for reader in READERS if reader.recognises(text, path)]
+    chosen = fits[:1] if kind is None else [reader for reader in fits if reader.name == kind]
+    if chosen:
+        return chosen[0]
+    expected = f"a {kind} result" if kind else "a benchmark result known here"
+    looks = f"it looks like a {fits[0].name} result" if fits else _looks_like(text)
+    raise BadInputError(f"is not {expected}: {looks}. Known: {', '.join(KINDS)}", where=str(path))
+
+
+def _looks_like(text: str) -> str:
+    data: Mapping[str, Any] = peek(text)
+    for names, what in _LOOKALIKES:
+        if names <= data.keys():
+            return f"it looks like {what}"
+    if data:
+        shown = ", ".join(list(data)[:6])
+        return f"it is JSON with the fields {shown}"
+    if "sglang:" in text:
+        return "it looks like the metrics of SGLang; only those of vLLM are read"
+    return f"it starts with {next(iter(text.strip().splitlines()))[:60]!r}"
