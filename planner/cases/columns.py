@@ -111,11 +111,16 @@ class EngineColumns(Columns):
 
     memory_efficiency: Array
     compute_efficiency: Array
+    expert_memory_efficiency: Array
+    expert_compute_efficiency: Array
+    cache_memory_efficiency: Array
+    attention_compute_efficiency: Array
     link_efficiency: Array
     overlap_exponent: Array
     collective_latency_s: Array
     network_latency_s: Array
     layer_overhead_s: Array
+    moe_layer_overhead_s: Array
     step_overhead_s: Array
     sequence_overhead_s: Array
     request_overhead_s: Array

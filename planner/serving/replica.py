@@ -147,16 +147,16 @@ def _costs(cases: Cases, tokens: TokenDemand) -> step.StepCosts:
         e.collective_latency_s,
         e.network_latency_s,
     )
-    decode_memory, decode_products = _decode_attention(cases, tokens, bandwidth)
-    prefill_memory, prefill_products = _prefill_attention(cases, tokens, bandwidth)
+    decode_memory, decode_products = _decode_attention(cases, tokens)
+    prefill_memory, prefill_products = _prefill_attention(cases, tokens)
+    expert_bytes = m.expert_parameters * m.expert_weight_bytes / (tp * dp)
+    expert_flop = step.FLOP_PER_MAC * m.expert_parameters * routed / (tp * e.expert_compute_efficiency)
     return step.StepCosts(
         dense_memory_s=np.asarray(dense_bytes / tp / bandwidth),
         dense_compute_s_per_token=np.asarray(flop * dense_flop / tp),
         head_compute_s_per_sequence=np.asarray(flop * m.head_parameters / g.attention_flop_per_s / tp),
-        expert_memory_s=np.asarray(m.expert_parameters * m.expert_weight_bytes / (tp * dp) / bandwidth),
-        expert_compute_s_per_token=np.asarray(
-            flop * m.expert_parameters * routed / g.expert_flop_per_s / tp * imbalance
-        ),
+        expert_memory_s=np.asarray(expert_bytes / (g.hbm_bytes_per_s * e.expert_memory_efficiency)),
+        expert_compute_s_per_token=np.asarray(expert_flop / g.expert_flop_per_s * imbalance),
         expert_miss_log_per_token=np.asarray(dp * np.log1p(-np.minimum(routed, _ALMOST_ONE))),
         decode_attention_s_per_sequence=step.overlapped(decode_memory, decode_products, e.overlap_exponent),
         decode_products_s_per_sequence=decode_products,
@@ -164,7 +164,9 @@ def _costs(cases: Cases, tokens: TokenDemand) -> step.StepCosts:
         prefill_products_s_per_token=prefill_products,
         collective_s=exchange.start_s,
         collective_s_per_token=exchange.s_per_token,
-        overhead_s=np.asarray(m.layers * e.layer_overhead_s + e.step_overhead_s),
+        overhead_s=np.asarray(
+            m.layers * e.layer_overhead_s + m.moe_layers * e.moe_layer_overhead_s + e.step_overhead_s
+        ),
         overhead_s_per_sequence=e.sequence_overhead_s,
         overlap_exponent=e.overlap_exponent,
     )
@@ -174,7 +176,7 @@ _ALMOST_ONE = 1.0 - 1e-12
 """A model whose every expert works on every token (or a dense one) touches them all."""
 
 
-def _decode_attention(cases: Cases, tokens: TokenDemand, bandwidth: Array) -> tuple[Array, Array]:
+def _decode_attention(cases: Cases, tokens: TokenDemand) -> tuple[Array, Array]:
     """Return (memory, compute) seconds of one decoding sequence in one step: both sides grow with its context."""
     m, tp = cases.model, cases.layout.tensor_parallel
     x1, x2 = tokens.context_mean, tokens.context_second_moment
@@ -186,15 +188,21 @@ def _decode_attention(cases: Cases, tokens: TokenDemand, bandwidth: Array) -> tu
         + m.decode_macs_window * mean_of_minimum(x1, x2, m.window_tokens)
         + m.decode_macs_sparse * mean_of_minimum(x1, x2, m.sparse_top_k)
     ) / tp
-    compute = step.FLOP_PER_MAC * macs / (cases.gpu.kv_flop_per_s * cases.engine.compute_efficiency)
-    return np.asarray(bytes_read / bandwidth), np.asarray(compute)
+    return _attention_seconds(cases, bytes_read, macs)
+
+
+def _attention_seconds(cases: Cases, bytes_read: Array, macs: Array) -> tuple[Array, Array]:
+    """Return (memory, compute) seconds of attention that reads bytes and multiplies."""
+    g, e = cases.gpu, cases.engine
+    memory = bytes_read / (g.hbm_bytes_per_s * e.cache_memory_efficiency)
+    return np.asarray(memory), np.asarray(step.FLOP_PER_MAC * macs / (g.kv_flop_per_s * e.attention_compute_efficiency))
 
 
 STATE_PASSES = 2.0
 """A recurrent state is read and written in every step."""
 
 
-def _prefill_attention(cases: Cases, tokens: TokenDemand, bandwidth: Array) -> tuple[Array, Array]:
+def _prefill_attention(cases: Cases, tokens: TokenDemand) -> tuple[Array, Array]:
     """Return (memory, compute) seconds of one prefill token; each chunk of a prompt reads what is before it once."""
     m, tp, e = cases.model, cases.layout.tensor_parallel, cases.engine
     x1, x2 = tokens.prefill_context_mean, tokens.prefill_context_second_moment
@@ -204,7 +212,5 @@ def _prefill_attention(cases: Cases, tokens: TokenDemand, bandwidth: Array) -> t
         + m.prefill_macs_window * mean_of_minimum(x1, x2, m.window_tokens)
         + m.prefill_macs_sparse * mean_of_minimum(x1, x2, m.sparse_top_k)
     ) / tp
-    compute = step.FLOP_PER_MAC * macs / (cases.gpu.kv_flop_per_s * e.compute_efficiency)
     chunk = np.maximum(np.minimum(tokens.prefill_tokens_mean, e.max_batched_tokens), 1.0)
-    memory = _read_bytes(cases, x1, x2) / chunk / bandwidth
-    return np.asarray(memory), np.asarray(compute)
+    return _attention_seconds(cases, _read_bytes(cases, x1, x2) / chunk, macs)

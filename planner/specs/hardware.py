@@ -105,9 +105,17 @@ class EngineFactors(Spec):
     """What separates an engine on a real GPU from the data sheet."""
 
     memory_efficiency: Annotated[float, Field(gt=0, le=1)]
-    """Share of the memory bandwidth reached when streaming weights and KV cache."""
+    """Share of the memory bandwidth reached when streaming dense weights."""
     compute_efficiency: Annotated[float, Field(gt=0, le=1)]
     """Share of the dense FLOP rate reached by large matrix products."""
+    expert_memory_efficiency: Annotated[float, Field(gt=0, le=1)]
+    """Share of the memory bandwidth reached when streaming the routed experts a step touches."""
+    expert_compute_efficiency: Annotated[float, Field(gt=0, le=1)]
+    """Share of the dense FLOP rate reached by the grouped products of experts."""
+    cache_memory_efficiency: Annotated[float, Field(gt=0, le=1)]
+    """Share of the memory bandwidth reached when attention reads the KV cache or a recurrent state."""
+    attention_compute_efficiency: Annotated[float, Field(gt=0, le=1)]
+    """Share of the dense FLOP rate reached by attention's own products."""
     link_efficiency: Annotated[float, Field(gt=0, le=1)]
     """Share of the one-way link bandwidth reached by collectives."""
     overlap_exponent: Annotated[float, Field(ge=1, le=8)]
@@ -118,6 +126,8 @@ class EngineFactors(Spec):
     """Start-up time of one collective that leaves the scale-up domain."""
     layer_overhead_s: NonNegative
     """Launch and scheduling time of one layer in one step."""
+    moe_layer_overhead_s: NonNegative
+    """What a layer with routed experts adds to that: routing, permutation, launches."""
     step_overhead_s: NonNegative
     """Host time of one step (scheduler, input preparation)."""
     sequence_overhead_s: NonNegative

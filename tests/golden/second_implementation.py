@@ -182,8 +182,13 @@ def operations(v: Bag, b: float, prefill: float) -> list[tuple[float, float]]:
     found = [
         ((v.attention_bytes + v.dense_bytes + v.head_bytes) / v.tp / hbm, 2.0 * products / flop),
         (
-            v.experts_bytes / (v.tp * v.dp) / hbm * touched,
-            tokens * 2.0 * v.expert_parameters * active / (v.expert_flop_per_s * flop) * imbalance,
+            v.experts_bytes / (v.tp * v.dp) / (v.hbm_bytes_per_s * v.expert_memory_efficiency) * touched,
+            tokens
+            * 2.0
+            * v.expert_parameters
+            * active
+            / (v.expert_flop_per_s * v.expert_compute_efficiency * v.tp)
+            * imbalance,
         ),
     ]
     chunk = max(min(v.n1, v.max_batched_tokens), 1.0)
@@ -194,7 +199,8 @@ def operations(v: Bag, b: float, prefill: float) -> list[tuple[float, float]]:
         window, sparse = (mean_of_minimum(first, second, cut) for cut in (v.window_tokens, v.sparse_top_k))
         read_bytes = cache_bytes(v, first, window, sparse) + 2.0 * state / min(v.tp, v.state_heads)
         products = (macs[0] + v.decode_macs_index) * first + macs[1] * window + macs[2] * sparse
-        found.append((reads * read_bytes / hbm, times * 2.0 * products / (v.kv_flop_per_s * flop)))
+        memory = reads * read_bytes / (v.hbm_bytes_per_s * v.cache_memory_efficiency)
+        found.append((memory, times * 2.0 * products / (v.kv_flop_per_s * v.attention_compute_efficiency * v.tp)))
     return found
 
 
@@ -206,7 +212,8 @@ def overlap(v: Bag, sides: tuple[float, float]) -> float:
 
 def step(v: Bag, b: float, prefill: float) -> float:
     """Return t(b, P)."""
-    overhead = v.layers * v.layer_overhead_s + v.step_overhead_s + b * v.sequence_overhead_s
+    overhead = v.layers * v.layer_overhead_s + v.moe_layers * v.moe_layer_overhead_s
+    overhead += v.step_overhead_s + b * v.sequence_overhead_s
     return overhead + collectives(v, b + prefill) + sum(overlap(v, sides) for sides in operations(v, b, prefill))
 
 
