@@ -195,12 +195,12 @@ def _with_layouts(runs: list[Run], catalog: Catalog) -> list[Run]:
         for i in open_runs:
             sized[i] = dataclasses.replace(runs[i], layout=Layout(size))
         if open_runs:
-            fits = _fits(build_replica(_cases([sized[i] for i in open_runs], catalog)))
+            fits = _fits(build_replica(cases_of([sized[i] for i in open_runs], catalog)))
             open_runs = [i for i, ok in zip(open_runs, fits, strict=True) if not ok]
     return sized
 
 
-def _cases(runs: Sequence[Run], catalog: Catalog) -> Cases:
+def cases_of(runs: Sequence[Run], catalog: Catalog) -> Cases:
     """Return the cases of runs: one row each, all columns stacked."""
     parts: dict[tuple[int, str, str, str], Cases] = {}
     stacked = []
@@ -244,7 +244,7 @@ def _fits(replica: Replica) -> Mask:
 
 def _solve(runs: Sequence[Run], catalog: Catalog) -> list[dict[str, Any]]:
     with np.errstate(divide="ignore", invalid="ignore", over="ignore", under="ignore"):
-        cases = _cases(runs, catalog)
+        cases = cases_of(runs, catalog)
         replica, lengths = build_replica(cases), length_quantiles(cases)
         in_context = replica.tokens.input_tokens_per_answer + replica.tokens.generated_tokens_mean
         too_long = in_context > cases.model.max_context_tokens
