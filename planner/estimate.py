@@ -27,6 +27,7 @@ from planner.serving.steady import (
     load_at,
     running_for_rate,
     slo_capacity,
+    step_terms_at,
 )
 
 CHUNK_ROWS = 16_384
@@ -184,7 +185,7 @@ def _solve(cases: Cases) -> tuple[Estimate, Work]:
         cases.offer.extra_share,
         cases.energy.accuracy,
     )
-    energy = _energy(cases, at_peak, billed)
+    energy = _energy(cases, replica, at_peak, billed)
     loads = (at_capacity, at_peak, shown)
     work = Work(replica, capacity, *loads, latency, fleet, bill, energy, gpu_seconds, *plain, prefill_share)
     too_many = fleet.gpus > cases.fleet.max_gpus
@@ -215,12 +216,13 @@ def _plain_gpu_seconds(cases: Cases, fits: Mask) -> tuple[Array, Array]:
     replica = build_replica(plain)
     capacity = slo_capacity(replica, length_quantiles(plain), plain.slo)
     load = load_at(replica, np.where(fits, capacity.running, np.nan))
-    return np.asarray(replica.gpus_per_replica / load.answers_per_s), _busy_power(cases, load)
+    return np.asarray(replica.gpus_per_replica / load.answers_per_s), _busy_power(cases, replica, load)
 
 
-def _busy_power(cases: Cases, load: Load) -> Array:
+def _busy_power(cases: Cases, replica: Replica, load: Load) -> Array:
     e = cases.energy
-    return busy_power_w(cases.gpu.tdp_w, e.busy_power_floor, e.busy_power_top, load.terms.compute_share)
+    share = step_terms_at(replica, load).compute_share
+    return busy_power_w(cases.gpu.tdp_w, e.busy_power_floor, e.busy_power_top, share)
 
 
 def _unit_gpus(cases: Cases) -> Array:
@@ -261,10 +263,10 @@ def _prefill_share(replica: Replica, load: Load) -> Array:
     return np.asarray(prefill / (prefill + decode))
 
 
-def _energy(cases: Cases, at_peak: Load, billed: Array) -> Energy:
+def _energy(cases: Cases, replica: Replica, at_peak: Load, billed: Array) -> Energy:
     e = cases.energy
     mean_running = at_peak.running / (cases.demand.peak_to_mean * cases.demand.burst)
-    gpu_w = mean_power_w(_busy_power(cases, at_peak), cases.gpu.idle_w, mean_running)
+    gpu_w = mean_power_w(_busy_power(cases, replica, at_peak), cases.gpu.idle_w, mean_running)
     kw = facility_power_kw(billed, gpu_w, e.node_power_overhead, e.pue)
     kwh = kw * units.HOURS_PER_MONTH
     per_answer = kwh * units.WATTS_PER_KW / (cases.demand.answers_per_s * units.SECONDS_PER_MONTH)
@@ -282,7 +284,7 @@ def _assemble(cases: Cases, work: Work, fits: Mask, limit: Array, too_many: Mask
     visible_each = w.share * w.turns_per_answer * w.samples_per_answer * w.answer_tokens_mean
     uncut_multiplier = total(visible_each * w.reasoning_multiplier) / total(visible_each)
     multiplier = work.gpu_seconds_per_answer / work.gpu_seconds_per_answer_plain
-    power_ratio = _busy_power(cases, work.at_capacity) / work.plain_busy_power_w
+    power_ratio = _busy_power(cases, work.replica, work.at_capacity) / work.plain_busy_power_w
     values = {
         "fits": fits,
         "meets_slo": meets & ~too_many,

@@ -28,7 +28,7 @@ from planner.estimate_measured import measured_load
 from planner.physics.lengths import mean_of_minimum
 from planner.physics.step import overlapped
 from planner.provenance import case_values
-from planner.serving.steady import QUANTILES, length_quantiles, waits
+from planner.serving.steady import QUANTILES, length_quantiles, step_terms_at, waits
 
 
 @dataclass(frozen=True)
@@ -153,11 +153,12 @@ def case_namespace(cases: Cases) -> tuple[dict[str, float], Estimate, Work]:
     ):
         values |= {f"{label}.{f.name}": float(getattr(struct, f.name)) for f in dataclasses.fields(struct)}
     for label, load in (("capacity", work.at_capacity), ("peak", work.at_peak), ("shown", work.shown)):
-        values |= {f"{label}.{f.name}": float(getattr(load.terms, f.name)) for f in dataclasses.fields(load.terms)}
+        terms = step_terms_at(work.replica, load)
+        values |= {f"{label}.{f.name}": float(getattr(terms, f.name)) for f in dataclasses.fields(terms)}
         values |= {
             f"{label}.running": float(load.running),
             f"{label}.answers_per_s": float(load.answers_per_s),
-            f"{label}.step_s": float(load.terms.total_s),
+            f"{label}.step_s": float(load.step_s),
             f"{label}.decode_only_step_s": float(load.step_alone_s),
             f"{label}.prefill_work_s": float(load.prefill_work_s),
             f"{label}.prefill_tokens": float(load.prefill_tokens_per_step),
@@ -177,6 +178,7 @@ def case_namespace(cases: Cases) -> tuple[dict[str, float], Estimate, Work]:
         "seconds_per_hour": units.SECONDS_PER_HOUR,
         "tokens_per_mtok": units.TOKENS_PER_MTOK,
         "prefill_share": float(work.prefill_share),
+        "prefill_chunk": float(work.replica.prefill_chunk),
         "decode_steps_per_answer": float(work.replica.decode_steps_per_answer),
         "billed_gpus": float(work.money.gpu_hours_per_month_reserved / units.HOURS_PER_MONTH),
         "units_billed": float(work.fleet.nodes),

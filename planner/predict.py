@@ -18,7 +18,7 @@ from planner.physics.energy import busy_power_w
 from planner.physics.special import Mask
 from planner.serving.benchmark import Shown, shown
 from planner.serving.replica import Replica, build_replica
-from planner.serving.steady import length_quantiles
+from planner.serving.steady import length_quantiles, step_terms_at
 from planner.specs.catalog import Catalog, model_note
 from planner.specs.hardware import EngineSpec, GpuSpec, SystemSpec
 from planner.specs.model import ModelSpec
@@ -286,7 +286,7 @@ def _columns(cases: Cases, replica: Replica, found: Shown, replicas: Array) -> d
         "ttft_mean_s": found.ttft_mean_s,
         "ttft_p50_s": found.ttft_p50_s,
         "ttft_p99_s": found.ttft_p99_s,
-        "tpot_mean_s": load.terms.total_s,
+        "tpot_mean_s": load.step_s,
         "tpot_p99_s": found.tpot_p99_s,
         "output_tokens_per_s": output,
         "output_tokens_per_s_per_gpu": output / gpus,
@@ -294,6 +294,6 @@ def _columns(cases: Cases, replica: Replica, found: Shown, replicas: Array) -> d
         "requests_per_s": requests,
         "running_batch": load.running * replicas,
         "power_w_per_gpu": busy_power_w(
-            cases.gpu.tdp_w, energy.busy_power_floor, energy.busy_power_top, load.terms.compute_share
+            cases.gpu.tdp_w, energy.busy_power_floor, energy.busy_power_top, step_terms_at(replica, load).compute_share
         ),
     }

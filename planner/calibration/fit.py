@@ -119,7 +119,7 @@ def predicted_tpot_s(bench: Bench, factors: Mapping[str, Array]) -> Array:
     with np.errstate(all="ignore"):
         replica = build_replica(cases)
         room = np.maximum(replica.memory.max_running_sequences, 1.0)
-        return load_at(replica, np.minimum(bench.concurrency, room)).terms.total_s
+        return load_at(replica, np.minimum(bench.concurrency, room)).step_s
 
 
 @dataclass(frozen=True)

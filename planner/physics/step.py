@@ -114,6 +114,36 @@ def step_terms(costs: StepCosts, sequences: Array, prefill_tokens: Array) -> Ste
     return StepTerms(dense, experts, decode, prefill, exchange, overhead, share)
 
 
+def mean_step_terms(costs: StepCosts, sequences: Array, prefill_tokens: Array, chunk: Array) -> StepTerms:
+    """Return the terms of the average step where some steps carry a chunk of prompts and the others none.
+
+    A prompt is read in few large pieces: between them a step touches only the experts of its decodes.
+
+    Parameters
+    ----------
+    sequences, prefill_tokens : what a step of a rank carries on average.
+    chunk : prefill tokens of a step that has any; prefill_tokens where that is more.
+    """
+    piece = np.maximum(chunk, prefill_tokens)
+    share = prefill_tokens / piece
+    alone, mixed = (step_terms(costs, sequences, tokens) for tokens in (np.zeros_like(piece), piece))
+
+    def mean(one: Array, two: Array) -> Array:
+        return np.asarray((1.0 - share) * one + share * two)
+
+    names = ("dense_s", "experts_s", "decode_attention_s", "prefill_attention_s", "collectives_s", "overhead_s")
+    seconds = {name: mean(getattr(alone, name), getattr(mixed, name)) for name in names}
+    products = mean(alone.compute_share * alone.total_s, mixed.compute_share * mixed.total_s)
+    return StepTerms(**seconds, compute_share=products / mean(alone.total_s, mixed.total_s))
+
+
+def mean_step_s(costs: StepCosts, sequences: Array, prefill_tokens: Array, chunk: Array) -> tuple[Array, Array]:
+    """Return (the sum of `mean_step_terms`, the time of a step without prefill) [s], for solvers."""
+    piece = np.maximum(chunk, prefill_tokens)
+    alone = step_time_s(costs, sequences, np.zeros_like(piece))
+    return np.asarray(alone + prefill_tokens / piece * (step_time_s(costs, sequences, piece) - alone)), alone
+
+
 def step_time_s(costs: StepCosts, sequences: Array, prefill_tokens: Array) -> Array:
     """Return the step time alone [s]: the sum of the terms, for solvers."""
     dense, experts, decode, prefill, exchange, overhead = _operations(costs, sequences, prefill_tokens)[0]

@@ -77,7 +77,7 @@ def _operating_point(replica: Replica, lengths: Lengths, concurrency: Array, rat
 
 def _cycle_s(replica: Replica, lengths: Lengths, load: Load, concurrency: Array) -> Array:
     """Return the mean time a closed-loop request takes from sending to its last token, places permitting."""
-    decode = (replica.tokens.generated_tokens_mean - 1.0) * load.terms.total_s
+    decode = (replica.tokens.generated_tokens_mean - 1.0) * load.step_s
     return np.asarray(_first_token_s(replica, lengths, load, concurrency, "mean") + decode)
 
 

@@ -28,6 +28,8 @@ class Replica:
     """Steps the sequences of one answer take together: sequences (E[G] - 1); prefill yields the first token."""
     prefill_tokens_per_decode: Array
     """Prefill tokens a step carries for each running sequence, so that both keep pace."""
+    prefill_chunk: Array
+    """Prefill tokens a step carries when it carries any: a mean prompt, at most the budget."""
     request_overhead_s: Array
 
 
@@ -58,6 +60,7 @@ def build_replica(cases: Cases) -> Replica:
         token_budget=cases.engine.max_batched_tokens,
         decode_steps_per_answer=np.asarray(steps),
         prefill_tokens_per_decode=np.asarray(tokens.prefill_tokens_per_answer / steps),
+        prefill_chunk=prefill_chunk(cases, tokens),
         request_overhead_s=cases.engine.request_overhead_s,
     )
 
@@ -204,7 +207,7 @@ STATE_PASSES = 2.0
 
 def _prefill_attention(cases: Cases, tokens: TokenDemand) -> tuple[Array, Array]:
     """Return (memory, compute) seconds of one prefill token; each chunk of a prompt reads what is before it once."""
-    m, tp, e = cases.model, cases.layout.tensor_parallel, cases.engine
+    m, tp = cases.model, cases.layout.tensor_parallel
     x1, x2 = tokens.prefill_context_mean, tokens.prefill_context_second_moment
     macs = (
         m.prefill_macs_full * x1
@@ -212,5 +215,9 @@ def _prefill_attention(cases: Cases, tokens: TokenDemand) -> tuple[Array, Array]
         + m.prefill_macs_window * mean_of_minimum(x1, x2, m.window_tokens)
         + m.prefill_macs_sparse * mean_of_minimum(x1, x2, m.sparse_top_k)
     ) / tp
-    chunk = np.maximum(np.minimum(tokens.prefill_tokens_mean, e.max_batched_tokens), 1.0)
-    return _attention_seconds(cases, _read_bytes(cases, x1, x2) / chunk, macs)
+    return _attention_seconds(cases, _read_bytes(cases, x1, x2) / prefill_chunk(cases, tokens), macs)
+
+
+def prefill_chunk(cases: Cases, tokens: TokenDemand) -> Array:
+    """Return the tokens of a piece in which a prompt is read: the mean uncached prompt, at most the step's budget."""
+    return np.maximum(np.minimum(tokens.prefill_tokens_mean, cases.engine.max_batched_tokens), 1.0)

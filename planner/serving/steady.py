@@ -14,7 +14,7 @@ from planner.cases.columns import Cases, SloColumns
 from planner.physics.lengths import mixture_quantile
 from planner.physics.roots import solve_increasing
 from planner.physics.special import Array, Mask
-from planner.physics.step import StepCosts, StepTerms, step_terms, step_time_s
+from planner.physics.step import StepCosts, StepTerms, mean_step_s, mean_step_terms, step_time_s
 from planner.serving.queueing import Wait, prefill_wait, slot_wait
 from planner.serving.replica import Replica
 
@@ -58,7 +58,8 @@ class Load:
     running: Array
     """Sequences in the running batch, over all ranks."""
     answers_per_s: Array
-    terms: StepTerms
+    step_s: Array
+    """The average step."""
     prefill_tokens_per_step: Array
     prefill_work_s: Array
     """Engine seconds of one prefill token, from a step full of them; pipeline stages work on different steps."""
@@ -97,11 +98,16 @@ def load_at(replica: Replica, running: Array) -> Load:
     """Return the load of a replica whose running batch is `running` on average."""
     sequences = running / replica.ranks
     prefill = sequences * replica.prefill_tokens_per_decode
-    terms = step_terms(replica.costs, sequences, prefill)
-    rate = running / (replica.decode_steps_per_answer * terms.total_s)
+    step, alone = mean_step_s(replica.costs, sequences, prefill, replica.prefill_chunk)
+    rate = running / (replica.decode_steps_per_answer * step)
     work = step_time_s(replica.costs, sequences, replica.token_budget) / replica.token_budget / replica.stages
-    alone = step_time_s(replica.costs, sequences, np.zeros_like(sequences))
-    return Load(running, np.asarray(rate), terms, np.asarray(prefill), np.asarray(work), alone)
+    return Load(running, np.asarray(rate), step, np.asarray(prefill), np.asarray(work), alone)
+
+
+def step_terms_at(replica: Replica, load: Load) -> StepTerms:
+    """Return what the average step of a load consists of."""
+    sequences = load.running / replica.ranks
+    return mean_step_terms(replica.costs, sequences, load.prefill_tokens_per_step, replica.prefill_chunk)
 
 
 def waits(replica: Replica, load: Load) -> tuple[Wait, Wait]:
@@ -111,7 +117,7 @@ def waits(replica: Replica, load: Load) -> tuple[Wait, Wait]:
     prefill = prefill_wait(
         requests, tokens.prefill_tokens_mean * work, tokens.prefill_tokens_second_moment * np.square(work)
     )
-    hold = (tokens.generated_tokens_mean - 1.0) * load.terms.total_s
+    hold = (tokens.generated_tokens_mean - 1.0) * load.step_s
     slots = slot_wait(load.running, replica.memory.max_running_sequences, hold, tokens.generated_tokens_cv)
     return prefill, slots
 
@@ -128,7 +134,8 @@ def latency_at(replica: Replica, lengths: Lengths, load: Load, percentile: str, 
 
     TTFT = request overhead + waits + S(n), S(n) = t(B, 0) + n x t(B, budget) / budget: one step in
     progress, then the prompt in chunks. The waits' quantiles are added (an upper bound).
-    TPOT is the step time with the batch at its own quantile, B + z sqrt(B) (Poisson).
+    TPOT is the step time, in proportion to a step without prefill of the batch at its own quantile,
+    B + z sqrt(B) (Poisson).
     End-to-end adds the decode of G - 1 tokens; quantiles of independent parts are combined around
     their medians by root sum of squares. An answer of one token has no TPOT (NaN). An answer of several
     turns repeats the request.
@@ -143,7 +150,7 @@ def latency_at(replica: Replica, lengths: Lengths, load: Load, percentile: str, 
 
     def tpot(name: str) -> Array:
         if name == "p50":
-            return load.terms.total_s
+            return load.step_s
         wide = (
             np.minimum(
                 load.running + _Z[name] * np.sqrt(load.running),
@@ -151,9 +158,10 @@ def latency_at(replica: Replica, lengths: Lengths, load: Load, percentile: str, 
             )
             / replica.ranks
         )
-        return step_time_s(replica.costs, wide, wide * replica.prefill_tokens_per_decode)
+        widened = step_time_s(replica.costs, wide, np.zeros_like(wide)) / load.step_alone_s
+        return np.asarray(load.step_s * widened)
 
-    first, step, step50 = ttft(percentile), tpot(percentile), load.terms.total_s
+    first, step, step50 = ttft(percentile), tpot(percentile), load.step_s
     shown_step = np.where(replica.tokens.generated_tokens_mean > 1.0, step, np.nan)
     if not to_the_end:
         return Latency(ttft=first, tpot=shown_step, time_to_answer=np.full(1, np.nan), e2e=np.full(1, np.nan))
@@ -282,11 +290,11 @@ def running_for_rate(replica: Replica, answers_per_s: Array, most: Array) -> Arr
     per_s = replica.decode_steps_per_answer * answers_per_s
     bottom = np.minimum(np.log(per_s * step_time_s(replica.costs, nothing, nothing)), top)
 
-    def excess(log_running: Array, given: tuple[StepCosts, Array, Array, Array]) -> Array:
-        costs, ranks, prefill_per_decode, steps_per_s = given
+    def excess(log_running: Array, given: tuple[StepCosts, Array, Array, Array, Array]) -> Array:
+        costs, ranks, prefill_per_decode, chunk, steps_per_s = given
         sequences = np.exp(log_running) / ranks
-        t = step_time_s(costs, sequences, sequences * prefill_per_decode)
+        t, _ = mean_step_s(costs, sequences, sequences * prefill_per_decode, chunk)
         return np.asarray(log_running - np.log(steps_per_s * t))
 
-    given = (replica.costs, replica.ranks, replica.prefill_tokens_per_decode, per_s)
+    given = (replica.costs, replica.ranks, replica.prefill_tokens_per_decode, replica.prefill_chunk, per_s)
     return np.exp(solve_increasing(excess, bottom, top, given))

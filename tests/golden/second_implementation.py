@@ -217,9 +217,17 @@ def step(v: Bag, b: float, prefill: float) -> float:
     return overhead + collectives(v, b + prefill) + sum(overlap(v, sides) for sides in operations(v, b, prefill))
 
 
+def pieces(v: Bag, batch: float) -> tuple[float, float]:
+    """Return (tokens of a piece of a prompt, share of the steps that carry one)."""
+    prompts = batch / v.ranks * v.prefill / v.steps
+    piece = max(min(v.n1, v.max_batched_tokens), 1.0, prompts)
+    return piece, prompts / piece
+
+
 def steady(v: Bag, batch: float) -> float:
-    """Return t(b, P) of a replica that runs this many sequences."""
-    return step(v, batch / v.ranks, batch / v.ranks * v.prefill / v.steps)
+    """Return the mean step time of a replica that runs this many sequences."""
+    piece, share = pieces(v, batch)
+    return (1.0 - share) * step(v, batch / v.ranks, 0.0) + share * step(v, batch / v.ranks, piece)
 
 
 def rate(v: Bag, batch: float) -> float:
@@ -253,7 +261,8 @@ def latencies(v: Bag, batch: float, limit: float) -> dict[str, float]:
     out, u, ttft50, tpot50 = {}, v.requests, first_token(v, batch, limit, "p50"), steady(v, batch)
     for p, q in QUANTILES.items():
         high = min(batch + NORMAL.inv_cdf(q) * math.sqrt(batch), max(limit, batch))
-        ttft, tpot = first_token(v, batch, limit, p), tpot50 if p == "p50" else steady(v, high)
+        widened = step(v, high / v.ranks, 0.0) / step(v, batch / v.ranks, 0.0)
+        ttft, tpot = first_token(v, batch, limit, p), tpot50 if p == "p50" else tpot50 * widened
         found = []
         for tokens in (v.longest, v.thinking):
             decode50, decode = max(tokens["p50"] - 1.0, 0.0) * tpot50, max(tokens[p] - 1.0, 0.0) * tpot
@@ -293,9 +302,12 @@ def spares(replicas: float, up: float, availability: float) -> float:
 
 def busy_watts(v: Bag, batch: float) -> float:
     """Return the draw of a busy GPU."""
-    found = operations(v, batch / v.ranks, batch / v.ranks * v.prefill / v.steps)
-    compute = min(1.0, sum(products for _, products in found) / steady(v, batch))
-    return v.tdp_w * (v.busy_power_floor + (v.busy_power_top - v.busy_power_floor) * compute)
+    (piece, share), b = pieces(v, batch), batch / v.ranks
+    products = 0.0
+    for part, tokens in ((1.0 - share, 0.0), (share, piece)):
+        each = sum(compute for _, compute in operations(v, b, tokens))
+        products += part * min(each, step(v, b, tokens))
+    return v.tdp_w * (v.busy_power_floor + (v.busy_power_top - v.busy_power_floor) * products / steady(v, batch))
 
 
 def fleet(v: Bag, out: dict[str, float], served: float) -> float:
