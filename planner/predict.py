@@ -242,31 +242,49 @@ def _fits(replica: Replica) -> Mask:
     return np.asarray(replica.memory.max_running_sequences >= 1.0)
 
 
-def _solve(runs: Sequence[Run], catalog: Catalog) -> list[dict[str, Any]]:
+@dataclass(frozen=True, eq=False)
+class Solved:
+    """What benchmark runs show, and why some cannot run."""
+
+    columns: dict[str, Array]
+    """NaN where there is no number."""
+    has_room: Mask
+    too_long: Mask
+    """Input and output exceed the model's context."""
+    overloaded: Mask
+    engine_first: Mask
+    """The engine's limit on sequences binds before the KV cache."""
+
+
+def solve_runs(cases: Cases, runs: Sequence[Run]) -> Solved:
+    """Return what runs show; `cases` are those of the runs, or the same with other factors."""
     with np.errstate(divide="ignore", invalid="ignore", over="ignore", under="ignore"):
-        cases = cases_of(runs, catalog)
         replica, lengths = build_replica(cases), length_quantiles(cases)
         in_context = replica.tokens.input_tokens_per_answer + replica.tokens.generated_tokens_mean
-        too_long = in_context > cases.model.max_context_tokens
-        has_room = _fits(replica)
+        too_long, has_room = in_context > cases.model.max_context_tokens, _fits(replica)
         replicas = np.asarray([run.replicas for run in runs])
         concurrency = np.asarray([run.numbers["concurrency"] for run in runs]) / replicas
         rate = np.asarray([run.numbers["request_rate"] for run in runs]) / replicas
         found = shown(replica, lengths, has_room & ~too_long, concurrency, rate)
-        columns = _columns(cases, replica, found, replicas)
         engine_first = replica.memory.max_running_sequences < replica.memory.sequences_that_fit
+        return Solved(_columns(cases, replica, found, replicas), has_room, too_long, found.overloaded, engine_first)
+
+
+def _solve(runs: Sequence[Run], catalog: Catalog) -> list[dict[str, Any]]:
+    found = solve_runs(cases_of(runs, catalog), runs)
     results = []
     for i, run in enumerate(runs):
-        values = {k: None if math.isnan(v[i]) else float(v[i]) for k, v in columns.items()}
-        verdict = {"fits": bool(has_room[i] and not too_long[i]), "limit": "", "basis": _basis(run), "error": ""}
-        if not has_room[i]:
+        values = {k: None if math.isnan(v[i]) else float(v[i]) for k, v in found.columns.items()}
+        fits = bool(found.has_room[i] and not found.too_long[i])
+        verdict = {"fits": fits, "limit": "", "basis": _basis(run), "error": ""}
+        if not found.has_room[i]:
             verdict |= {"limit": "memory", "error": "does not fit: weights and one request exceed the memory"}
-        elif too_long[i]:
+        elif found.too_long[i]:
             most = f"{run.model.max_context_tokens:,} tokens"
             verdict |= {"limit": "context", "error": f"input and output exceed the model's context of {most}"}
         elif found.overloaded[i]:
             served = f"{values['requests_per_s']:.4g} requests/s"
-            limit = "max_sequences" if engine_first[i] else "kv_cache"
+            limit = "max_sequences" if found.engine_first[i] else "kv_cache"
             verdict |= {"limit": limit, "error": f"request_rate is more than it can serve, {served} at most"}
         results.append(values | verdict)
     return results

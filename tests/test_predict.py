@@ -3,12 +3,16 @@
 from itertools import pairwise
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from planner.errors import BadInputError
-from planner.predict import OUTPUTS, check_header, predict
+from planner.predict import OUTPUTS, cases_of, check_header, predict, resolve
+from planner.serving.benchmark import _opening_s
+from planner.serving.replica import build_replica
+from planner.serving.steady import load_at
 from planner.specs import Catalog
 
 CATALOG = Catalog()
@@ -29,6 +33,19 @@ def test_closed_loop_obeys_littles_law(concurrency: int) -> None:
     cycle = row["ttft_mean_s"] + 511 * row["tpot_mean_s"]
     assert row["requests_per_s"] * cycle == pytest.approx(concurrency, rel=1e-6)
     assert row["running_batch"] <= concurrency
+
+
+def test_a_closed_loop_opens_with_a_burst() -> None:
+    """The waits are those of 10 C requests whose first C are read one after the other: mean, median, p99."""
+    found = resolve(RUN | {"concurrency": "100", "input_tokens": "4000"}, CATALOG)
+    replica, concurrency = build_replica(cases_of([found], CATALOG)), np.asarray([100.0])
+    load = load_at(replica, np.asarray([30.0]))
+    prompt = float(load.prefill_work_s[0]) * 4000
+    waits = np.concatenate([np.zeros(900), np.arange(100) * prompt])
+    mean, p50, p99 = (float(_opening_s(replica, load, concurrency, name)[0]) for name in ("mean", "p50", "p99"))
+    assert mean == pytest.approx(waits.mean())
+    assert p50 == np.quantile(waits, 0.5) == 0.0
+    assert p99 == pytest.approx(np.quantile(waits, 0.99), rel=0.01)
 
 
 def test_throughput_is_rate_times_tokens() -> None:
