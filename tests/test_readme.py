@@ -2,6 +2,7 @@
 
 import re
 import shlex
+import shutil
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,8 @@ def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capture
     (tmp_path / "runs.csv").write_text(
         "model,gpu,input_tokens,output_tokens\nllama-3.1-8b,h100,1024,256\n", encoding="utf-8"
     )
+    measured = ROOT / "tests" / "data" / "benchmarks" / "vllm_h100_llama-3.1-8b-fp8_detailed.json"
+    shutil.copy(measured, tmp_path / "bench.json")
     capsys.readouterr()
     return tmp_path
 

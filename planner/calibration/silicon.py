@@ -15,12 +15,12 @@ from planner.specs.catalog import Catalog
 
 __all__ = ["SiliconRow", "benchmark_rows", "read_silicon", "silicon_path"]
 
-_PACKAGE = "aiconfigurator_core"
+PACKAGE = "aiconfigurator_core"
 
 
 def silicon_path() -> Path:
     """Return where the installed package keeps the measurements. Raises DataMissingError where it is not installed."""
-    found = importlib.util.find_spec(_PACKAGE)
+    found = importlib.util.find_spec(PACKAGE)
     if found is None or not found.submodule_search_locations:
         raise DataMissingError(
             "the package aiconfigurator-core, which holds the measurements, is not installed; "

@@ -1,0 +1,137 @@
+"""Measured benchmark runs, lowered to the planner's cases, and what the planner says about them."""
+
+import dataclasses
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from planner.cases.columns import Array, Cases
+from planner.errors import BadInputError, DataMissingError, PlannerError
+from planner.physics.special import Mask
+from planner.predict import Run, cases_of, resolve, solve_runs
+from planner.serving.benchmark import closed_ttft_mean_s
+from planner.serving.replica import build_replica
+from planner.serving.steady import load_at
+from planner.specs.catalog import Catalog
+
+METRICS = ("ttft_mean_s", "tpot_mean_s", "output_tokens_per_s_per_gpu")
+"""What is compared: columns of `predict`."""
+FOLDS = ("model", "gpu", "engine")
+_SAME = {"deepseek-r1": "deepseek-v3", "deepseek-r1-0528": "deepseek-v3", "deepseek-v3.1": "deepseek-v3"}
+"""Models of one architecture, which leave a fit together."""
+
+
+@dataclass(frozen=True, eq=False)
+class Bench:
+    """Measured runs in a closed loop: one case each."""
+
+    ids: tuple[str, ...]
+    runs: tuple[Run, ...]
+    cases: Cases
+    concurrency: Array
+    """Requests in flight on a replica."""
+    measured: dict[str, Array]
+    """METRICS as measured; NaN where a run has none."""
+    left_out: dict[str, str]
+    """Rows that cannot be predicted: id -> why."""
+
+    def labels(self, kind: str) -> list[str]:
+        """Return the model, GPU or engine of each run; models of one architecture are one."""
+        names = {
+            "model": lambda run: _SAME.get(run.model.id, run.model.id),
+            "gpu": lambda run: run.machine.gpu.spec.id,
+            "engine": lambda run: run.machine.engine.spec.id,
+        }
+        return [names[kind](run) for run in self.runs]
+
+    def part(self, use: Mask) -> "Bench":
+        """Return some of the runs."""
+        index = np.flatnonzero(use)
+        return dataclasses.replace(
+            self,
+            ids=tuple(self.ids[i] for i in index),
+            runs=tuple(self.runs[i] for i in index),
+            cases=self.cases.rows(index),
+            concurrency=self.concurrency[index],
+            measured={name: values[index] for name, values in self.measured.items()},
+        )
+
+
+def prepare(rows: Sequence[Mapping[str, str]], catalog: Catalog) -> Bench:
+    """Return the runs of `predict` rows with a measured TPOT in a closed loop.
+
+    Raises DataMissingError where no row can be used.
+    """
+    runs, kept, left_out = [], [], {}
+    for row in rows:
+        try:
+            run = resolve(row, catalog)
+            if math.isnan(measured_of(row, run)["tpot_mean_s"]) or not row.get("concurrency") or run.layout is None:
+                raise BadInputError("needs measured_tpot_mean_s, concurrency and tensor_parallel or gpus")
+        except PlannerError as error:
+            left_out[row.get("id", "")] = error.message
+            continue
+        runs.append(run)
+        kept.append(row)
+    if not runs:
+        why = f"; the first: {next(iter(left_out.values()))}" if left_out else ""
+        raise DataMissingError(f"none of {len(rows)} runs can be used{why}")
+    measured = [measured_of(row, run) for row, run in zip(kept, runs, strict=True)]
+    return Bench(
+        ids=tuple(row.get("id", "") for row in kept),
+        runs=tuple(runs),
+        cases=cases_of(runs, catalog),
+        concurrency=np.asarray([run.numbers["concurrency"] / run.replicas for run in runs]),
+        measured={name: np.asarray([values[name] for values in measured]) for name in METRICS},
+        left_out=left_out,
+    )
+
+
+def measured_of(row: Mapping[str, str], run: Run) -> dict[str, float]:
+    """Return the METRICS that a row states. Raises BadInputError for what is no positive number."""
+
+    def stated(name: str) -> float:
+        text = (row.get(f"measured_{name}") or "").strip()
+        try:
+            value = float(text) if text else math.nan
+        except ValueError:
+            value = 0.0
+        if value <= 0.0 or math.isinf(value):
+            raise BadInputError(f"measured_{name} {text!r} is out of range; expected a positive number")
+        return value
+
+    found = {name: stated(name) for name in METRICS}
+    gpus = run.replicas * (run.layout.gpus if run.layout else math.nan)
+    if math.isnan(found["output_tokens_per_s_per_gpu"]):
+        found["output_tokens_per_s_per_gpu"] = stated("output_tokens_per_s") / gpus
+    return found
+
+
+def with_factors(bench: Bench, factors: Mapping[str, Array]) -> Cases:
+    """Return the cases of the runs with other engine factors."""
+    return bench.cases.replaced(**{f"engine__{name}": column for name, column in factors.items()})
+
+
+class Direct(NamedTuple):
+    """TPOT and TTFT with every request in flight running, as far as they find room: no root search."""
+
+    tpot_s: Array
+    ttft_s: Array
+
+
+def direct(bench: Bench, factors: Mapping[str, Array]) -> Direct:
+    """Return what a fit compares: close to `shown`, and quick."""
+    with np.errstate(all="ignore"):
+        replica = build_replica(with_factors(bench, factors))
+        room = np.maximum(replica.memory.max_running_sequences, 1.0)
+        load = load_at(replica, np.minimum(bench.concurrency, room))
+        return Direct(load.step_s, closed_ttft_mean_s(replica, load, bench.concurrency))
+
+
+def shown_by(bench: Bench, factors: Mapping[str, Array]) -> dict[str, Array]:
+    """Return the METRICS as `predict` gives them; NaN where a run does not fit."""
+    columns = solve_runs(with_factors(bench, factors), bench.runs).columns
+    return {name: columns[name] for name in METRICS}

@@ -1,0 +1,161 @@
+"""`planner calibrate`: engine factors from measured runs, and how well they predict what they have not seen."""
+
+import math
+from collections.abc import Mapping
+from importlib.metadata import version
+from pathlib import Path
+
+import click
+import numpy as np
+
+from planner.calibration.bench import FOLDS, METRICS, Bench, prepare
+from planner.calibration.fit import Fitted, starts_of
+from planner.calibration.ledger import Ledger, errors, groups, in_sample, left_out
+from planner.calibration.overlay import engine_file
+from planner.calibration.readers.registry import read_benchmark
+from planner.calibration.silicon import PACKAGE, benchmark_rows, read_silicon
+from planner.cli import common
+from planner.errors import BadInputError, SurroundingsError
+from planner.report import as_csv
+from planner.report.as_table import render_grid
+from planner.report.output import emit, write_file
+from planner.specs.catalog import Catalog
+from planner.specs.hardware import EngineSpec
+from planner.today import today
+
+_TITLES = {"ttft_mean_s": "TTFT", "tpot_mean_s": "TPOT", "output_tokens_per_s_per_gpu": "tokens/s"}
+_SHOWN_FAULTS = 5
+
+
+@click.command("calibrate")
+@click.argument("files", nargs=-1, metavar="[FILE]...")
+@click.option(
+    "--data",
+    type=common.Word(["silicon"]),
+    help="Also the runs inside an installed aiconfigurator-core (docs/silicon.md).",
+)
+@click.option(
+    "--given", "given", multiple=True, metavar="COLUMN=VALUE", help="What the files do not state: gpu=h100-sxm."
+)
+@click.option(
+    "--leave-out",
+    type=common.Word([*FOLDS, "none"]),
+    default="none",
+    show_default=True,
+    help="Predict each model, GPU or engine by factors fitted without it.",
+)
+@click.option("--predictions", metavar="OUT.csv", help="Write the prediction of every run with its interval.")
+@click.option("--write", "folder", metavar="DIR", help="Write engine files with the fitted factors, for --catalog DIR.")
+@common.format_option("table", "csv")
+@common.output_option
+@common.catalog_option
+def command(
+    files: tuple[str, ...],
+    data: str | None,
+    given: tuple[str, ...],
+    leave_out: str,
+    predictions: str | None,
+    folder: str | None,
+    form: str,
+    output: str | None,
+    catalogs: tuple[str, ...],
+) -> None:
+    """Fit the factors of serving engines to measured runs and report the errors.
+
+    FILE is a result of vLLM bench serve, SGLang bench_serving, GuideLLM, AIPerf, GenAI-Perf or inference-perf, a
+    dump of vLLM's /metrics, or a CSV as `predict` takes it with measured_ columns. With --data the fit
+    starts from textbook factors; with files alone it starts from the catalogue's and moves what the runs tell about.
+
+    \b
+    planner calibrate results/*.json --given gpu=h100-sxm --write mine
+    planner estimate --catalog mine
+    planner calibrate --data silicon --leave-out model --predictions out.csv
+    """
+    catalog = Catalog(catalogs)
+    rows = _rows(files, data, _given(given))
+    bench = prepare(rows, catalog)
+    _warn(bench)
+    starts = None if data else starts_of(catalog, bench.labels("engine"))
+    whole = in_sample(bench, starts) if folder or leave_out == "none" else None
+    ledger = whole[0] if whole and leave_out == "none" else left_out(bench, leave_out, starts)
+    header, cells = _report(ledger)
+    if predictions:
+        write_file(Path(predictions), as_csv.write(ledger.header(), ledger.rows()))
+    if folder and whole:
+        _write(Path(folder), *whole, catalog, _origin(files, data))
+    if form == "csv":
+        emit(as_csv.write(header, cells), output)
+    else:
+        emit(render_grid(header, [[_text(c) for c in row] for row in cells], left=(0, 1)), output)
+
+
+def _given(texts: tuple[str, ...]) -> dict[str, str]:
+    found = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals:
+            raise BadInputError(f"{text!r} has no value; expected COLUMN=VALUE", where="--given")
+        found[name.strip()] = value.strip()
+    return found
+
+
+def _rows(files: tuple[str, ...], data: str | None, given: Mapping[str, str]) -> list[dict[str, str]]:
+    if not files and not data:
+        raise BadInputError("no runs are given; expected result files of benchmarks, or --data silicon")
+    rows = benchmark_rows(read_silicon()) if data else []
+    for name in files:
+        rows += read_benchmark(Path(name), given)
+    return rows
+
+
+def _warn(bench: Bench) -> None:
+    """Say which runs are left out and why."""
+    faults = [f"{run}: {why}" for run, why in bench.left_out.items()]
+    more = len(faults) - _SHOWN_FAULTS
+    common.warn([*faults[:_SHOWN_FAULTS], *([f"and {more} more runs are left out"] if more > 0 else [])])
+
+
+def _origin(files: tuple[str, ...], data: str | None) -> str:
+    """Return what was measured, for the source of the factors."""
+    named = [f"silicon_sample.csv of {PACKAGE.replace('_', '-')} {version(PACKAGE)}"] if data else []
+    named += [Path(name).name for name in files[:_SHOWN_FAULTS]]
+    named += [f"{len(files) - _SHOWN_FAULTS} more files"] if len(files) > _SHOWN_FAULTS else []
+    return ", ".join(named)
+
+
+def _write(folder: Path, ledger: Ledger, fitted: Fitted, catalog: Catalog, origin: str) -> None:
+    """Write an engine file for each fitted engine and say so."""
+    labels = np.asarray(ledger.bench.labels("engine"))
+    for engine in fitted.values:
+        found = {_TITLES[metric]: errors(ledger, metric, labels == engine) for metric in METRICS}
+        text = engine_file(catalog.get(EngineSpec, engine), fitted, origin, found, today())
+        path = folder / "hardware" / "engines" / f"{engine}.yaml"
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise SurroundingsError(f"cannot be made: {error.strerror}", where=str(path.parent)) from None
+        write_file(path, text)
+        silent = fitted.silent[engine]
+        kept = f"; the runs say nothing of {', '.join(silent)}: kept" if silent else ""
+        click.echo(f"wrote {path}{kept}", err=True)
+
+
+def _report(ledger: Ledger) -> tuple[list[str], list[list[str | int | float]]]:
+    """Return the errors by group: median, mean and bias of each metric, and the share its interval held."""
+    header = ["by", "group", "runs"]
+    for title in _TITLES.values():
+        header += [f"{title} median", f"{title} mean", f"{title} bias", f"{title} held"]
+    rows: list[list[str | int | float]] = []
+    for (kind, name), use in groups(ledger.bench).items():
+        row: list[str | int | float] = [kind, name, int(use.sum())]
+        for metric in _TITLES:
+            e = errors(ledger, metric, use)
+            row += [e.median, e.mean, e.bias, e.covered]
+        rows.append(row)
+    return header, rows
+
+
+def _text(value: str | int | float) -> str:  # noqa: PYI041 - the three kinds of cells
+    if isinstance(value, float):
+        return "–" if math.isnan(value) else f"{value:.1%}"
+    return f"{value:,}" if isinstance(value, int) else str(value)
