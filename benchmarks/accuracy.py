@@ -26,11 +26,13 @@ predicted/measured − 1. Held: share of the runs inside p10-p90, an interval fr
 """
 TAIL = """
 ## What holds it back
-- SGLang: some runs queue for seconds at the start, which no factor has; the host's share of TTFT is bounded at 0.2 s.
+Where the errors are is measured; why is what we think, and no experiment has isolated it yet.
+
+- SGLang's TTFT: some of its runs queue for seconds at the start; the host's share of TTFT is bounded at 0.2 s and sits there.
 - Experts: one efficiency of the grouped products stands for few and for many tokens an expert, and the fit settles
   between (0.04 to 0.23). GLM-5's sparse attention has launches of its own that are not modelled.
-- Engine versions are not a factor, though the same engine became twice as fast within a year.
-- TTFT beyond 128 requests in flight is too low: the host takes the opening burst one request at a time.
+- Engine versions are not a factor, though a GPU gained 1.9 times on DeepSeek-R1 between two rounds of MLPerf.
+- TTFT beyond 128 requests in flight is too low: the host's work on each request of the opening burst is not counted.
 """
 
 
