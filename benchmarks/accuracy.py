@@ -28,7 +28,7 @@ TAIL = """
 ## What holds it back
 Where the errors are is measured; why is what we think, and no experiment has isolated it yet.
 
-- SGLang's TTFT: some of its runs queue for seconds at the start; the host's share of TTFT is bounded at 0.2 s and sits there.
+- SGLang's TTFT: some of its runs queue for seconds at the start; the host's share of TTFT sits on its bound of 0.2 s.
 - Experts: one efficiency of the grouped products stands for few and for many tokens an expert, and the fit settles
   between (0.04 to 0.23). GLM-5's sparse attention has launches of its own that are not modelled.
 - Engine versions are not a factor, though a GPU gained 1.9 times on DeepSeek-R1 between two rounds of MLPerf.
