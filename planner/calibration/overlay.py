@@ -1,6 +1,7 @@
 """Engine files with fitted factors: an overlay that `--catalog` picks up."""
 
 import datetime as dt
+from itertools import count
 from typing import Any
 
 import yaml
@@ -11,6 +12,7 @@ from planner.specs.base import Loaded
 from planner.specs.hardware import EngineSpec
 
 _DIGITS = 3
+_FITTED = "fitted"
 
 
 def engine_file(
@@ -24,32 +26,42 @@ def engine_file(
     errors : of the fit, by metric.
     """
     document, name = engine.document, engine.spec.id
-    silent = fitted.silent[name]
-    data = dict(document.data)
+    silent, values = fitted.silent[name], fitted.values[name]
+
+    known = document.data.get("sources", {})
+    earlier = next(free for i in count(1) if (free := f"{_FITTED}-{i}") not in known)
+
+    def sourced(value: dict[str, Any], *path: str | int) -> dict[str, Any]:
+        source = document.source_name(("factors", *path))
+        return value | ({"source": earlier if source == _FITTED else source} if source else {})
+
     factors: dict[str, Any] = {}
     for key, value in document.data["factors"].items():
         if key == "limits":
-            factors[key] = [
-                item | {"source": document.source_name(("factors", key, i))} for i, item in enumerate(value)
-            ]
-        elif key in fitted.values[name] and key not in silent:
-            factors[key] = {"value": float(f"{fitted.values[name][key]:.{_DIGITS}g}"), "source": "fitted"}
+            factors[key] = [sourced(item, key, i) for i, item in enumerate(value)]
+        elif key in values and key not in silent:
+            factors[key] = {"value": float(f"{values[key]:.{_DIGITS}g}"), "source": _FITTED}
         else:
-            factors[key] = {"value": value, "source": document.source_name(("factors", key))}
+            factors[key] = sourced({"value": value}, key)
+    sources = {earlier if key == _FITTED else key: source for key, source in known.items()}
+    data = dict(document.data) | {
+        "basis": "calibrated",
+        "factors": factors,
+        "sources": {_FITTED: _source(origin, errors, silent, day)} | sources,
+    }
+    text: str = yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=120, default_flow_style=None)
+    return text
+
+
+def _source(origin: str, errors: dict[str, Errors], silent: tuple[str, ...], day: dt.date) -> dict[str, Any]:
+    """Return the source of the fitted factors: the runs, the day, the errors."""
     residuals = ", ".join(
-        f"{metric} {e.median:.1%} median and {e.mean:.1%} mean" for metric, e in errors.items() if e.runs
+        f"{title} {e.median:.1%} median and {e.mean:.1%} mean" for title, e in errors.items() if e.runs
     )
     kept = f"; the data say nothing of {', '.join(silent)}, kept" if silent else ""
-    fitted_source = {
+    return {
         "title": f"planner calibrate, {errors['TPOT'].runs:,} runs of {origin}",
         "checked": day,
         "confidence": "medium",
         "note": f"errors of these runs with these factors: {residuals}{kept}",
     }
-    data |= {
-        "basis": "calibrated",
-        "factors": factors,
-        "sources": {"fitted": fitted_source} | document.data["sources"],
-    }
-    text: str = yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=120, default_flow_style=None)
-    return text

@@ -183,6 +183,20 @@ def test_the_command_writes_what_estimate_picks_up(call: Any, results: Path, tmp
     assert call("estimate", "--catalog", str(mine), "--gpu", "h100-sxm", "--model", "qwen3-32b").code == 0
 
 
+def test_a_second_fit_says_which_factors_are_of_which(call: Any, results: Path, tmp_path: Path) -> None:
+    """On top of fitted files the new runs are the source of what moved, the earlier ones of what stayed."""
+    one, two, few = tmp_path / "one", tmp_path / "two", tmp_path / "few.csv"
+    assert call("calibrate", str(results), "--write", str(one)).code == 0
+    few.write_text("".join(results.read_text(encoding="utf-8").splitlines(keepends=True)[:2]), encoding="utf-8")
+    done = call("calibrate", str(few), "--catalog", str(one), "--write", str(two))
+    assert done.code == 0, done.err
+    written = Catalog([two]).get(EngineSpec, "vllm")
+    assert "1 runs of few.csv" in written.spec.sources["fitted"].title
+    assert "54 runs of runs.csv" in written.spec.sources["fitted-1"].title
+    named = {name: written.document.source_name(("factors", name)) for name in ("memory_efficiency", "link_efficiency")}
+    assert named == {"memory_efficiency": "fitted", "link_efficiency": "fitted-1"}
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

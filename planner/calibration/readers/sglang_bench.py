@@ -22,7 +22,7 @@ from planner.calibration.readers.base import (
     text,
 )
 from planner.calibration.readers.documents import Fields, documents, peek
-from planner.calibration.readers.vllm_bench import ENGINES, Latency, detailed
+from planner.calibration.readers.vllm_bench import ENGINES, detailed, summary
 
 NAME = "sglang"
 _HINT = "older versions of sglang.bench_serving save only medians: run it again with a newer one"
@@ -45,7 +45,7 @@ def _run(fields: Fields) -> Run:
     failed = float(sum(bool(e) for e in errors)) if isinstance(errors, list) else 0.0
     refuse_none_completed(completed, failed, fields.where)
     fields.require([("output_throughput",), ("total_input_tokens",), ("total_output_tokens",)])
-    latency = detailed(fields) or _summary(fields, completed)
+    latency = detailed(fields) or summary(fields, completed, _HINT)
     served = fields.maybe("request_throughput") or completed / fields.number("duration")
     rate, limit = fields.maybe("request_rate", endless=True), fields.maybe("max_concurrency")
     load = offered_load(rate, limit, completed + failed, served, fields.maybe("concurrency"))
@@ -61,16 +61,6 @@ def _run(fields: Fields) -> Run:
         stated=_stated(fields) | speculation,
         notes=(*failures(failed, completed), *latency.notes, *load.notes, *notes),
         where=fields.where,
-    )
-
-
-def _summary(fields: Fields, completed: float) -> Latency:
-    fields.require([("mean_ttft_ms",), ("mean_tpot_ms",)], _HINT)
-    return Latency(
-        fields.number("mean_ttft_ms") / 1e3,
-        fields.number("mean_tpot_ms") / 1e3,
-        fields.number("total_input_tokens") / completed,
-        fields.number("total_output_tokens") / completed,
     )
 
 

@@ -72,7 +72,7 @@ def _run(fields: Fields) -> Run:
         failed = max((fields.maybe("num_prompts") or completed) - completed, 0.0)
     refuse_none_completed(completed, failed, fields.where)
     fields.require([("output_throughput",), ("total_input_tokens",), ("total_output_tokens",)])
-    latency = detailed(fields) or _summary(fields, completed)
+    latency = detailed(fields) or summary(fields, completed, _HINT)
     throughput, load = fields.number("output_throughput"), _load(fields, completed + failed, latency)
     stated, notes = _speculation(fields)
     return Run(
@@ -89,8 +89,9 @@ def _run(fields: Fields) -> Run:
     )
 
 
-def _summary(fields: Fields, completed: float) -> Latency:
-    fields.require([("mean_ttft_ms",), ("mean_tpot_ms",)], _HINT)
+def summary(fields: Fields, completed: float, hint: str) -> Latency:
+    """Return the means a result states; SGLang's has the same fields. `hint` says how to get them where they lack."""
+    fields.require([("mean_ttft_ms",), ("mean_tpot_ms",)], hint)
     return Latency(
         fields.number("mean_ttft_ms") / 1e3,
         fields.number("mean_tpot_ms") / 1e3,
