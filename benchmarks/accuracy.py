@@ -28,11 +28,13 @@ TAIL = """
 ## What holds it back
 Where the errors are is measured; why is what we think, and no experiment has isolated it yet.
 
-- SGLang's TTFT: some of its runs queue for seconds at the start; the host's share of TTFT sits on its bound of 0.2 s.
-- Experts: one efficiency of the grouped products stands for few and for many tokens an expert, and the fit settles
-  between (0.04 to 0.23). GLM-5's sparse attention has launches of its own that are not modelled.
-- Engine versions are not a factor, though a GPU gained 1.9 times on DeepSeek-R1 between two rounds of MLPerf.
-- TTFT beyond 128 requests in flight is too low: the host's work on each request of the opening burst is not counted.
+- SGLang's TTFT: some of its runs queue for seconds at the start, and DeepSeek on B300 ran at a third of its speed on
+  B200; the host's share sits on its bounds of 0.1 s a request and 20 ms a prompt.
+- Engine versions are not a factor, though a GPU gained 1.9 times on DeepSeek-R1 between two rounds of MLPerf: as a
+  yearly gain it made unseen models worse. vLLM 0.12 with 8-bit Qwen3-235B is half as fast as newer versions are with
+  models of its kind.
+- gpt-oss on B200: about 15 % too slow; its kernels are better tuned than the others'.
+- TTFT beyond 128 requests in flight is still too low.
 """
 
 

@@ -16,7 +16,7 @@ from planner.errors import BadInputError, PlannerError, did_you_mean
 from planner.options import BASES
 from planner.physics.energy import busy_power_w
 from planner.physics.special import Mask
-from planner.serving.benchmark import Shown, shown
+from planner.serving.benchmark import Shown, Traffic, shown
 from planner.serving.replica import Replica, build_replica
 from planner.serving.steady import length_quantiles, step_terms_at
 from planner.specs.catalog import Catalog, model_note
@@ -39,6 +39,7 @@ NUMBERS = (
     "prefill_gpus",
     "decode_gpus",
     "speculative_tokens",
+    "length_spread",
 )
 TEXTS = ("id", "model", "gpu", "engine", "engine_version", "precision", "kv_precision")
 OUTPUTS = (
@@ -265,7 +266,8 @@ def solve_runs(cases: Cases, runs: Sequence[Run]) -> Solved:
         replicas = np.asarray([run.replicas for run in runs])
         concurrency = np.asarray([run.numbers["concurrency"] for run in runs]) / replicas
         rate = np.asarray([run.numbers["request_rate"] for run in runs]) / replicas
-        found = shown(replica, lengths, has_room & ~too_long, concurrency, rate)
+        equal = np.asarray([run.numbers["length_spread"] == 0.0 for run in runs])
+        found = shown(replica, lengths, has_room & ~too_long, Traffic(concurrency, rate, equal))
         engine_first = replica.memory.max_running_sequences < replica.memory.sequences_that_fit
         return Solved(_columns(cases, replica, found, replicas), has_room, too_long, found.overloaded, engine_first)
 

@@ -8,6 +8,7 @@ import pytest
 from planner.answers import Answer, answer
 from planner.errors import DataMissingError
 from planner.specs import Catalog, load_scenario
+from planner.specs.hardware import EngineSpec
 
 CATALOG = Catalog()
 TODAY = dt.date(2026, 11, 24)
@@ -168,8 +169,9 @@ def test_dollars_of_input_and_output_follow_the_engine_time() -> None:
         workload__answer_tokens=200,
         fleet__gpus=("h100-sxm",),
     ).best
-    request_overhead = 0.03  # of the engine's factors; then one step in progress
-    prompt = best["ttft_p50_s"] - request_overhead - best["tpot_p50_s"]
+    factors = CATALOG.get(EngineSpec, best["engine"]).spec.factors
+    host = factors.request_overhead_s + factors.prompt_overhead_s
+    prompt = best["ttft_p50_s"] - host - (factors.scheduling_steps + 1) * best["tpot_p50_s"]
     by_time = prompt / (prompt + 199 * best["tpot_p50_s"])
     share = best["cost_usd_per_mtok_input"] * 4000e-6 / best["cost_usd_per_answer"]
     assert share == pytest.approx(by_time, rel=0.02)

@@ -40,7 +40,7 @@ def test_a_closed_loop_opens_with_a_burst() -> None:
     found = resolve(RUN | {"concurrency": "100", "input_tokens": "4000"}, CATALOG)
     replica, concurrency = build_replica(cases_of([found], CATALOG)), np.asarray([100.0])
     load = load_at(replica, np.asarray([30.0]))
-    prompt = float(load.prefill_work_s[0]) * 4000
+    prompt = float(load.prefill_work_s[0]) * 4000 + float(replica.prompt_overhead_s[0])
     waits = np.concatenate([np.zeros(900), np.arange(100) * prompt])
     mean, p50, p99 = (float(_opening_s(replica, load, concurrency, name)[0]) for name in ("mean", "p50", "p99"))
     assert mean == pytest.approx(waits.mean())

@@ -9,10 +9,11 @@ from typing import NamedTuple
 import numpy as np
 
 from planner.cases.columns import Array, Cases
+from planner.cases.layer_kinds import LAYER_KINDS, layer_kinds
 from planner.errors import BadInputError, DataMissingError, PlannerError
 from planner.physics.special import Mask
 from planner.predict import Run, cases_of, resolve, solve_runs
-from planner.serving.benchmark import closed_ttft_mean_s
+from planner.serving.benchmark import Traffic, closed_ttft_mean_s, in_waves, wave_load, wave_ttft_s
 from planner.serving.replica import build_replica
 from planner.serving.steady import load_at
 from planner.specs.catalog import Catalog
@@ -31,8 +32,12 @@ class Bench:
     ids: tuple[str, ...]
     runs: tuple[Run, ...]
     cases: Cases
+    kinds: dict[str, Array]
+    """LAYER_KINDS -> how many layers of the kind the run's model has."""
     concurrency: Array
     """Requests in flight on a replica."""
+    equal_lengths: Mask
+    """All prompts of one length, and all outputs."""
     measured: dict[str, Array]
     """METRICS as measured; NaN where a run has none."""
     left_out: dict[str, str]
@@ -55,7 +60,9 @@ class Bench:
             ids=tuple(self.ids[i] for i in index),
             runs=tuple(self.runs[i] for i in index),
             cases=self.cases.rows(index),
+            kinds={name: values[index] for name, values in self.kinds.items()},
             concurrency=self.concurrency[index],
+            equal_lengths=self.equal_lengths[index],
             measured={name: values[index] for name, values in self.measured.items()},
         )
 
@@ -80,11 +87,14 @@ def prepare(rows: Sequence[Mapping[str, str]], catalog: Catalog) -> Bench:
         why = f"; the first: {next(iter(left_out.values()))}" if left_out else ""
         raise DataMissingError(f"none of {len(rows)} runs can be used{why}")
     measured = [measured_of(row, run) for row, run in zip(kept, runs, strict=True)]
+    kinds = [layer_kinds(run.model, run.precision, run.machine.gpu.spec) for run in runs]
     return Bench(
         ids=tuple(row.get("id", "") for row in kept),
         runs=tuple(runs),
         cases=cases_of(runs, catalog),
+        kinds={name: np.asarray([of_run[name] for of_run in kinds]) for name in LAYER_KINDS},
         concurrency=np.asarray([run.numbers["concurrency"] / run.replicas for run in runs]),
+        equal_lengths=np.asarray([run.numbers["length_spread"] == 0.0 for run in runs]),
         measured={name: np.asarray([values[name] for values in measured]) for name in METRICS},
         left_out=left_out,
     )
@@ -111,8 +121,10 @@ def measured_of(row: Mapping[str, str], run: Run) -> dict[str, float]:
 
 
 def with_factors(bench: Bench, factors: Mapping[str, Array]) -> Cases:
-    """Return the cases of the runs with other engine factors."""
-    return bench.cases.replaced(**{f"engine__{name}": column for name, column in factors.items()})
+    """Return the cases of the runs with other engine factors, those of all LAYER_KINDS among them."""
+    columns = {f"engine__{name}": column for name, column in factors.items() if name not in LAYER_KINDS}
+    added = np.sum([bench.kinds[name] * factors[name] for name in LAYER_KINDS], axis=0)
+    return bench.cases.replaced(**columns, engine__layer_equivalents=bench.cases.model.layers + added)
 
 
 class Direct(NamedTuple):
@@ -128,7 +140,13 @@ def direct(bench: Bench, factors: Mapping[str, Array]) -> Direct:
         replica = build_replica(with_factors(bench, factors))
         room = np.maximum(replica.memory.max_running_sequences, 1.0)
         load = load_at(replica, np.minimum(bench.concurrency, room))
-        return Direct(load.step_s, closed_ttft_mean_s(replica, load, bench.concurrency))
+        wave = wave_load(replica, load, bench.concurrency)
+        waves = in_waves(replica, Traffic(bench.concurrency, np.full_like(room, np.nan), bench.equal_lengths))
+        steady = closed_ttft_mean_s(replica, load, bench.concurrency)
+        return Direct(
+            tpot_s=np.where(waves, wave.step_s, load.step_s),
+            ttft_s=np.where(waves, wave_ttft_s(replica, wave, "mean"), steady),
+        )
 
 
 def shown_by(bench: Bench, factors: Mapping[str, Array]) -> dict[str, Array]:

@@ -27,36 +27,48 @@ _SMALLEST = 1e-6
 
 
 class Factor(NamedTuple):
-    """An engine factor that is fitted: where it starts, its physical bounds, whether all engines share it."""
+    """An engine factor that is fitted: where it starts, its physical bounds, whether each engine has its own.
+
+    Engines call much the same kernels on one GPU: what they share is fitted once, over all of them.
+    """
 
     name: str
     start: float
     low: float
     high: float
-    shared: bool = False
+    own: bool = False
 
 
 FACTORS = (
     Factor("memory_efficiency", 0.85, 0.3, 0.95),
     Factor("compute_efficiency", 0.7, 0.1, 0.9),
     Factor("expert_memory_efficiency", 0.7, 0.1, 0.95),
-    Factor("expert_compute_efficiency", 0.4, 0.03, 0.9),
+    Factor("expert_half_width", 500.0, 1.0, 2e4),
     Factor("cache_memory_efficiency", 0.8, 0.1, 0.95),
-    Factor("attention_compute_efficiency", 0.5, 0.05, 0.9, shared=True),
+    Factor("attention_compute_efficiency", 0.5, 0.35, 0.75),
     Factor("link_efficiency", 0.5, 0.05, 0.95),
     Factor("overlap_exponent", 1.5, 1.0, 8.0),
-    Factor("collective_latency_s", 8e-6, 1e-7, 1e-4),
+    Factor("collective_latency_s", 8e-6, 1e-7, 1e-4, own=True),
     Factor("layer_overhead_s", 4e-5, 1e-7, 3e-4),
-    Factor("moe_layer_overhead_s", 3e-5, 1e-7, 5e-4),
+    Factor("moe_overhead", 0.4, 0.02, 2.0),
+    Factor("shared_expert_overhead", 0.35, 0.02, 2.0),
+    Factor("mla_overhead", 0.5, 0.02, 2.0),
+    Factor("sparse_overhead", 0.9, 0.02, 4.0),
+    Factor("linear_overhead", 0.2, 0.02, 2.0),
+    Factor("fp8_block_overhead", 0.4, 0.02, 2.0),
+    Factor("fp4_overhead", 0.3, 0.02, 2.0),
     Factor("step_overhead_s", 5e-4, 1e-5, 2e-2),
     Factor("sequence_overhead_s", 1e-5, 1e-7, 3e-4),
-    Factor("request_overhead_s", 0.03, 1e-3, 0.2),
-    Factor("expert_imbalance", 1.2, 1.0, 4.0, shared=True),
+    Factor("request_overhead_s", 0.03, 1e-3, 0.1, own=True),
+    Factor("prompt_overhead_s", 3e-3, 1e-4, 0.02, own=True),
+    Factor("scheduling_steps", 1.0, 0.1, 3.0),
 )
 """What is fitted. The limits and memory shares of an engine are its settings, not measurements.
 
-Bounds: the best streams reach 0.95 of a data sheet's bandwidth and the best products 0.9 of its rate; a host that takes
-over 0.2 s for a request is a queue.
+Bounds: the best streams reach 0.95 of a data sheet's bandwidth and the best products 0.9 of its rate; attention reaches
+0.35 (FlashAttention-2 on H100) to 0.75 of it (FlashAttention-3; arXiv:2407.08608); a host that takes over 0.1 s for a
+request is a queue; a request waits for the running step, the planned one and the one that shows its token.
+Starts of layer kinds: their launches over the dozen of a plain layer.
 """
 
 Starts = Mapping[str, Mapping[str, float]]
@@ -105,14 +117,14 @@ def fit(bench: Bench, starts: Starts | None = None) -> Fitted:
     except ImportError:
         raise DataMissingError("fitting needs scipy: pip install 'inference-planner[calibrate]'") from None
     engines = tuple(dict.fromkeys(bench.labels("engine")))
-    slots = [(f, e) for f in FACTORS for e in (("",) if f.shared else engines)]
+    slots = [(f, e) for f in FACTORS for e in (engines if f.own else ("",))]
     low, high = (np.log([getattr(f, bound) for f, _ in slots]) for bound in ("low", "high"))
     first = [f.start if starts is None else starts[e or engines[0]][f.name] for f, e in slots]
     start = np.clip(np.log(np.maximum(first, np.finfo(np.float64).tiny)), low + _SMALLEST, high - _SMALLEST)
 
     def by_engine(x: Array) -> dict[str, dict[str, float]]:
         found = {(f.name, e): float(v) for (f, e), v in zip(slots, x, strict=True)}
-        return {e: {f.name: found[f.name, "" if f.shared else e] for f in FACTORS} for e in engines}
+        return {e: {f.name: found[f.name, e if f.own else ""] for f in FACTORS} for e in engines}
 
     def residuals(x: Array) -> Array:
         found = direct(bench, Fitted(by_engine(np.exp(x)), {}).columns(bench))

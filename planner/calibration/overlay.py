@@ -16,14 +16,15 @@ _FITTED = "fitted"
 
 
 def engine_file(
-    engine: Loaded[EngineSpec], fitted: Fitted, origin: str, errors: dict[str, Errors], day: dt.date
+    engine: Loaded[EngineSpec], fitted: Fitted, origin: str, errors: dict[str, Errors], runs: int, day: dt.date
 ) -> str:
     """Return the YAML of an engine's file with its fitted factors, each with its source.
 
     Parameters
     ----------
     origin : where the runs come from.
-    errors : of the fit, by metric.
+    errors : of the fit on this engine's runs, by metric.
+    runs : how many were fitted together, over all engines.
     """
     document, name = engine.document, engine.spec.id
     silent, values = fitted.silent[name], fitted.values[name]
@@ -47,21 +48,23 @@ def engine_file(
     data = dict(document.data) | {
         "basis": "calibrated",
         "factors": factors,
-        "sources": {_FITTED: _source(origin, errors, silent, day)} | sources,
+        "sources": {_FITTED: _source(origin, errors, silent, runs, day)} | sources,
     }
     text: str = yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=120, default_flow_style=None)
     return text
 
 
-def _source(origin: str, errors: dict[str, Errors], silent: tuple[str, ...], day: dt.date) -> dict[str, Any]:
+def _source(origin: str, errors: dict[str, Errors], silent: tuple[str, ...], runs: int, day: dt.date) -> dict[str, Any]:
     """Return the source of the fitted factors: the runs, the day, the errors."""
     residuals = ", ".join(
         f"{title} {e.median:.1%} median and {e.mean:.1%} mean" for title, e in errors.items() if e.runs
     )
     kept = f"; the data say nothing of {', '.join(silent)}, kept" if silent else ""
+    own = errors["TPOT"].runs
+    among = f", {own:,} of them on this engine" if own < runs else ""
     return {
-        "title": f"planner calibrate, {errors['TPOT'].runs:,} runs of {origin}",
+        "title": f"planner calibrate, {runs:,} runs of {origin}{among}",
         "checked": day,
         "confidence": "medium",
-        "note": f"errors of these runs with these factors: {residuals}{kept}",
+        "note": f"errors of this engine's runs with these factors: {residuals}{kept}",
     }

@@ -9,7 +9,7 @@ from pathlib import Path
 from planner.calibration.silicon_flags import add_flags
 from planner.calibration.silicon_roofline import below_rooflines
 from planner.calibration.silicon_row import COLUMNS, SiliconRow
-from planner.calibration.silicon_rules import row_of, with_duplicates
+from planner.calibration.silicon_rules import UNIFORM_FROM, row_of, with_duplicates
 from planner.errors import BadInputError, DataMissingError
 from planner.specs.catalog import Catalog
 
@@ -88,6 +88,7 @@ def _benchmark_row(row: SiliconRow) -> dict[str, str]:
         "input_tokens": row.input_tokens_mean,
         "output_tokens": row.output_tokens_mean,
         "concurrency": row.concurrency,
+        "length_spread": 0.0 if row.source == "vendor" else 1.0 - UNIFORM_FROM,
         "measured_ttft_mean_s": row.ttft_s if row.recommended_ttft else None,
         "measured_tpot_mean_s": row.tpot_s,
         "measured_output_tokens_per_s_per_gpu": row.output_tokens_per_s_per_gpu if row.recommended_ttft else None,

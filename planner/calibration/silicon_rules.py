@@ -20,8 +20,11 @@ GPUS = {
 _HOPPER = ("h100-sxm", "h200-sxm")
 _FORMATS = {"fp4": "nvfp4", "fp8": "fp8", "bf16": "bf16", "": "bf16", "int4": "native"}
 _GPT_OSS, _KIMI, _GLM_5 = "openai/gpt-oss-120b", "moonshotai/Kimi-K2.5", "zhipuai/GLM-5"
-_INFERENCEX_MEAN = 0.9
-"""Lengths drawn uniformly from 0.8 to 1.0 of nominal."""
+_FP8_PER_TENSOR = ("meta-llama/Llama-3.1", "Qwen/Qwen3-32B")
+"""Models whose 8-bit checkpoints have one scale per tensor; the others' have one per block."""
+UNIFORM_FROM = 0.8
+"""InferenceX draws lengths uniformly from this share of nominal to all of it."""
+_INFERENCEX_MEAN = (UNIFORM_FROM + 1.0) / 2.0
 
 
 def whole(text: str) -> int | None:
@@ -103,6 +106,8 @@ def formats_of(row: Mapping[str, str], source: Source) -> tuple[str, str]:
     """Return (weights, KV cache) as `planner predict` names them."""
     model, precision = row["model_path"], row["precision"]
     weights = "native" if model == _GPT_OSS else _FORMATS[precision]
+    if weights == "fp8" and (row["gemm_quant_mode"] == "fp8_block" or not model.startswith(_FP8_PER_TENSOR)):
+        weights = "fp8-block"
     if source == "vendor":
         quantised = row["backend"] == "trtllm" and row["gemm_quant_mode"] in {"fp8", "nvfp4"} and model != _GPT_OSS
         scaled = quantised or model.startswith("nvidia/")

@@ -154,12 +154,14 @@ def named_precision(name: str, catalog: Catalog, model: ModelSpec, *, where: str
     _, embedding = catalog.format(own.embedding)
     native_name = experts_name if any(group.experts for group in model.ffn) else ffn_name
     key, fmt = (native_name, experts) if name == "native" else catalog.format(name, where=where)
-    if key == native_name:
+    if key == native_name or {key, native_name} == _EIGHT_BIT:
         return Precision(native_name, attention, ffn, experts, embedding)
     return Precision(key, fmt, fmt, fmt, embedding)
 
 
 _WIDE = {"bf16", "fp16", "fp32"}
+_EIGHT_BIT = {"fp8", "fp8-block"}
+"""Whoever asks for 8 bits gets the scales of the published checkpoint."""
 
 
 def _layouts(model: ModelSpec, machine: Machine) -> Iterator[Layout]:

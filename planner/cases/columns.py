@@ -51,6 +51,8 @@ class ModelColumns(Columns):
     experts: Array
     """Routed experts of one MoE layer; 1 in dense models."""
     experts_per_token: Array
+    expert_width: Array
+    """Intermediate width of a routed expert; 1 in dense models."""
     attention_weight_bytes: Array
     """Bytes per weight, scales included."""
     ffn_weight_bytes: Array
@@ -112,18 +114,22 @@ class EngineColumns(Columns):
     memory_efficiency: Array
     compute_efficiency: Array
     expert_memory_efficiency: Array
-    expert_compute_efficiency: Array
+    expert_half_width: Array
     cache_memory_efficiency: Array
     attention_compute_efficiency: Array
     link_efficiency: Array
+    network_efficiency: Array
     overlap_exponent: Array
     collective_latency_s: Array
     network_latency_s: Array
     layer_overhead_s: Array
-    moe_layer_overhead_s: Array
     step_overhead_s: Array
     sequence_overhead_s: Array
     request_overhead_s: Array
+    prompt_overhead_s: Array
+    scheduling_steps: Array
+    prefill_first: Array
+    """1 where prompts are read before any decode goes on, else 0."""
     expert_imbalance: Array
     memory_utilization: Array
     runtime_reserve_bytes: Array
@@ -131,6 +137,8 @@ class EngineColumns(Columns):
     kv_overflow_z: Array
     max_running_sequences: Array
     max_batched_tokens: Array
+    layer_equivalents: Array
+    """Layers of the model, each counted by its fixed time over that of a plain one on the engine."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -19,6 +19,7 @@ from planner.cases.columns import (
     SloColumns,
     WorkloadColumns,
 )
+from planner.cases.layer_kinds import layer_equivalents, layer_kinds
 from planner.cases.model import lower_model
 from planner.cases.workload import lower_demand, lower_workload
 from planner.specs.base import Loaded
@@ -32,7 +33,9 @@ from planner.specs.scenario import ScenarioSpec
 T = TypeVar("T")
 _NAN = float("nan")
 _FACTORS = tuple(
-    name for name in EngineColumns.__dataclass_fields__ if name not in {"max_running_sequences", "max_batched_tokens"}
+    name
+    for name in EngineColumns.__dataclass_fields__
+    if name not in {"max_running_sequences", "max_batched_tokens", "layer_equivalents"}
 )
 
 
@@ -51,7 +54,7 @@ def lower(scenario: Scenario, catalog: Catalog, model: Loaded[ModelSpec], option
     rows: list[Any] = [
         lower_model(model.spec, [c.precision for c in options]),
         _gpu(options, catalog.assumptions.spec),
-        _engine(options),
+        _engine(model.spec, options),
         _layout(spec, catalog, scenario, options),
         workload,
         lower_demand(spec, curve),
@@ -72,7 +75,7 @@ def lower_machine(model: ModelSpec, option: Candidate, catalog: Catalog) -> Case
     groups: list[Any] = [
         lower_model(model, [option.precision]),
         _gpu([option], assumed),
-        _engine([option]),
+        _engine(model, [option]),
         LayoutColumns(
             *(np.asarray(float(v)) for v in (layout.tensor, layout.pipeline, layout.data, layout.expert, _NAN))
         ),
@@ -143,13 +146,18 @@ def _rates(gpu: GpuSpec, precision: Precision) -> list[float]:
     return [flop_rate(gpu, precision.attention), flop_rate(gpu, precision.ffn), flop_rate(gpu, precision.experts)]
 
 
-def _engine(options: Sequence[Candidate]) -> EngineColumns:
+def _engine(model: ModelSpec, options: Sequence[Candidate]) -> EngineColumns:
     def of_machine(machine: Machine) -> list[float]:
         factors, gpu = machine.engine.spec.factors, machine.gpu.spec
         limits = factors.limits_for(gpu.memory_usable_bytes or gpu.memory_bytes)
         return [*(getattr(factors, name) for name in _FACTORS), limits.max_running_sequences, limits.max_batched_tokens]
 
-    return EngineColumns(*gather(options, lambda c: c.machine, of_machine))
+    def equivalents(option: Candidate) -> float:
+        kinds = layer_kinds(model, option.precision, option.machine.gpu.spec)
+        return layer_equivalents(model.layers, kinds, option.machine.engine.spec.factors)
+
+    weighed = np.asarray([equivalents(option) for option in options])
+    return EngineColumns(*[*gather(options, lambda c: c.machine, of_machine), weighed])
 
 
 def _layout(spec: ScenarioSpec, catalog: Catalog, scenario: Scenario, options: Sequence[Candidate]) -> LayoutColumns:

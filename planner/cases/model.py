@@ -41,6 +41,7 @@ def lower_model(model: ModelSpec, precisions: Sequence[Precision]) -> ModelColum
         "head_is_tied": float(model.tied_embeddings),
         "experts": max((g.experts or 1 for g in moe), default=1),
         "experts_per_token": max((g.experts_per_token or 1 for g in moe), default=1),
+        "expert_width": max((g.intermediate_size for g in moe), default=1),
         "kv_heads": max((g.kv_heads for g in gqa), default=max(g.heads for g in model.attention)),
         "kv_full_elements": sum(kv_elements(g) for g in gqa if not g.window and not g.sparse_top_k),
         "kv_window_elements": sum(kv_elements(g) for g in gqa if g.window),

@@ -128,7 +128,7 @@ def _write(folder: Path, ledger: Ledger, fitted: Fitted, catalog: Catalog, origi
     labels = np.asarray(ledger.bench.labels("engine"))
     for engine in fitted.values:
         found = {_TITLES[metric]: errors(ledger, metric, labels == engine) for metric in METRICS}
-        text = engine_file(catalog.get(EngineSpec, engine), fitted, origin, found, today())
+        text = engine_file(catalog.get(EngineSpec, engine), fitted, origin, found, labels.size, today())
         path = folder / "hardware" / "engines" / f"{engine}.yaml"
         try:
             path.parent.mkdir(parents=True, exist_ok=True)

@@ -161,11 +161,36 @@ def all_reduce_s_per_byte(group: Array, domain: Array, link_bytes_per_s: Array, 
     return np.asarray(inside + 2.0 * (n - 1.0) / n / (d * network_bytes_per_s))
 
 
-def all_to_all_s_per_byte(group: Array, domain: Array, link_bytes_per_s: Array, network_bytes_per_s: Array) -> Array:
-    """Return the time an all-to-all takes per byte one GPU sends [s/byte]; what leaves the domain uses the network."""
+def all_gather_s_per_byte(group: Array, domain: Array, link_bytes_per_s: Array, network_bytes_per_s: Array) -> Array:
+    """Return the time to send a byte evenly over all other GPUs [s/byte]; what leaves the domain uses the network."""
     d = np.minimum(group, domain)
     others = np.maximum(group - 1.0, 1.0)
     return np.asarray((d - 1.0) / others / link_bytes_per_s + (group - d) / others / network_bytes_per_s)
+
+
+def others_reached(places: Array, draws: Array) -> Array:
+    """Return how many of the other places k uniform draws reach, (n - 1)(1 - (1 - 1/n)^k).
+
+    >>> round(float(others_reached(np.array(4.0), np.array(8.0))), 3)
+    2.7
+    """
+    return np.asarray((places - 1.0) * -np.expm1(draws * np.log1p(-np.minimum(1.0 / places, _ALMOST_ALL))))
+
+
+_ALMOST_ALL = 1.0 - 1e-12
+
+
+def all_to_all_s_per_byte(
+    group: Array, domain: Array, copies: Array, link_bytes_per_s: Array, network_bytes_per_s: Array
+) -> Array:
+    """Return the time an all-to-all takes per byte of a token that goes to `copies` experts [s/byte].
+
+    A GPU gets a token once, however many of its experts want it; another domain gets it once over the network and
+    passes it on over its links (as DeepEP does).
+    """
+    domains = np.maximum(group / domain, 1.0)
+    inside, between = others_reached(group, copies), others_reached(domains, copies)
+    return np.asarray(inside / link_bytes_per_s + between / network_bytes_per_s)
 
 
 @dataclass(frozen=True, eq=False)
@@ -205,10 +230,14 @@ def collectives(
     exchange_latency = np.where(group > domain, network_latency_s, latency_s)
     hand_over_latency = np.where(group * pipeline > domain, network_latency_s, latency_s)
     hand_over_rate = np.where(group * pipeline > domain, network, link)
-    copies = np.where(expert > 1.0, np.minimum(experts_per_token, group - 1.0) / tensor, data - 1.0)
+    exchange = np.where(
+        expert > 1.0,
+        all_to_all_s_per_byte(group, domain, experts_per_token, link, network) / tensor,
+        (data - 1.0) * all_gather_s_per_byte(group, domain, link, network),
+    )
     per_token = (
         reduce_count * payload * all_reduce_s_per_byte(tensor, domain, link, network)
-        + exchange_count * payload * copies * all_to_all_s_per_byte(group, domain, link, network)
+        + exchange_count * payload * exchange
         + hand_overs * payload / tensor / hand_over_rate
     )
     start = reduce_count * reduce_latency + exchange_count * exchange_latency + hand_overs * hand_over_latency

@@ -31,6 +31,12 @@ class Replica:
     prefill_chunk: Array
     """Prefill tokens a step carries when it carries any: a mean prompt, at most the budget."""
     request_overhead_s: Array
+    prompt_overhead_s: Array
+    """Host time of one prompt."""
+    scheduling_steps: Array
+    """Steps between arrival and first token beside the prompt's own."""
+    prefill_first: Array
+    """1 where prompts are read before any decode goes on."""
 
 
 def build_replica(cases: Cases) -> Replica:
@@ -62,6 +68,9 @@ def build_replica(cases: Cases) -> Replica:
         prefill_tokens_per_decode=np.asarray(tokens.prefill_tokens_per_answer / steps),
         prefill_chunk=prefill_chunk(cases, tokens),
         request_overhead_s=cases.engine.request_overhead_s,
+        prompt_overhead_s=cases.engine.prompt_overhead_s,
+        scheduling_steps=cases.engine.scheduling_steps,
+        prefill_first=cases.engine.prefill_first,
     )
 
 
@@ -146,14 +155,15 @@ def _costs(cases: Cases, tokens: TokenDemand) -> step.StepCosts:
         layout.expert_parallel,
         g.scale_up_domain_gpus,
         g.link_bytes_per_s * e.link_efficiency,
-        g.network_bytes_per_s * e.link_efficiency,
+        g.network_bytes_per_s * e.network_efficiency,
         e.collective_latency_s,
         e.network_latency_s,
     )
     decode_memory, decode_products = _decode_attention(cases, tokens)
     prefill_memory, prefill_products = _prefill_attention(cases, tokens)
     expert_bytes = m.expert_parameters * m.expert_weight_bytes / (tp * dp)
-    expert_flop = step.FLOP_PER_MAC * m.expert_parameters * routed / (tp * e.expert_compute_efficiency)
+    slice_width = m.expert_width * layout.expert_parallel / (tp * dp)
+    expert_flop = flop * m.expert_parameters * routed / tp * (1.0 + e.expert_half_width / slice_width)
     return step.StepCosts(
         dense_memory_s=np.asarray(dense_bytes / tp / bandwidth),
         dense_compute_s_per_token=np.asarray(flop * dense_flop / tp),
@@ -167,9 +177,7 @@ def _costs(cases: Cases, tokens: TokenDemand) -> step.StepCosts:
         prefill_products_s_per_token=prefill_products,
         collective_s=exchange.start_s,
         collective_s_per_token=exchange.s_per_token,
-        overhead_s=np.asarray(
-            m.layers * e.layer_overhead_s + m.moe_layers * e.moe_layer_overhead_s + e.step_overhead_s
-        ),
+        overhead_s=np.asarray(e.layer_equivalents * e.layer_overhead_s + e.step_overhead_s),
         overhead_s_per_sequence=e.sequence_overhead_s,
         overlap_exponent=e.overlap_exponent,
     )

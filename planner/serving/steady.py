@@ -123,17 +123,23 @@ def waits(replica: Replica, load: Load) -> tuple[Wait, Wait]:
 
 
 def ttft_mean_s(replica: Replica, load: Load) -> Array:
-    """Return the mean time to first token [s]: the mean waits, one step in progress, the mean prompt in chunks."""
+    """Return the mean time to first token [s]: the host, the mean waits, the steps of scheduling, the prompt."""
     prefill, slots = waits(replica, load)
     prompt = replica.tokens.prefill_tokens_mean * load.prefill_work_s * replica.stages
-    return np.asarray(replica.request_overhead_s + prefill.mean_s + slots.mean_s + load.step_alone_s + prompt)
+    return np.asarray(unqueued_s(replica, load) + prefill.mean_s + slots.mean_s + prompt)
+
+
+def unqueued_s(replica: Replica, load: Load) -> Array:
+    """Return what of a TTFT neither waits in a queue nor grows with the prompt [s]: the host, steps of others."""
+    steps = replica.scheduling_steps * load.step_s + load.step_alone_s
+    return np.asarray(replica.request_overhead_s + replica.prompt_overhead_s + steps)
 
 
 def latency_at(replica: Replica, lengths: Lengths, load: Load, percentile: str, *, to_the_end: bool = True) -> Latency:
     """Return the latencies at a percentile; without `to_the_end` only those of the first token and of a step.
 
-    TTFT = request overhead + waits + S(n), S(n) = t(B, 0) + n x t(B, budget) / budget: one step in
-    progress, then the prompt in chunks. The waits' quantiles are added (an upper bound).
+    TTFT = request and prompt overhead + waits + scheduling steps + S(n), S(n) = t(B, 0) + n x t(B, budget) / budget:
+    a step of decodes and the prompt in chunks. The waits' quantiles are added (an upper bound).
     TPOT is the step time, in proportion to a step without prefill of the batch at its own quantile,
     B + z sqrt(B) (Poisson).
     End-to-end adds the decode of G - 1 tokens; quantiles of independent parts are combined around
@@ -142,11 +148,11 @@ def latency_at(replica: Replica, lengths: Lengths, load: Load, percentile: str, 
     """
     q = QUANTILES[percentile]
     prefill_queue, slot_queue = waits(replica, load)
-    work, alone = load.prefill_work_s, load.step_alone_s
+    work, fixed = load.prefill_work_s, unqueued_s(replica, load)
 
     def ttft(name: str) -> Array:
         queued = prefill_queue.quantile_s(QUANTILES[name]) + slot_queue.quantile_s(QUANTILES[name])
-        return np.asarray(replica.request_overhead_s + queued + alone + lengths.prefill[name] * work * replica.stages)
+        return np.asarray(fixed + queued + lengths.prefill[name] * work * replica.stages)
 
     def tpot(name: str) -> Array:
         if name == "p50":

@@ -81,6 +81,8 @@ class FormatSpec(Spec):
     """Bytes per weight, scales included."""
     compute: Literal["fp16", "fp8", "int8", "fp4"]
     """The format of the matrix product where the GPU has it; else 16 bit (weights are widened on the fly)."""
+    activation_scales: Literal["tensor", "blocks"] = "tensor"
+    """blocks: activations are narrowed block by block on the fly, by launches of their own."""
     aliases: tuple[str, ...] = ()
     note: str | None = None
 
@@ -110,14 +112,17 @@ class EngineFactors(Spec):
     """Share of the dense FLOP rate reached by large matrix products."""
     expert_memory_efficiency: Annotated[float, Field(gt=0, le=1)]
     """Share of the memory bandwidth reached when streaming the routed experts a step touches."""
-    expert_compute_efficiency: Annotated[float, Field(gt=0, le=1)]
-    """Share of the dense FLOP rate reached by the grouped products of experts."""
+    expert_half_width: NonNegative
+    """Width of an expert's slice on a GPU [intermediate channels] at which its grouped product reaches half of
+    compute_efficiency: narrow products waste tiles, and moving tokens to and fro weighs more."""
     cache_memory_efficiency: Annotated[float, Field(gt=0, le=1)]
     """Share of the memory bandwidth reached when attention reads the KV cache or a recurrent state."""
     attention_compute_efficiency: Annotated[float, Field(gt=0, le=1)]
     """Share of the dense FLOP rate reached by attention's own products."""
     link_efficiency: Annotated[float, Field(gt=0, le=1)]
-    """Share of the one-way link bandwidth reached by collectives."""
+    """Share of the one-way link bandwidth reached by collectives inside the scale-up domain."""
+    network_efficiency: Annotated[float, Field(gt=0, le=1)]
+    """Share of the one-way network bandwidth reached by collectives that leave it."""
     overlap_exponent: Annotated[float, Field(ge=1, le=8)]
     """p of (t_memory^p + t_compute^p)^(1/p): 1 is no overlap, large is perfect overlap."""
     collective_latency_s: NonNegative
@@ -125,15 +130,33 @@ class EngineFactors(Spec):
     network_latency_s: NonNegative
     """Start-up time of one collective that leaves the scale-up domain."""
     layer_overhead_s: NonNegative
-    """Launch and scheduling time of one layer in one step."""
-    moe_layer_overhead_s: NonNegative
-    """What a layer with routed experts adds to that: routing, permutation, launches."""
+    """Fixed time of one plain layer (grouped-query attention, dense block) in one step: launches, ramps, norms."""
+    moe_overhead: NonNegative
+    """What routed experts add to that, as a share of it: routing, permutation, grouped launches."""
+    shared_expert_overhead: NonNegative
+    """What shared experts beside them add, likewise."""
+    mla_overhead: NonNegative
+    """What multi-head latent attention adds."""
+    sparse_overhead: NonNegative
+    """What the indexer of sparse attention adds."""
+    linear_overhead: NonNegative
+    """What a linear mixer adds."""
+    fp8_block_overhead: NonNegative
+    """What narrowing activations to 8 bit in blocks adds."""
+    fp4_overhead: NonNegative
+    """What narrowing activations to 4 bit in blocks adds."""
     step_overhead_s: NonNegative
     """Host time of one step (scheduler, input preparation)."""
     sequence_overhead_s: NonNegative
     """Host time of one sequence in one step (sampling, detokenise)."""
     request_overhead_s: NonNegative
     """Host time before a request reaches the scheduler (HTTP, tokenise); part of TTFT."""
+    prompt_overhead_s: NonNegative
+    """Host time of one prompt; where many arrive at once it is spent on one after the other."""
+    scheduling_steps: NonNegative
+    """Steps between the arrival of a request and its first token beside its own prompt's: running, planned, shown."""
+    prefill_first: bool
+    """Prompts are read before any decode goes on, instead of in steps shared with decodes."""
     expert_imbalance: Annotated[float, Field(ge=1, le=4)]
     """Load of the slowest expert-parallel rank over the mean."""
     memory_utilization: Share

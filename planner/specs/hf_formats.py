@@ -10,7 +10,7 @@ from planner.specs.hf_fields import Fields
 _DTYPES = {"bfloat16": "bf16", "float16": "fp16", "float32": "fp32"}
 _ALGORITHMS = {
     "FP8": "fp8",
-    "FP8_PB_WO": "fp8",
+    "FP8_PB_WO": "fp8-block",
     "FP8_PER_CHANNEL_PER_TOKEN": "fp8",
     "MXFP8": "mxfp8",
     "NVFP4": "nvfp4",
@@ -81,7 +81,7 @@ def weight_formats(f: Fields, quantization: Fields | None, layers: int) -> dict[
         if not named:
             formats |= _general(quantization, layers, plain)
         elif quantization.string("quant_method") == "fp8":
-            formats = dict.fromkeys(_PROBES, "fp8")
+            formats = dict.fromkeys(_PROBES, _eight_bit(quantization))
         formats |= named
     if f.string("expert_dtype") == "fp4":
         formats["experts"] = "mxfp4" if formats["experts"] != "nvfp4" else "nvfp4"
@@ -115,6 +115,8 @@ def _one_format(q: Fields) -> str:
         return _algorithm(q, algorithm)
     if groups:
         return _scheme(q, groups[0].inner("weights") or q)
+    if method == "fp8":
+        return _eight_bit(q)
     if method in _BY_METHOD:
         return _BY_METHOD[method]
     if method in _INTEGER_METHODS:
@@ -123,6 +125,10 @@ def _one_format(q: Fields) -> str:
         return "int4" if q.flag("load_in_4bit") else "int8"
     known = ", ".join((*_BY_METHOD, *_INTEGER_METHODS, "bitsandbytes, compressed-tensors, modelopt"))
     return q.fail("quant_method", f"{method!r} is not known; expected one of {known}")
+
+
+def _eight_bit(q: Fields) -> str:
+    return "fp8-block" if q.listing("weight_block_size") else "fp8"
 
 
 def _algorithm(q: Fields, name: str) -> str:
@@ -137,7 +143,8 @@ def _scheme(q: Fields, weights: Fields) -> str:
     if kind == "int":
         return _integer(q, bits, block)
     if bits == _BYTE_BITS:
-        return "mxfp8" if block == _FLOAT_BLOCK else "fp8"
+        in_blocks = weights.string("strategy") == "block"
+        return "mxfp8" if block == _FLOAT_BLOCK else "fp8-block" if in_blocks else "fp8"
     if bits == _HALF_BYTE_BITS and block in (_NVFP4_BLOCK, _FLOAT_BLOCK):
         return "nvfp4" if block == _NVFP4_BLOCK else "mxfp4"
     return q.fail(

@@ -102,7 +102,7 @@ def _shared(schema: dict[str, Any], name: str, choices: list[Any]) -> dict[str, 
 
 
 def _relax(node: Any) -> Any:  # noqa: ANN401 - any part of a schema
-    """Allow `source` in every object and {value, source} for every number; tuples become draft-7 arrays."""
+    """Allow `source` in every object and {value, source} for numbers and truth values; tuples become draft-7 arrays."""
     if isinstance(node, list):
         return [_relax(x) for x in node]
     if not isinstance(node, dict):
@@ -124,7 +124,7 @@ def _relax(node: Any) -> Any:  # noqa: ANN401 - any part of a schema
             if "source" not in node["properties"]
             else relaxed["properties"]
         )
-    if node.get("type") in {"number", "integer"}:
+    if node.get("type") in {"number", "integer", "boolean"}:
         keep = {k: relaxed.pop(k) for k in ("description", "title", "default") if k in relaxed}
         sourced = {
             "type": "object",

@@ -134,11 +134,11 @@ def test_lengths_are_means() -> None:
         ({"model_path": "openai/gpt-oss-120b", "precision": "fp4"}, ("native", "bf16")),
         ({"model_path": "moonshotai/Kimi-K2.5", "precision": "int4"}, ("native", "bf16")),
         ({"model_path": "moonshotai/Kimi-K2.5", "precision": "fp4"}, ("nvfp4", "fp8")),
-        ({"precision": "fp8"}, ("fp8", "fp8")),
-        ({"precision": "fp8", "backend": "sglang"}, ("fp8", "bf16")),
+        ({"precision": "fp8"}, ("fp8-block", "fp8")),
+        ({"precision": "fp8", "backend": "sglang"}, ("fp8-block", "bf16")),
         ({"precision": "", "gemm_quant_mode": "", "silicon_data_source": text(VENDOR)}, ("bf16", "bf16")),
         ({"model_path": "Qwen/Qwen3-32B", "silicon_data_source": text(VENDOR)}, ("fp8", "fp8")),
-        ({"backend": "vllm", "silicon_data_source": text(VENDOR)}, ("fp8", "bf16")),
+        ({"backend": "vllm", "silicon_data_source": text(VENDOR)}, ("fp8-block", "bf16")),
     ],
 )
 def test_formats(changes: dict[str, str], formats: tuple[str, str]) -> None:

@@ -281,7 +281,7 @@ def test_what_a_row_asks_never_hides_what_was_answered(call: Call, sheet: Sheet)
     assert row["scenario"] == "o1-class"
     assert row["engine"] in {"vllm", "sglang", "trtllm"}
     assert row["gpu"]
-    assert row["precision"] == "fp8"
+    assert row["precision"] == "fp8-block"
 
 
 def test_an_answered_sheet_can_be_asked_again(call: Call, sheet: Sheet) -> None:

@@ -151,7 +151,7 @@ def memory(v: Bag) -> tuple[bool, float]:
 
 def collectives(v: Bag, tokens: float) -> float:
     """Return seconds of communication of a step of this many tokens."""
-    link, network = v.link_bytes_per_s * v.link_efficiency, v.network_bytes_per_s * v.link_efficiency
+    link, network = v.link_bytes_per_s * v.link_efficiency, v.network_bytes_per_s * v.network_efficiency
     payload, domain, seconds = tokens * v.hidden_size * 2.0, v.scale_up_domain_gpus, 0.0
 
     def start(group: float) -> float:
@@ -165,9 +165,13 @@ def collectives(v: Bag, tokens: float) -> float:
     if v.dp > 1.0:
         g = v.tp * v.dp
         d = min(g, domain)
-        copies = min(v.experts_per_token, g - 1.0) / v.tp if v.expert_parallel > 1.0 else v.dp - 1.0
-        per_byte = ((d - 1.0) / link + (g - d) / network) / max(g - 1.0, 1.0)
-        seconds += 2.0 * v.moe_layers * (payload * copies * per_byte + start(g))
+        if v.expert_parallel > 1.0:
+            n, k = max(g / domain, 1.0), v.experts_per_token
+            ranks, nodes = ((places - 1.0) * (1.0 - (1.0 - 1.0 / places) ** k) for places in (g, n))
+            per_byte = (ranks / link + nodes / network) / v.tp
+        else:
+            per_byte = (v.dp - 1.0) * ((d - 1.0) / link + (g - d) / network) / max(g - 1.0, 1.0)
+        seconds += 2.0 * v.moe_layers * (payload * per_byte + start(g))
     hand_over = payload / v.tp / (network if v.size > domain else link) + start(v.size)
     return seconds + (v.pp - 1.0) * hand_over
 
@@ -187,7 +191,8 @@ def operations(v: Bag, b: float, prefill: float) -> list[tuple[float, float]]:
             * 2.0
             * v.expert_parameters
             * active
-            / (v.expert_flop_per_s * v.expert_compute_efficiency * v.tp)
+            / (v.expert_flop_per_s * v.compute_efficiency * v.tp)
+            * (1.0 + v.expert_half_width * v.tp * v.dp / (v.expert_width * v.expert_parallel))
             * imbalance,
         ),
     ]
@@ -212,8 +217,7 @@ def overlap(v: Bag, sides: tuple[float, float]) -> float:
 
 def step(v: Bag, b: float, prefill: float) -> float:
     """Return t(b, P)."""
-    overhead = v.layers * v.layer_overhead_s + v.moe_layers * v.moe_layer_overhead_s
-    overhead += v.step_overhead_s + b * v.sequence_overhead_s
+    overhead = v.layer_equivalents * v.layer_overhead_s + v.step_overhead_s + b * v.sequence_overhead_s
     return overhead + collectives(v, b + prefill) + sum(overlap(v, sides) for sides in operations(v, b, prefill))
 
 
@@ -253,7 +257,9 @@ def first_token(v: Bag, batch: float, limit: float, p: str) -> float:
     full = 1.0 / (1.0 + beta * NORMAL.cdf(beta) / NORMAL.pdf(beta))
     service = (1.0 + v.cv2) / 2.0 * (v.output - 1.0) * steady(v, batch)
     slot = wait_quantile(full, full * service / (limit - batch), q)
-    return v.request_overhead_s + queue + slot + step(v, b, 0.0) + v.uncached[p] * per_token * v.pp
+    host = v.request_overhead_s + v.prompt_overhead_s
+    steps = v.scheduling_steps * steady(v, batch) + step(v, b, 0.0)
+    return host + queue + slot + steps + v.uncached[p] * per_token * v.pp
 
 
 def latencies(v: Bag, batch: float, limit: float) -> dict[str, float]:

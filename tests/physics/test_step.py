@@ -6,7 +6,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from planner.physics.memory import kv_split, running_limit
-from planner.physics.step import all_reduce_s_per_byte, all_to_all_s_per_byte, overlapped, touched_share
+from planner.physics.step import (
+    all_gather_s_per_byte,
+    all_reduce_s_per_byte,
+    all_to_all_s_per_byte,
+    overlapped,
+    touched_share,
+)
 
 
 @given(a=st.floats(0, 1e3), b=st.floats(0, 1e3), p=st.floats(1, 8))
@@ -37,10 +43,19 @@ def test_two_nodes_pay_the_network_for_an_eighth() -> None:
     assert found == pytest.approx(1.75 / 450e9 + 1.0 / (8 * 50e9))
 
 
-def test_all_to_all_splits_traffic_by_distance() -> None:
+def test_all_gather_splits_traffic_by_distance() -> None:
     """Of 15 peers 7 are on the link and 8 on the network."""
-    found = float(all_to_all_s_per_byte(np.array(16.0), np.array(8.0), np.array(450e9), np.array(50e9)))
+    found = float(all_gather_s_per_byte(np.array(16.0), np.array(8.0), np.array(450e9), np.array(50e9)))
     assert found == pytest.approx(7 / 15 / 450e9 + 8 / 15 / 50e9)
+
+
+def test_all_to_all_sends_a_token_once_per_gpu_and_domain() -> None:
+    """Two experts on 16 GPUs in two domains: 15 (1 - (15/16)^2) GPUs, and in 3 cases of 4 the other domain."""
+    sixteen, eight, two = np.array(16.0), np.array(8.0), np.array(2.0)
+    found = float(all_to_all_s_per_byte(sixteen, eight, two, np.array(450e9), np.array(50e9)))
+    assert found == pytest.approx(15 * 31 / 256 / 450e9 + 0.75 / 50e9)
+    alone = float(all_to_all_s_per_byte(np.array(1.0), eight, two, np.array(450e9), np.array(50e9)))
+    assert alone == 0.0
 
 
 def test_kv_cache_is_not_split_beyond_its_heads() -> None:

@@ -302,7 +302,7 @@ def test_the_text_part_of_a_multimodal_config() -> None:
     ("quantization", "expected"),
     [
         (None, ("bf16", "bf16")),
-        ({"quant_method": "fp8", "weight_block_size": [128, 128]}, ("fp8", "fp8")),
+        ({"quant_method": "fp8", "weight_block_size": [128, 128]}, ("fp8-block", "fp8-block")),
         ({"quant_method": "awq", "bits": 4, "group_size": 128}, ("int4", "int4")),
         ({"quant_method": "gptq", "bits": 4, "group_size": 32}, ("int4-g32", "int4-g32")),
         ({"quant_method": "gptq", "bits": 8, "group_size": -1}, ("int8", "int8")),
@@ -332,9 +332,9 @@ def test_formats_of_quantised_checkpoints(quantization: dict[str, Any] | None, e
 @pytest.mark.parametrize(
     ("name", "attention", "ffn", "experts"),
     [
-        ("deepseek-ai--DeepSeek-R1", "fp8", "fp8", "fp8"),
-        ("deepseek-ai--DeepSeek-V4-Pro", "fp8", "fp8", "mxfp4"),
-        ("nvidia--DeepSeek-V4-Pro-NVFP4", "fp8", "fp8", "nvfp4"),
+        ("deepseek-ai--DeepSeek-R1", "fp8-block", "fp8-block", "fp8-block"),
+        ("deepseek-ai--DeepSeek-V4-Pro", "fp8-block", "fp8-block", "mxfp4"),
+        ("nvidia--DeepSeek-V4-Pro-NVFP4", "fp8-block", "fp8-block", "nvfp4"),
         ("nvidia--DeepSeek-V3.1-NVFP4", "bf16", "nvfp4", "nvfp4"),
         ("nvidia--Gemma-4-26B-A4B-NVFP4", "bf16", "bf16", "nvfp4"),
         ("nvidia--Qwen3.5-397B-A17B-NVFP4", "bf16", "bf16", "nvfp4"),

@@ -193,12 +193,12 @@ def test_reasoning_modes(name: str, reasoning: str) -> None:
 @pytest.mark.parametrize(
     ("name", "attention", "ffn", "experts", "embedding"),
     [
-        ("deepseek-r1", "fp8", "fp8", "fp8", "bf16"),
+        ("deepseek-r1", "fp8-block", "fp8-block", "fp8-block", "bf16"),
         ("gpt-oss-120b", "bf16", "bf16", "mxfp4", "bf16"),
         ("kimi-k2.5", "bf16", "bf16", "int4-g32", "bf16"),
-        ("kimi-k2", "fp8", "fp8", "fp8", "bf16"),
+        ("kimi-k2", "fp8-block", "fp8-block", "fp8-block", "bf16"),
         ("llama-3.1-8b", "bf16", "bf16", None, "bf16"),
-        ("deepseek-v4-pro", "fp8", "fp8", "mxfp4", "bf16"),
+        ("deepseek-v4-pro", "fp8-block", "fp8-block", "mxfp4", "bf16"),
     ],
 )
 def test_weights_are_those_of_the_published_checkpoint(
