@@ -12,8 +12,9 @@ from planner import units
 from planner.capacity import Fleet, billed_gpus, replica_availability, replicas_for_peak, spare_replicas
 from planner.cases.columns import Array, Cases
 from planner.cost import Money, money
-from planner.physics.energy import busy_power_w, facility_power_kw, mean_power_w
+from planner.physics.energy import facility_power_kw, mean_power_w
 from planner.physics.special import Mask, total
+from planner.serving.power import busy_power_at
 from planner.serving.replica import Replica, build_replica
 from planner.serving.steady import (
     LIMITS,
@@ -27,7 +28,6 @@ from planner.serving.steady import (
     load_at,
     running_for_rate,
     slo_capacity,
-    step_terms_at,
 )
 
 CHUNK_ROWS = 16_384
@@ -216,13 +216,7 @@ def _plain_gpu_seconds(cases: Cases, fits: Mask) -> tuple[Array, Array]:
     replica = build_replica(plain)
     capacity = slo_capacity(replica, length_quantiles(plain), plain.slo)
     load = load_at(replica, np.where(fits, capacity.running, np.nan))
-    return np.asarray(replica.gpus_per_replica / load.answers_per_s), _busy_power(cases, replica, load)
-
-
-def _busy_power(cases: Cases, replica: Replica, load: Load) -> Array:
-    e = cases.energy
-    share = step_terms_at(replica, load).compute_share
-    return busy_power_w(cases.gpu.tdp_w, e.busy_power_floor, e.busy_power_top, share)
+    return np.asarray(replica.gpus_per_replica / load.answers_per_s), busy_power_at(cases, replica, load)
 
 
 def _unit_gpus(cases: Cases) -> Array:
@@ -266,7 +260,7 @@ def _prefill_share(replica: Replica, load: Load) -> Array:
 def _energy(cases: Cases, replica: Replica, at_peak: Load, billed: Array) -> Energy:
     e = cases.energy
     mean_running = at_peak.running / (cases.demand.peak_to_mean * cases.demand.burst)
-    gpu_w = mean_power_w(_busy_power(cases, replica, at_peak), cases.gpu.idle_w, mean_running)
+    gpu_w = mean_power_w(busy_power_at(cases, replica, at_peak), cases.gpu.idle_w, mean_running)
     kw = facility_power_kw(billed, gpu_w, e.node_power_overhead, e.pue)
     kwh = kw * units.HOURS_PER_MONTH
     per_answer = kwh * units.WATTS_PER_KW / (cases.demand.answers_per_s * units.SECONDS_PER_MONTH)
@@ -284,7 +278,7 @@ def _assemble(cases: Cases, work: Work, fits: Mask, limit: Array, too_many: Mask
     visible_each = w.share * w.turns_per_answer * w.samples_per_answer * w.answer_tokens_mean
     uncut_multiplier = total(visible_each * w.reasoning_multiplier) / total(visible_each)
     multiplier = work.gpu_seconds_per_answer / work.gpu_seconds_per_answer_plain
-    power_ratio = _busy_power(cases, work.replica, work.at_capacity) / work.plain_busy_power_w
+    power_ratio = busy_power_at(cases, work.replica, work.at_capacity) / work.plain_busy_power_w
     values = {
         "fits": fits,
         "meets_slo": meets & ~too_many,

@@ -93,5 +93,5 @@ def estimate_measured(cases: Cases, load: MeasuredLoad) -> Estimate:
 def _power_kw(cases: Cases, billed: Array) -> Array:
     """Return facility power at the middle of the busy range: the mix of a measured fleet's steps is unknown."""
     e = cases.energy
-    busy = cases.gpu.tdp_w * 0.5 * (e.busy_power_floor + e.busy_power_top)
+    busy = cases.gpu.tdp_w * 0.5 * (e.busy_power_base + e.busy_power_memory + e.busy_power_top)
     return facility_power_kw(billed, busy, e.node_power_overhead, e.pue)

@@ -14,11 +14,11 @@ from planner.cases.columns import Array, Cases, LayoutColumns, WorkloadColumns
 from planner.cases.lower import lower_machine
 from planner.errors import BadInputError, PlannerError, did_you_mean
 from planner.options import BASES
-from planner.physics.energy import busy_power_w
 from planner.physics.special import Mask
 from planner.serving.benchmark import Shown, Traffic, shown
+from planner.serving.power import busy_power_at
 from planner.serving.replica import Replica, build_replica
-from planner.serving.steady import length_quantiles, step_terms_at
+from planner.serving.steady import length_quantiles
 from planner.specs.catalog import Catalog, model_note
 from planner.specs.hardware import EngineSpec, GpuSpec, SystemSpec
 from planner.specs.model import ModelSpec
@@ -298,7 +298,7 @@ def _basis(run: Run) -> str:
 
 
 def _columns(cases: Cases, replica: Replica, found: Shown, replicas: Array) -> dict[str, Array]:
-    load, energy = found.load, cases.energy
+    load = found.load
     requests = load.answers_per_s * replicas
     output = requests * replica.tokens.generated_tokens_per_answer
     gpus = replicas * replica.gpus_per_replica
@@ -313,7 +313,5 @@ def _columns(cases: Cases, replica: Replica, found: Shown, replicas: Array) -> d
         "total_tokens_per_s_per_gpu": (output + requests * replica.tokens.input_tokens_per_answer) / gpus,
         "requests_per_s": requests,
         "running_batch": load.running * replicas,
-        "power_w_per_gpu": busy_power_w(
-            cases.gpu.tdp_w, energy.busy_power_floor, energy.busy_power_top, step_terms_at(replica, load).compute_share
-        ),
+        "power_w_per_gpu": busy_power_at(cases, replica, load),
     }

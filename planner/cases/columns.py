@@ -234,7 +234,9 @@ class OfferColumns(Columns):
 class EnergyColumns(Columns):
     """Power and carbon."""
 
-    busy_power_floor: Array
+    busy_power_base: Array
+    busy_power_memory: Array
+    busy_power_compute: Array
     busy_power_top: Array
     node_power_overhead: Array
     pue: Array

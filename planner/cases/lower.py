@@ -70,7 +70,7 @@ def lower(scenario: Scenario, catalog: Catalog, model: Loaded[ModelSpec], option
 def lower_machine(model: ModelSpec, option: Candidate, catalog: Catalog) -> Cases:
     """Return a case of shape () with only a model on a machine: no workload, no limits, no price (all NaN)."""
     assumed = catalog.assumptions.spec
-    energy = (assumed.busy_power_floor, assumed.busy_power_top, assumed.node_power_overhead, _NAN, _NAN, _NAN)
+    energy = (*_busy_power(assumed), assumed.node_power_overhead, _NAN, _NAN, _NAN)
     layout = option.layout
     groups: list[Any] = [
         lower_model(model, [option.precision]),
@@ -193,13 +193,16 @@ def _offer(spec: ScenarioSpec, options: Sequence[Candidate]) -> OfferColumns:
     return OfferColumns(price, unit_gpus, sells, np.asarray(float(spec.prices.extra_share)))
 
 
+def _busy_power(assumed: AssumptionsFile) -> tuple[float, ...]:
+    return assumed.busy_power_base, assumed.busy_power_memory, assumed.busy_power_compute, assumed.busy_power_top
+
+
 def _energy(spec: ScenarioSpec, catalog: Catalog, scenario: Scenario) -> EnergyColumns:
     assumed = catalog.assumptions.spec
     place = scenario.loaded.document.place(("energy", "grid"))
     grid = catalog.grid(spec.energy.grid, spec.energy.grid_source, where=place)
     values: tuple[Any, ...] = (
-        assumed.busy_power_floor,
-        assumed.busy_power_top,
+        *_busy_power(assumed),
         assumed.node_power_overhead,
         spec.energy.pue,
         grid.gco2e_per_kwh,

@@ -1,16 +1,18 @@
-"""Power and energy: a busy GPU draws a floor plus what its matrix products add; idle, node and facility on top."""
+"""Power and energy: a busy GPU draws a base and what memory and products add; idle, node and facility on top."""
 
 import numpy as np
 
 from planner.physics.special import Array
 
 
-def busy_power_w(tdp_w: Array, floor: Array, top: Array, compute_share: Array) -> Array:
+def busy_power_w(
+    tdp_w: Array, base: Array, memory: Array, compute: Array, top: Array, memory_share: Array, compute_share: Array
+) -> Array:
     """Return the power of one GPU while it runs steps [W].
 
-    TDP (floor + (top - floor) compute_share): memory-bound decode already draws the floor.
+    TDP min(base + memory x memory share + compute x compute share, top): clocks and leakage, moving bytes, multiplying.
     """
-    return np.asarray(tdp_w * (floor + (top - floor) * compute_share))
+    return np.asarray(tdp_w * np.minimum(base + memory * memory_share + compute * compute_share, top))
 
 
 def mean_power_w(busy_w: Array, idle_w: Array, running: Array) -> Array:

@@ -30,9 +30,13 @@ class StepCosts:
     expert_miss_log_per_token: Array
     """ln of the probability that one more token of the rank leaves an expert untouched: DP ln(1 - k/E)."""
     decode_attention_s_per_sequence: Array
+    decode_memory_s_per_sequence: Array
+    """The memory side of it alone."""
     decode_products_s_per_sequence: Array
     """The compute side of it alone."""
     prefill_attention_s_per_token: Array
+    prefill_memory_s_per_token: Array
+    """The memory side of it alone."""
     prefill_products_s_per_token: Array
     """The compute side of it alone."""
     collective_s: Array
@@ -54,8 +58,10 @@ class StepTerms:
     prefill_attention_s: Array
     collectives_s: Array
     overhead_s: Array
+    memory_share: Array
+    """Time the memory side of all operations takes over the whole step: what the power model needs."""
     compute_share: Array
-    """Matrix-product time over the whole step: what the power model needs."""
+    """The same of matrix products."""
 
     @property
     def total_s(self) -> Array:
@@ -87,8 +93,8 @@ def touched_share(miss_log: Array, tokens: Array) -> Array:
     return np.asarray(-np.expm1(miss_log * tokens))
 
 
-def _operations(costs: StepCosts, sequences: Array, prefill_tokens: Array) -> tuple[tuple[Array, ...], Array]:
-    """Return (seconds of each operation in the order of StepTerms, matrix-product seconds of the weights)."""
+def _operations(costs: StepCosts, sequences: Array, prefill_tokens: Array) -> tuple[tuple[Array, ...], Array, Array]:
+    """Return (seconds of each operation in the order of StepTerms, memory seconds of the weights, product seconds)."""
     tokens = sequences + prefill_tokens
     p = costs.overlap_exponent
     dense_compute = costs.dense_compute_s_per_token * tokens + costs.head_compute_s_per_sequence * sequences
@@ -102,16 +108,17 @@ def _operations(costs: StepCosts, sequences: Array, prefill_tokens: Array) -> tu
         costs.collective_s + costs.collective_s_per_token * tokens,
         costs.overhead_s + costs.overhead_s_per_sequence * sequences,
     )
-    return seconds, dense_compute + expert_compute
+    return seconds, costs.dense_memory_s + expert_memory, dense_compute + expert_compute
 
 
 def step_terms(costs: StepCosts, sequences: Array, prefill_tokens: Array) -> StepTerms:
     """Return the terms of a step that carries `sequences` decodes and `prefill_tokens` on each rank."""
-    (dense, experts, decode, prefill, exchange, overhead), weights = _operations(costs, sequences, prefill_tokens)
-    attention = costs.decode_products_s_per_sequence * sequences + costs.prefill_products_s_per_token * prefill_tokens
-    total = dense + experts + decode + prefill + exchange + overhead
-    share = np.minimum((weights + attention) / total, 1.0)
-    return StepTerms(dense, experts, decode, prefill, exchange, overhead, share)
+    seconds, streamed, multiplied = _operations(costs, sequences, prefill_tokens)
+    read = costs.decode_memory_s_per_sequence * sequences + costs.prefill_memory_s_per_token * prefill_tokens
+    products = costs.decode_products_s_per_sequence * sequences + costs.prefill_products_s_per_token * prefill_tokens
+    total = sum(seconds[1:], seconds[0])
+    memory_share, compute_share = (np.minimum(side / total, 1.0) for side in (streamed + read, multiplied + products))
+    return StepTerms(*[*seconds, memory_share, compute_share])
 
 
 def mean_step_terms(costs: StepCosts, sequences: Array, prefill_tokens: Array, chunk: Array) -> StepTerms:
@@ -133,8 +140,12 @@ def mean_step_terms(costs: StepCosts, sequences: Array, prefill_tokens: Array, c
 
     names = ("dense_s", "experts_s", "decode_attention_s", "prefill_attention_s", "collectives_s", "overhead_s")
     seconds = {name: mean(getattr(alone, name), getattr(mixed, name)) for name in names}
-    products = mean(alone.compute_share * alone.total_s, mixed.compute_share * mixed.total_s)
-    return StepTerms(**seconds, compute_share=products / mean(alone.total_s, mixed.total_s))
+    whole = mean(alone.total_s, mixed.total_s)
+    shares = {
+        name: mean(getattr(alone, name) * alone.total_s, getattr(mixed, name) * mixed.total_s) / whole
+        for name in ("memory_share", "compute_share")
+    }
+    return StepTerms(**seconds, **shares)
 
 
 def mean_step_s(costs: StepCosts, sequences: Array, prefill_tokens: Array, chunk: Array) -> tuple[Array, Array]:

@@ -6,7 +6,7 @@ from typing import Literal
 
 from planner.probe.identify import find_spec, nearest_specs
 from planner.probe.nvml import HERTZ_PER_MHZ
-from planner.probe.powercap import Speed, capped
+from planner.probe.powercap import STREAMING_SHARE, Speed, capped
 from planner.probe.words import change, gb_per_s, gib
 from planner.specs.base import Loaded
 from planner.specs.catalog import Catalog
@@ -160,7 +160,8 @@ def _capped(pair: _Pair) -> Speed:
     if limit is None or tdp is None:
         return Speed()
     idle = pair.spec.idle_w or assumed.idle_power * tdp
-    return capped(limit, tdp, idle, floor=assumed.busy_power_floor, top=assumed.busy_power_top)
+    floor = assumed.busy_power_base + assumed.busy_power_memory * STREAMING_SHARE
+    return capped(limit, tdp, idle, floor=floor, top=assumed.busy_power_top)
 
 
 def _clock(pair: _Pair) -> Finding:

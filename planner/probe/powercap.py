@@ -7,15 +7,18 @@ proportion to the clock, so it is ~ f^3, and a cap L below the power P that the 
 
 Below about 60 % of the clock the voltage is at its minimum and power falls only with f: there the clock falls in
 proportion to r (the two branches meet at r = 0.6^3). Prefill is compute-bound: it would draw `busy_power_top` of the
-TDP and runs at the clock's pace. Decode is memory-bound: it would draw `busy_power_floor` of the TDP and the memory
-clock does not move with a cap, so it keeps its bandwidth until L is below that floor; from there on the cap leaves too
-few watts for requests and memory together and decode falls by the same law. A real step mixes both.
+TDP and runs at the clock's pace. Decode is memory-bound: it would draw `busy_power_base` and, two thirds of
+its time, `busy_power_memory` of the TDP, and the memory clock does not move with a cap, so it keeps its bandwidth until
+L is below that; from there on the cap leaves too few watts for requests and memory together and decode falls by the
+same law. A real step mixes both.
 """
 
 from dataclasses import dataclass
 
 LOWEST_VOLTAGE_CLOCK = 0.6
 """Share of the full clock below which the voltage no longer falls (assumed)."""
+STREAMING_SHARE = 2.0 / 3.0
+"""Share of a decode step in which the memory streams: 401 W of 700 W, the 10th percentile of ML.ENERGY's H100 runs."""
 
 
 @dataclass(frozen=True)

@@ -193,10 +193,14 @@ class AssumptionsFile(FileSpec):
 
     network_bytes_per_s_per_gpu: Positive
     """Scale-out bandwidth of one GPU, one direction, where no system says otherwise."""
-    busy_power_floor: Share
-    """Share of TDP drawn by a busy GPU when memory-bound."""
+    busy_power_base: Share
+    """Share of TDP drawn by a GPU that runs steps, whatever they do."""
+    busy_power_memory: NonNegative
+    """What a memory that is busy all the time adds, as a share of TDP."""
+    busy_power_compute: NonNegative
+    """What matrix products all the time would add, as a share of TDP."""
     busy_power_top: Share
-    """Share of TDP drawn by a busy GPU when compute-bound."""
+    """The most a busy GPU draws, as a share of TDP."""
     idle_power: Share
     """Share of TDP drawn by a GPU that waits."""
     tdp_w_per_byte_per_s: Positive

@@ -77,7 +77,8 @@ def test_json_has_findings_and_fits(capsys: pytest.CaptureFixture[str], tmp_path
     assert (check["spec"], check["gpus"], check["found_by"]) == ("h100-sxm", [0], "the driver's name")
     power = next(f for f in check["findings"] if f["field"] == "power_limit_w")
     assert (power["verdict"], power["expected"], power["found"]) == ("differs", 700, 350)
-    assert "prefill about -21 %, decode about -5 %" in power["effect"]
+    # ((350 - 70)/(0.93 x 700 - 70))^(1/3) = 0.784; ((350 - 70)/((0.194 + 0.586 x 2/3) x 700 - 70))^(1/3) = 0.938
+    assert "prefill about -22 %, decode about -6 %" in power["effect"]
     fit = body["fits"][0]
     assert (fit["model"], fit["precision"], fit["fits"], fit["gpus_of_host"]) == ("llama-3.1-8b", "fp8", True, 1)
     assert fit["max_concurrency"] > 0

@@ -309,11 +309,13 @@ def spares(replicas: float, up: float, availability: float) -> float:
 def busy_watts(v: Bag, batch: float) -> float:
     """Return the draw of a busy GPU."""
     (piece, share), b = pieces(v, batch), batch / v.ranks
-    products = 0.0
+    streamed = products = 0.0
     for part, tokens in ((1.0 - share, 0.0), (share, piece)):
-        each = sum(compute for _, compute in operations(v, b, tokens))
-        products += part * min(each, step(v, b, tokens))
-    return v.tdp_w * (v.busy_power_floor + (v.busy_power_top - v.busy_power_floor) * products / steady(v, batch))
+        memory_side, compute_side = (sum(side) for side in zip(*operations(v, b, tokens), strict=True))
+        streamed += part * min(memory_side, step(v, b, tokens))
+        products += part * min(compute_side, step(v, b, tokens))
+    drawn = v.busy_power_base + (v.busy_power_memory * streamed + v.busy_power_compute * products) / steady(v, batch)
+    return v.tdp_w * min(drawn, v.busy_power_top)
 
 
 def fleet(v: Bag, out: dict[str, float], served: float) -> float:

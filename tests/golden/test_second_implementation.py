@@ -266,7 +266,9 @@ def random_case(seed: int) -> Case:
             "extra_share": rng.choice([0.0, rng.uniform(0.0, 0.3)]),
         },
         "energy": {
-            "busy_power_floor": rng.uniform(0.3, 0.6),
+            "busy_power_base": rng.uniform(0.1, 0.3),
+            "busy_power_memory": rng.uniform(0.3, 0.7),
+            "busy_power_compute": rng.uniform(0.3, 1.5),
             "busy_power_top": rng.uniform(0.7, 1.0),
             "node_power_overhead": rng.uniform(1.1, 1.5),
             "pue": rng.uniform(1.05, 1.6),

@@ -470,10 +470,10 @@ def test_assumed_tdp_is_the_median_of_the_catalogue() -> None:
 
 
 def test_assumptions_follow_from_their_figures() -> None:
-    """401 and 631 W of 700 W; 14.3 kW over 8 kW; 400 Gb/s; about 70 W of 700 W."""
+    """At most 631 to 690 W of 700 W; memory-bound 519 W (the median); 14.3 kW over 8 kW; 400 Gb/s; about 70 W idle."""
     spec = assumptions().spec
-    assert spec.busy_power_floor == pytest.approx(401 / 700, abs=0.005)
-    assert spec.busy_power_top == pytest.approx(631 / 700, abs=0.005)
+    assert 631 / 700 <= spec.busy_power_top <= 690 / 700
+    assert spec.busy_power_base + 0.9 * spec.busy_power_memory == pytest.approx(519 / 700, abs=0.05)
     assert spec.idle_power == pytest.approx(70 / 700)
     assert spec.node_power_overhead == pytest.approx(14.3 / 8, abs=0.005)
     assert spec.network_bytes_per_s_per_gpu == 400e9 / 8
