@@ -1,18 +1,26 @@
-"""Write docs/accuracy.md: how far predictions are from the measurements inside aiconfigurator-core.
+"""Write docs/accuracy.md: how far predictions are from measurements.
 
-python benchmarks/accuracy.py            # three fits of all folds: about two minutes
+python benchmarks/accuracy.py            # fits without each model and each GPU: about a minute
+python benchmarks/accuracy.py --ship     # also without each architecture and order of length; writes hardware/engines
 """
 
+import argparse
+import datetime as dt
 from pathlib import Path
 
 import numpy as np
 
-from planner.calibration.bench import METRICS, prepare
+from planner.calibration.bench import METRICS, Bench, prepare
+from planner.calibration.fit import Fitted
 from planner.calibration.ledger import Errors, Ledger, errors, groups, in_sample, left_out
+from planner.calibration.overlay import Evidence, engine_file
 from planner.calibration.silicon import benchmark_rows, read_silicon
 from planner.specs import Catalog
+from planner.specs.hardware import EngineSpec
 
-PAGE = Path(__file__).resolve().parents[1] / "docs" / "accuracy.md"
+ROOT = Path(__file__).resolve().parents[1]
+PAGE = ROOT / "docs" / "accuracy.md"
+ORIGIN = "silicon_sample.csv of aiconfigurator-core 0.12.0, measured 2025-07 to 2026-04"
 NAMES = {"ttft_mean_s": "TTFT", "tpot_mean_s": "TPOT", "output_tokens_per_s_per_gpu": "output tokens/s/GPU"}
 WORST = 20
 HEAD = """# How sure the predictions are
@@ -78,11 +86,27 @@ def worst(ledger: Ledger) -> list[str]:
     return out
 
 
+def ship(bench: Bench, whole: Ledger, fitted: Fitted, apart: dict[str, Ledger]) -> None:
+    """Write the shipped engine files: factors, what they were fitted on, how far off they were without it."""
+    apart |= {kind: left_out(bench, kind) for kind in ("architecture", "lengths")}
+    evidence = Evidence(ORIGIN, dt.datetime.now(tz=dt.UTC).date(), whole, apart)
+    for engine in fitted.values:
+        loaded = Catalog().get(EngineSpec, engine)
+        loaded.document.data["sources"].pop("fitted", None)  # what was shipped is replaced, not kept as an earlier fit
+        path = ROOT / "hardware" / "engines" / f"{engine}.yaml"
+        path.write_text(engine_file(loaded, fitted, evidence), encoding="utf-8")
+
+
 def main() -> None:
     """Fit, leave out, write the page."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--ship", action="store_true", help="write the shipped engine files")
     bench = prepare(benchmark_rows(read_silicon()), Catalog())
-    whole, _ = in_sample(bench)
-    ledgers = {"fitted on all": whole} | {f"without its {kind}": left_out(bench, kind) for kind in ("model", "gpu")}
+    whole, fitted = in_sample(bench)
+    apart = {kind: left_out(bench, kind) for kind in ("model", "gpu")}
+    if parser.parse_args().ship:
+        ship(bench, whole, fitted, dict(apart))
+    ledgers = {"fitted on all": whole} | {f"without its {kind}": ledger for kind, ledger in apart.items()}
     unfit = int(np.isnan(whole.predicted["tpot_mean_s"]).sum())
     parts = [
         HEAD.format(runs=len(bench.ids), unfit=unfit),

@@ -79,9 +79,10 @@ def option_warnings(
             f"fleet.availability {scenario.spec.fleet.availability:g} just allows it"
         )
     found += _price_warnings(scenario, options, today)
-    if best["basis"] in {"datasheet", "assumed"}:
+    if best["basis"] in {"datasheet", "assumed"} and scenario.spec.measured_rates is None:
         found.append(
-            "engine factors are plain data-sheet figures, not fitted to measurements: expect errors of tens of percent"
+            f"no run like {best['model']} on {best['gpu']} with {best['engine']} was measured: data-sheet figures with "
+            "the factors of others; expect errors of tens of percent, and see --interval"
         )
     if not any(row["meets_slo"] for row in results):
         found.append(nothing_meets(scenario, results))

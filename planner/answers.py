@@ -76,7 +76,7 @@ def answer(scenario: Scenario, catalog: Catalog, *, today: dt.date | None = None
             nothing_priced(scenario, catalog, options), where=scenario.loaded.document.place(("prices",))
         )
     chosen = rank(options, cases, found)
-    results = rows(scenario, options, found, chosen, model.spec.id)
+    results = rows(scenario, options, found, chosen, model.spec)
     if scenario.spec.measured_rates is not None:
         results = [_without_layout(row) for row in results]
     picked = [options[i] for i in chosen]

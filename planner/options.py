@@ -14,7 +14,10 @@ from planner.cases.candidates import Candidate
 from planner.estimate import Estimate
 from planner.physics.special import Array
 from planner.serving.steady import LIMITS, METRICS, QUANTILES
+from planner.specs.hardware import EngineSpec, GpuSpec
+from planner.specs.model import ModelSpec
 from planner.specs.question import Scenario
+from planner.unseen import FAR, unseen
 
 Row = dict[str, Any]
 _LEADING = ("fits", "meets_slo", "limit", "gpus_per_replica")
@@ -90,7 +93,7 @@ def worst_ratio(cases: Cases, found: Estimate) -> Array:
 
 
 def rows(
-    scenario: Scenario, options: Sequence[Candidate], found: Estimate, chosen: Sequence[int], model_id: str
+    scenario: Scenario, options: Sequence[Candidate], found: Estimate, chosen: Sequence[int], model: ModelSpec
 ) -> list[Row]:
     """Return result rows in the contract's field order; a missing number is None."""
     digest = scenario_hash(scenario)
@@ -102,7 +105,7 @@ def rows(
         quote = offer.quote if offer else None
         row: Row = {
             "scenario": scenario.label,
-            "model": model_id,
+            "model": model.id,
             "gpu": machine.gpu.spec.id,
             "system": machine.system.spec.id if machine.system else None,
             "engine": machine.engine.spec.id,
@@ -124,7 +127,7 @@ def rows(
         row |= {
             "prices_as_of": quote.as_of.isoformat() if quote else None,
             "price_source": source.title if source else None,
-            "basis": basis(option),
+            "basis": basis(option, model),
             "scenario_hash": digest,
         }
         result.append(row)
@@ -142,13 +145,22 @@ _DIGITS = 12
 """Significant digits of a result: more are noise of the arithmetic."""
 
 
-def basis(option: Candidate) -> str:
-    """Return the weakest link: engine factors, GPU facts, price."""
-    weakest = BASES.index(option.machine.engine.spec.basis)
+def basis(option: Candidate, model: ModelSpec) -> str:
+    """Return the weakest link: engine factors (on models and GPUs like those fitted), GPU facts, price."""
+    machine = option.machine
+    weakest = BASES.index(machine_basis(machine.engine.spec, model, machine.gpu.spec))
     quote = option.offer.quote if option.offer else None
-    if option.machine.gpu.spec.confidence == "low" or (quote is not None and quote.kind in {"estimate", "assumption"}):
+    if quote is not None and quote.kind in {"estimate", "assumption"}:
         weakest = BASES.index("assumed")
     return BASES[weakest]
+
+
+def machine_basis(engine: EngineSpec, model: ModelSpec, gpu: GpuSpec) -> str:
+    """Return how well the speed of a model on a machine is founded."""
+    weakest = BASES.index(engine.basis)
+    if set(unseen(engine, model, gpu)) & set(FAR):
+        weakest = max(weakest, BASES.index("datasheet"))
+    return "assumed" if gpu.confidence == "low" else BASES[weakest]
 
 
 def scenario_hash(scenario: Scenario) -> str:

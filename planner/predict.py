@@ -13,7 +13,7 @@ from planner.cases.candidates import Candidate, Layout, Machine, Precision, name
 from planner.cases.columns import Array, Cases, LayoutColumns, WorkloadColumns
 from planner.cases.lower import lower_machine
 from planner.errors import BadInputError, PlannerError, did_you_mean
-from planner.options import BASES
+from planner.options import machine_basis
 from planner.physics.special import Mask
 from planner.serving.benchmark import Shown, Traffic, shown
 from planner.serving.power import busy_power_at
@@ -23,6 +23,7 @@ from planner.specs.catalog import Catalog, model_note
 from planner.specs.hardware import EngineSpec, GpuSpec, SystemSpec
 from planner.specs.model import ModelSpec
 from planner.specs.question import parse_value
+from planner.unseen import error_bounds, unseen
 
 REQUIRED = ("model", "gpu", "input_tokens", "output_tokens")
 NUMBERS = (
@@ -59,6 +60,17 @@ OUTPUTS = (
     "basis",
     "error",
 )
+ERRORS_OF = {
+    **dict.fromkeys(("ttft_mean_s", "ttft_p50_s", "ttft_p99_s"), "ttft"),
+    **dict.fromkeys(("tpot_mean_s", "tpot_p99_s"), "tpot"),
+    **dict.fromkeys(
+        ("output_tokens_per_s", "output_tokens_per_s_per_gpu", "total_tokens_per_s_per_gpu", "requests_per_s"),
+        "throughput",
+    ),
+}
+"""Output -> whose errors it has; the others have no interval."""
+INTERVALS = tuple(f"{name}_{bound}" for name in ERRORS_OF for bound in ("p10", "p90"))
+"""Columns that an interval appends."""
 _SIZES = (1, 2, 4, 8, 16)
 
 
@@ -77,11 +89,11 @@ class Run:
 
 
 def predict(rows: Sequence[Mapping[str, str]], catalog: Catalog) -> list[dict[str, Any]]:
-    """Return each row with its predictions appended; a row that cannot be predicted says why in `error`."""
+    """Return each row with its predictions and their INTERVALS; a row that cannot be predicted says why in `error`."""
     runs: dict[int, Run] = {}
     out: list[dict[str, Any]] = []
     for index, row in enumerate(rows):
-        out.append({**row, **dict.fromkeys(OUTPUTS), "error": ""})
+        out.append({**row, **dict.fromkeys((*OUTPUTS, *INTERVALS)), "error": ""})
         try:
             runs[index] = resolve(row, catalog)
         except PlannerError as error:
@@ -103,7 +115,11 @@ def check_header(header: Sequence[str]) -> None:
             raise BadInputError(f"has no column {name!r}.{did_you_mean(name, header)} Required: {', '.join(REQUIRED)}.")
     known = (*TEXTS, *NUMBERS)
     for name in header:
-        if name not in known and name not in {"note", *OUTPUTS} and not name.startswith(("x_", "measured_")):
+        if (
+            name not in known
+            and name not in {"note", *OUTPUTS, *INTERVALS}
+            and not name.startswith(("x_", "measured_"))
+        ):
             hint = did_you_mean(name, known) or f" Known: {', '.join(known)}."
             raise BadInputError(f"unknown column {name!r}.{hint} Columns that start with x_ pass through.")
 
@@ -278,7 +294,8 @@ def _solve(runs: Sequence[Run], catalog: Catalog) -> list[dict[str, Any]]:
     for i, run in enumerate(runs):
         values = {k: None if math.isnan(v[i]) else float(v[i]) for k, v in found.columns.items()}
         fits = bool(found.has_room[i] and not found.too_long[i])
-        verdict = {"fits": fits, "limit": "", "basis": _basis(run), "error": ""}
+        basis = machine_basis(run.machine.engine.spec, run.model, run.machine.gpu.spec)
+        verdict = {"fits": fits, "limit": "", "basis": basis, "error": ""}
         if not found.has_room[i]:
             verdict |= {"limit": "memory", "error": "does not fit: weights and one request exceed the memory"}
         elif found.too_long[i]:
@@ -288,13 +305,20 @@ def _solve(runs: Sequence[Run], catalog: Catalog) -> list[dict[str, Any]]:
             served = f"{values['requests_per_s']:.4g} requests/s"
             limit = "max_sequences" if found.engine_first[i] else "kv_cache"
             verdict |= {"limit": limit, "error": f"request_rate is more than it can serve, {served} at most"}
-        results.append(values | verdict)
+        results.append(values | _intervals(run, values) | verdict)
     return results
 
 
-def _basis(run: Run) -> str:
-    worst = BASES.index(run.machine.engine.spec.basis)
-    return BASES[max(worst, BASES.index("assumed") if run.machine.gpu.spec.confidence == "low" else 0)]
+def _intervals(run: Run, values: Mapping[str, float | None]) -> dict[str, float | None]:
+    """Return each number times p10 and p90 of measured over predicted on runs as new to the fit as this one."""
+    engine, lengths = run.machine.engine.spec, (run.numbers["input_tokens"], run.numbers["output_tokens"])
+    bounds = error_bounds(engine, unseen(engine, run.model, run.machine.gpu.spec, lengths))
+    found: dict[str, float | None] = {}
+    for name, metric in ERRORS_OF.items():
+        value, sides = values[name], bounds[metric] if bounds else (None, None)
+        for bound, side in zip(("p10", "p90"), sides, strict=True):
+            found[f"{name}_{bound}"] = None if value is None or side is None else value * side
+    return found
 
 
 def _columns(cases: Cases, replica: Replica, found: Shown, replicas: Array) -> dict[str, Array]:

@@ -19,6 +19,7 @@ from planner.errors import (
     PlannerError,
     did_you_mean,
 )
+from planner.intervals import INTERVAL_FIELDS, with_intervals
 from planner.options import RESULT_FIELDS, Row
 from planner.report.as_csv import BOM, FORMULA_START, write
 from planner.report.as_json import render as render_json
@@ -105,7 +106,12 @@ def _passes_through(name: str) -> bool:
 
 def _is_result(name: str) -> bool:
     """Return whether a column is a result of an earlier answer, which the new one replaces."""
-    return name in (*RESULT_FIELDS, "error") and name not in {*_PASSED_THROUGH, *_SHORT_FORMS, "model", "engine"}
+    return name in (*RESULT_FIELDS, *INTERVAL_FIELDS, "error") and name not in {
+        *_PASSED_THROUGH,
+        *_SHORT_FORMS,
+        "model",
+        "engine",
+    }
 
 
 def check_header(header: Sequence[str], where: str) -> None:
@@ -199,6 +205,7 @@ def answer_sheet(
     sets: dict[str, Any],
     *,
     show_all: bool,
+    interval: bool,
     form: str,
     fields: str | None,
     dialect: str,
@@ -212,12 +219,13 @@ def answer_sheet(
     where = "stdin" if sheet == STDIN else sheet
     read = read_sheet(sheet)
     check_header(read.header, where)
-    wanted = (*choose_fields(fields), "error")
+    wanted = (*choose_fields(fields, (*RESULT_FIELDS, *(INTERVAL_FIELDS if interval else ()))), "error")
     names = [*read.header, *(f for f in wanted if f not in read.header)]
     outcome, missing = _Outcome(), []
     try:
         for cells, found, error in answer_rows(read, baselines, catalog, sets, where):
-            outcome.add(cells, found, error, show_all=show_all)
+            shown = with_intervals(found) if interval and found else found
+            outcome.add(cells, shown, error, show_all=show_all)
     except KeyboardInterrupt:
         missing = [f"PARTIAL: interrupted after {outcome.done} of {len(read.rows)} rows"]
         outcome.rows += [{**cells, "error": "interrupted; not answered"} for cells in read.rows[outcome.done :]]

@@ -2,7 +2,7 @@
 
 import dataclasses
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -10,6 +10,7 @@ import numpy as np
 
 from planner.cases.columns import Array, Cases
 from planner.cases.layer_kinds import LAYER_KINDS, layer_kinds
+from planner.cases.maker import at_speed, maker_speed
 from planner.errors import BadInputError, DataMissingError, PlannerError
 from planner.physics.special import Mask
 from planner.predict import Run, cases_of, resolve, solve_runs
@@ -21,6 +22,8 @@ from planner.specs.catalog import Catalog
 METRICS = ("ttft_mean_s", "tpot_mean_s", "output_tokens_per_s_per_gpu")
 """What is compared: columns of `predict`."""
 FOLDS = ("model", "gpu", "engine")
+LENGTHS = (600, 1500, 5000)
+"""Input tokens that part orders of length."""
 _SAME = {"deepseek-r1": "deepseek-v3", "deepseek-r1-0528": "deepseek-v3", "deepseek-v3.1": "deepseek-v3"}
 """Models of one architecture, which leave a fit together."""
 
@@ -34,6 +37,8 @@ class Bench:
     cases: Cases
     kinds: dict[str, Array]
     """LAYER_KINDS -> how many layers of the kind the run's model has."""
+    maker_speed: Array
+    """Speed of the engine on the run's GPU over what its factors say."""
     concurrency: Array
     """Requests in flight on a replica."""
     equal_lengths: Mask
@@ -44,9 +49,11 @@ class Bench:
     """Rows that cannot be predicted: id -> why."""
 
     def labels(self, kind: str) -> list[str]:
-        """Return the model, GPU or engine of each run; models of one architecture are one."""
-        names = {
+        """Return the model, architecture, GPU, engine or order of length of each run; DeepSeek V3 and R1 are one."""
+        names: dict[str, Callable[[Run], str]] = {
             "model": lambda run: _SAME.get(run.model.id, run.model.id),
+            "architecture": lambda run: run.model.architecture,
+            "lengths": lambda run: str(np.searchsorted(LENGTHS, run.numbers["input_tokens"])),
             "gpu": lambda run: run.machine.gpu.spec.id,
             "engine": lambda run: run.machine.engine.spec.id,
         }
@@ -61,6 +68,7 @@ class Bench:
             runs=tuple(self.runs[i] for i in index),
             cases=self.cases.rows(index),
             kinds={name: values[index] for name, values in self.kinds.items()},
+            maker_speed=self.maker_speed[index],
             concurrency=self.concurrency[index],
             equal_lengths=self.equal_lengths[index],
             measured={name: values[index] for name, values in self.measured.items()},
@@ -93,6 +101,7 @@ def prepare(rows: Sequence[Mapping[str, str]], catalog: Catalog) -> Bench:
         runs=tuple(runs),
         cases=cases_of(runs, catalog),
         kinds={name: np.asarray([of_run[name] for of_run in kinds]) for name in LAYER_KINDS},
+        maker_speed=np.asarray([maker_speed(run.machine.engine.spec.factors, run.machine.gpu.spec) for run in runs]),
         concurrency=np.asarray([run.numbers["concurrency"] / run.replicas for run in runs]),
         equal_lengths=np.asarray([run.numbers["length_spread"] == 0.0 for run in runs]),
         measured={name: np.asarray([values[name] for values in measured]) for name in METRICS},
@@ -122,7 +131,11 @@ def measured_of(row: Mapping[str, str], run: Run) -> dict[str, float]:
 
 def with_factors(bench: Bench, factors: Mapping[str, Array]) -> Cases:
     """Return the cases of the runs with other engine factors, those of all LAYER_KINDS among them."""
-    columns = {f"engine__{name}": column for name, column in factors.items() if name not in LAYER_KINDS}
+    columns = {
+        f"engine__{name}": at_speed(name, column, bench.maker_speed)
+        for name, column in factors.items()
+        if name not in LAYER_KINDS
+    }
     added = np.sum([bench.kinds[name] * factors[name] for name in LAYER_KINDS], axis=0)
     return bench.cases.replaced(**columns, engine__layer_equivalents=bench.cases.model.layers + added)
 

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from planner.calibration.bench import FOLDS, METRICS, Bench, shown_by
+from planner.calibration.bench import FOLDS, LENGTHS, METRICS, Bench, shown_by
 from planner.calibration.fit import Fitted, Starts, fit
 from planner.cases.columns import Array
 from planner.errors import BadInputError
@@ -13,7 +13,7 @@ from planner.physics.special import Mask
 
 BOUNDS = {"p10": 0.1, "p90": 0.9}
 _CLASSES = {
-    "input tokens": ("input_tokens", (0, 600, 1500, 5000)),
+    "input tokens": ("input_tokens", (0, *LENGTHS)),
     "concurrency": ("concurrency", (0, 8, 32, 128)),
 }
 

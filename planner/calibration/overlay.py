@@ -1,34 +1,47 @@
-"""Engine files with fitted factors: an overlay that `--catalog` picks up."""
+"""Engine files with fitted factors, what they were fitted on and how far off they were: `--catalog` picks them up."""
 
 import datetime as dt
+from collections.abc import Mapping
+from dataclasses import dataclass
 from itertools import count
 from typing import Any
 
+import numpy as np
 import yaml
 
+from planner.calibration.bench import METRICS
 from planner.calibration.fit import Fitted
-from planner.calibration.ledger import Errors
+from planner.calibration.ledger import Ledger, errors
+from planner.physics.special import Mask
 from planner.specs.base import Loaded
-from planner.specs.hardware import EngineSpec
+from planner.specs.hardware import EngineSpec, FittedOn
 
 _DIGITS = 3
 _FITTED = "fitted"
+_SHOWN = {"ttft_mean_s": "ttft", "tpot_mean_s": "tpot", "output_tokens_per_s_per_gpu": "throughput"}
+"""Metric of a ledger -> its name in an engine's errors."""
+FEWEST_RUNS = 20
+"""Runs whose errors are worth quantiles; with fewer the engine keeps those it had."""
 
 
-def engine_file(
-    engine: Loaded[EngineSpec], fitted: Fitted, origin: str, errors: dict[str, Errors], runs: int, day: dt.date
-) -> str:
-    """Return the YAML of an engine's file with its fitted factors, each with its source.
+@dataclass(frozen=True)
+class Evidence:
+    """What stands behind a fit."""
 
-    Parameters
-    ----------
-    origin : where the runs come from.
-    errors : of the fit on this engine's runs, by metric.
-    runs : how many were fitted together, over all engines.
-    """
+    origin: str
+    """Where the runs come from."""
+    day: dt.date
+    whole: Ledger
+    """All runs, by the factors fitted on them."""
+    left_out: Mapping[str, Ledger]
+    """Kind of EngineErrors -> the ledger of runs predicted without their like."""
+
+
+def engine_file(engine: Loaded[EngineSpec], fitted: Fitted, evidence: Evidence) -> str:
+    """Return the YAML of an engine's file with its fitted factors, each with its source."""
     document, name = engine.document, engine.spec.id
     silent, values = fitted.silent[name], fitted.values[name]
-
+    own = np.asarray([e == name for e in evidence.whole.bench.labels("engine")])
     known = document.data.get("sources", {})
     earlier = next(free for i in count(1) if (free := f"{_FITTED}-{i}") not in known)
 
@@ -48,23 +61,61 @@ def engine_file(
     data = dict(document.data) | {
         "basis": "calibrated",
         "factors": factors,
-        "sources": {_FITTED: _source(origin, errors, silent, runs, day)} | sources,
+        "fitted_on": _fitted_on(engine.spec.fitted_on, evidence.whole),
+        "errors": dict(document.data.get("errors", {})) | _errors(evidence, name),
+        "sources": {_FITTED: _source(evidence, silent, own)} | sources,
     }
+    data |= {"notes": data.pop("notes")} if data.get("notes") else {}
     text: str = yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=120, default_flow_style=None)
     return text
 
 
-def _source(origin: str, errors: dict[str, Errors], silent: tuple[str, ...], runs: int, day: dt.date) -> dict[str, Any]:
+def _fitted_on(before: FittedOn | None, whole: Ledger) -> dict[str, Any]:
+    """Return what the factors were fitted on, with what those they started from were.
+
+    Engines share most factors: models, GPUs and lengths are those of all runs.
+    """
+    runs = whole.bench.runs
+    lists = {
+        "gpus": {run.machine.gpu.spec.id for run in runs},
+        "models": {run.model.id for run in runs},
+        "architectures": {run.model.architecture for run in runs},
+    }
+    found: dict[str, Any] = {
+        key: sorted(values | set(getattr(before, key) if before else ())) for key, values in lists.items()
+    }
+    for key in ("input_tokens", "output_tokens"):
+        lengths = [run.numbers[key] for run in runs]
+        low, high = getattr(before, key) if before else (lengths[0], lengths[0])
+        found[key] = [float(min(low, *lengths)), float(max(high, *lengths))]
+    return found
+
+
+def _errors(evidence: Evidence, engine: str) -> dict[str, Any]:
+    """Return kind -> metric -> (p10, p90) of measured over predicted on an engine's runs."""
+    found: dict[str, Any] = {}
+    for kind, ledger in {"known": evidence.whole, **evidence.left_out}.items():
+        own = np.asarray([e == engine for e in ledger.bench.labels("engine")])
+        ranges = {}
+        for metric in METRICS:
+            ratio = (ledger.bench.measured[metric] / ledger.predicted[metric])[own]
+            ratio = ratio[np.isfinite(ratio)]
+            if ratio.size >= FEWEST_RUNS:
+                ranges[_SHOWN[metric]] = [float(f"{q:.{_DIGITS}g}") for q in np.quantile(ratio, (0.1, 0.9))]
+        found |= {kind: ranges} if len(ranges) == len(METRICS) else {}
+    return found
+
+
+def _source(evidence: Evidence, silent: tuple[str, ...], own: Mask) -> dict[str, Any]:
     """Return the source of the fitted factors: the runs, the day, the errors."""
-    residuals = ", ".join(
-        f"{title} {e.median:.1%} median and {e.mean:.1%} mean" for title, e in errors.items() if e.runs
-    )
+    titles = {"ttft_mean_s": "TTFT", "tpot_mean_s": "TPOT", "output_tokens_per_s_per_gpu": "tokens/s"}
+    by_title = {title: errors(evidence.whole, metric, own) for metric, title in titles.items()}
+    residuals = ", ".join(f"{t} {e.median:.1%} median and {e.mean:.1%} mean" for t, e in by_title.items() if e.runs)
     kept = f"; the data say nothing of {', '.join(silent)}, kept" if silent else ""
-    own = errors["TPOT"].runs
-    among = f", {own:,} of them on this engine" if own < runs else ""
+    among = f", {own.sum():,} of them on this engine" if own.sum() < own.size else ""
     return {
-        "title": f"planner calibrate, {runs:,} runs of {origin}{among}",
-        "checked": day,
+        "title": f"planner calibrate, {own.size:,} runs of {evidence.origin}{among}",
+        "checked": evidence.day,
         "confidence": "medium",
         "note": f"errors of this engine's runs with these factors: {residuals}{kept}",
     }

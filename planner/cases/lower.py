@@ -20,6 +20,7 @@ from planner.cases.columns import (
     WorkloadColumns,
 )
 from planner.cases.layer_kinds import layer_equivalents, layer_kinds
+from planner.cases.maker import at_speed, maker_speed
 from planner.cases.model import lower_model
 from planner.cases.workload import lower_demand, lower_workload
 from planner.specs.base import Loaded
@@ -150,7 +151,9 @@ def _engine(model: ModelSpec, options: Sequence[Candidate]) -> EngineColumns:
     def of_machine(machine: Machine) -> list[float]:
         factors, gpu = machine.engine.spec.factors, machine.gpu.spec
         limits = factors.limits_for(gpu.memory_usable_bytes or gpu.memory_bytes)
-        return [*(getattr(factors, name) for name in _FACTORS), limits.max_running_sequences, limits.max_batched_tokens]
+        speed = maker_speed(factors, gpu)
+        values = [at_speed(name, float(getattr(factors, name)), speed) for name in _FACTORS]
+        return [*values, limits.max_running_sequences, limits.max_batched_tokens]
 
     def equivalents(option: Candidate) -> float:
         kinds = layer_kinds(model, option.precision, option.machine.gpu.spec)

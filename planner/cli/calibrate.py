@@ -6,12 +6,11 @@ from importlib.metadata import version
 from pathlib import Path
 
 import click
-import numpy as np
 
-from planner.calibration.bench import FOLDS, METRICS, Bench, prepare
+from planner.calibration.bench import FOLDS, Bench, prepare
 from planner.calibration.fit import Fitted, starts_of
 from planner.calibration.ledger import Ledger, errors, groups, in_sample, left_out
-from planner.calibration.overlay import engine_file
+from planner.calibration.overlay import Evidence, engine_file
 from planner.calibration.readers.registry import read_benchmark
 from planner.calibration.silicon import PACKAGE, benchmark_rows, read_silicon
 from planner.cli import common
@@ -20,7 +19,7 @@ from planner.report import as_csv
 from planner.report.as_table import render_grid
 from planner.report.output import emit, write_file
 from planner.specs.catalog import Catalog
-from planner.specs.hardware import EngineSpec
+from planner.specs.hardware import EngineErrors, EngineSpec
 from planner.today import today
 
 _TITLES = {"ttft_mean_s": "TTFT", "tpot_mean_s": "TPOT", "output_tokens_per_s_per_gpu": "tokens/s"}
@@ -76,13 +75,15 @@ def command(
     bench = prepare(rows, catalog)
     _warn(bench)
     starts = None if data else starts_of(catalog, bench.labels("engine"))
-    whole = in_sample(bench, starts) if folder or leave_out == "none" else None
-    ledger = whole[0] if whole and leave_out == "none" else left_out(bench, leave_out, starts)
+    apart = {} if leave_out == "none" else {leave_out: left_out(bench, leave_out, starts)}
+    whole = in_sample(bench, starts) if folder or not apart else None
+    ledger = apart[leave_out] if whole is None or apart else whole[0]
     header, cells = _report(ledger)
     if predictions:
         write_file(Path(predictions), as_csv.write(ledger.header(), ledger.rows()))
     if folder and whole:
-        _write(Path(folder), *whole, catalog, _origin(files, data))
+        kinds = {kind: found for kind, found in apart.items() if kind in EngineErrors.model_fields}
+        _write(Path(folder), whole[1], Evidence(_origin(files, data), today(), whole[0], kinds), catalog)
     if form == "csv":
         emit(as_csv.write(header, cells), output)
     else:
@@ -123,12 +124,10 @@ def _origin(files: tuple[str, ...], data: str | None) -> str:
     return ", ".join(named)
 
 
-def _write(folder: Path, ledger: Ledger, fitted: Fitted, catalog: Catalog, origin: str) -> None:
+def _write(folder: Path, fitted: Fitted, evidence: Evidence, catalog: Catalog) -> None:
     """Write an engine file for each fitted engine and say so."""
-    labels = np.asarray(ledger.bench.labels("engine"))
     for engine in fitted.values:
-        found = {_TITLES[metric]: errors(ledger, metric, labels == engine) for metric in METRICS}
-        text = engine_file(catalog.get(EngineSpec, engine), fitted, origin, found, labels.size, today())
+        text = engine_file(catalog.get(EngineSpec, engine), fitted, evidence)
         path = folder / "hardware" / "engines" / f"{engine}.yaml"
         try:
             path.parent.mkdir(parents=True, exist_ok=True)

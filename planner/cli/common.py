@@ -120,7 +120,7 @@ def open_questions(
 
 
 def make_report(
-    answers: Sequence[Answer], catalog: Catalog, *, fields: str | None, show_all: bool, missing: Sequence[str] = ()
+    answers: Sequence[Answer], catalog: Catalog, *, fields: Sequence[str], show_all: bool, missing: Sequence[str] = ()
 ) -> Report:
     """Return the report of some answers; `missing` says in words what else was asked."""
     rows = [row for a in answers for row in a.results]
@@ -128,9 +128,7 @@ def make_report(
     for a in answers:
         found = inputs(a.scenario, catalog, a.options[0], a.model)
         provenance += [{"scenario": a.scenario.label, **i.row()} for i in found]
-    return Report(
-        answers, rows, choose_fields(fields), [*missing, *all_warnings(answers)], provenance, asked(answers), show_all
-    )
+    return Report(answers, rows, fields, [*missing, *all_warnings(answers)], provenance, asked(answers), show_all)
 
 
 def all_warnings(answers: Sequence[Answer]) -> list[str]:

@@ -78,10 +78,10 @@ def command(
     """
     catalog = Catalog(catalogs)
     wanted = overrides or (("all",) if len(scenarios) == 1 else ())
-    choose_fields(fields)
+    shown = choose_fields(fields)
     questions = common.open_questions(scenarios, catalog, wanted, common.changes(**question))
     answers, missing = common.answer_all(questions, catalog)
-    report = common.make_report(answers, catalog, fields=fields, show_all=True, missing=missing)
+    report = common.make_report(answers, catalog, fields=shown, show_all=True, missing=missing)
     best = [a.best for a in answers]
     common.warn(report.warnings)
     if form == "table":

@@ -6,6 +6,8 @@ import click
 
 from planner.cli import common
 from planner.errors import EXIT_INTERRUPTED, BadInputError
+from planner.intervals import INTERVAL_FIELDS, with_intervals
+from planner.options import RESULT_FIELDS
 from planner.report.as_csv import DIALECTS
 from planner.report.document import choose_fields
 from planner.report.output import emit
@@ -33,6 +35,9 @@ from planner.specs.catalog import Catalog
 )
 @click.option("--max", "largest", multiple=True, metavar="FIELD=X", help="Exit 1 where the best option is above X.")
 @click.option("--min", "smallest", multiple=True, metavar="FIELD=X", help="Exit 1 where the best option is below X.")
+@click.option(
+    "--interval", is_flag=True, help="Also p10 and p90 of latencies, throughput, GPUs and dollars: how sure it is."
+)
 @click.option("--fields", metavar="A,B", help="Only these result fields (json, csv, long-csv).")
 @click.option(
     "--dialect", type=common.Word(DIALECTS), default="plain", show_default=True, help="CSV for a spreadsheet."
@@ -48,6 +53,7 @@ def command(
     show_all: bool,
     largest: tuple[str, ...],
     smallest: tuple[str, ...],
+    interval: bool,
     fields: str | None,
     dialect: str,
     form: str,
@@ -68,7 +74,8 @@ def command(
     catalog = Catalog(catalogs)
     sets = common.changes(**question)
     gates = common.read_gates(largest, smallest)
-    choose_fields(fields)
+    known = (*RESULT_FIELDS, *(INTERVAL_FIELDS if interval else ()))
+    choose_fields(fields, known)
     if sheet is not None:
         from planner.sheet import answer_sheet  # noqa: PLC0415 - only a sheet needs it
 
@@ -81,6 +88,7 @@ def command(
                 catalog,
                 sets,
                 show_all=show_all,
+                interval=interval,
                 form=form,
                 fields=fields,
                 dialect=dialect,
@@ -89,7 +97,9 @@ def command(
         )
     questions = common.open_questions(scenarios, catalog, overrides, sets)
     answers, missing = common.answer_all(questions, catalog)
-    report = common.make_report(answers, catalog, fields=fields, show_all=show_all, missing=missing)
+    answers = [with_intervals(a) for a in answers] if interval else answers
+    shown = choose_fields(fields, known)
+    report = common.make_report(answers, catalog, fields=shown, show_all=show_all, missing=missing)
     common.warn(report.warnings)
     emit(FORMATS[form](report, dialect), output)
     failed = common.check_gates(answers, gates)

@@ -4,7 +4,7 @@ import click
 
 from planner.cli import common
 from planner.errors import EXIT_BAD_INPUT, BadInputError
-from planner.predict import OUTPUTS, check_header, name_notes, predict
+from planner.predict import INTERVALS, OUTPUTS, check_header, name_notes, predict
 from planner.report.as_csv import DIALECTS, write
 from planner.report.as_json import render_rows
 from planner.report.output import emit
@@ -18,10 +18,13 @@ from planner.specs.reader import STDIN
 @click.option(
     "--dialect", type=common.Word(DIALECTS), default="plain", show_default=True, help="CSV for a spreadsheet."
 )
+@click.option("--interval", is_flag=True, help="Also p10 and p90 of latencies and rates: how sure it is.")
 @common.format_option("csv", "json")
 @common.output_option
 @common.catalog_option
-def command(rows_file: str, dialect: str, form: str, output: str | None, catalogs: tuple[str, ...]) -> None:
+def command(
+    rows_file: str, dialect: str, interval: bool, form: str, output: str | None, catalogs: tuple[str, ...]
+) -> None:
     """Predict what a benchmark would show: closed loop (concurrency), open loop (request_rate) or maximum load.
 
     Only model, gpu, input_tokens and output_tokens are required. A row that cannot be predicted says why in
@@ -38,8 +41,10 @@ def command(rows_file: str, dialect: str, form: str, output: str | None, catalog
     catalog = Catalog(catalogs)
     common.warn(name_notes(sheet.rows, catalog))
     found = predict(sheet.rows, catalog)
-    found = [row | {name: typed(name, row[name]) for name in header if name not in OUTPUTS} for row in found]
-    names = [*header, *(name for name in OUTPUTS if name not in header)]
+    answered = (*OUTPUTS, *INTERVALS)
+    found = [row | {name: typed(name, row[name]) for name in header if name not in answered} for row in found]
+    shown = answered if interval else OUTPUTS
+    names = [*header, *(name for name in shown if name not in header)]
     if form == "json":
         emit(render_rows(found, names), output)
     else:

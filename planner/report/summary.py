@@ -1,8 +1,12 @@
 """The story of one answer in a few lines, and the rows worth showing: shared by the table and Markdown."""
 
+from collections.abc import Callable
+from typing import Any
+
 from planner.answers import Answer
 from planner.options import Row
 from planner.report.words import count, money, plural, seconds, share, significant, times
+from planner.unseen import unseen
 
 COLUMNS = (
     "GPU",
@@ -149,7 +153,33 @@ def verdict(answer: Answer) -> list[str]:
             f"{significant(row['power_kw'])} kW at the meter{per_answer}, "
             f"{count(row['co2e_kg_per_month'])} kg CO2e a month"
         )
-    return lines
+    return [*lines, *_interval(answer)]
+
+
+def _interval(answer: Answer) -> list[str]:
+    """Return how sure the best option is, where that was asked, and what of it no measured run was like."""
+    row, option = answer.best, answer.options[0]
+    if "gpus_p10" not in row:
+        return []
+    kinds = unseen(option.machine.engine.spec, answer.model.spec, option.machine.gpu.spec)
+    if row["ttft_p95_s_p10"] is None:
+        return ["no interval: the engine's file has no errors on record, or the rates are measured"]
+    parts = [
+        f"{_range(row, name, show)} {words}"
+        for name, show, words in (
+            ("gpus", count, "GPUs"),
+            ("cost_usd_per_month", money, "a month"),
+            ("ttft_p95_s", seconds, "TTFT p95"),
+            ("tpot_p95_s", seconds, "TPOT p95"),
+        )
+    ]
+    why = f"; not among the measured runs: its {' and '.join(kinds)}" if kinds else ""
+    return [f"80 % interval: {', '.join(parts)}{why}"]
+
+
+def _range(row: Row, name: str, show: Callable[[Any], str]) -> str:
+    low, high = row[f"{name}_p10"], row[f"{name}_p90"]
+    return f"{show(low)} to {show(high) if high is not None else 'no fleet at all'}"
 
 
 def footnotes(answer: Answer) -> list[str]:

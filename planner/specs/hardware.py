@@ -159,6 +159,8 @@ class EngineFactors(Spec):
     """Prompts are read before any decode goes on, instead of in steps shared with decodes."""
     expert_imbalance: Annotated[float, Field(ge=1, le=4)]
     """Load of the slowest expert-parallel rank over the mean."""
+    other_makers_speed: Annotated[float, Field(gt=0, le=2)]
+    """Speed on GPUs of other makers than NVIDIA over what the factors above say."""
     memory_utilization: Share
     """Share of the device memory the engine takes."""
     runtime_reserve_bytes: NonNegative
@@ -175,6 +177,45 @@ class EngineFactors(Spec):
         return [x for x in self.limits if x.memory_from_bytes <= memory_bytes][-1]
 
 
+Range = tuple[float, float]
+
+
+class FittedOn(Spec):
+    """The runs behind fitted factors: what an answer may lie outside of."""
+
+    gpus: tuple[str, ...]
+    models: tuple[str, ...]
+    architectures: tuple[str, ...]
+    """ModelSpec.architecture of the models."""
+    input_tokens: Range
+    output_tokens: Range
+
+
+class ErrorRanges(Spec):
+    """Measured over predicted: the 10th and the 90th percentile over runs that the prediction had not seen."""
+
+    ttft: Range
+    tpot: Range
+    throughput: Range
+    """Output tokens per second and GPU."""
+
+
+class EngineErrors(Spec):
+    """How far predictions by an engine's factors were off, by what the fit had not seen."""
+
+    known: ErrorRanges
+    """Nothing: the runs were fitted."""
+    model: ErrorRanges | None = None
+    """The model, though others of its architecture."""
+    architecture: ErrorRanges | None = None
+    """No model of the architecture."""
+    gpu: ErrorRanges | None = None
+    maker: ErrorRanges | None = None
+    """No GPU of the maker."""
+    lengths: ErrorRanges | None = None
+    """Inputs of that order of length."""
+
+
 class EngineSpec(FileSpec):
     """One serving engine, at a version."""
 
@@ -185,6 +226,8 @@ class EngineSpec(FileSpec):
     basis: Basis
     aliases: tuple[str, ...] = ()
     factors: EngineFactors
+    fitted_on: FittedOn | None = None
+    errors: EngineErrors | None = None
     notes: str | None = None
 
 

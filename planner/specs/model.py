@@ -124,6 +124,18 @@ class ModelSpec(FileSpec):
     notes: str | None = None
 
     @property
+    def architecture(self) -> str:
+        """What layers it has, e.g. dense, moe, moe+mla+sparse: models alike run alike."""
+        parts = {
+            "mla": any(g.kind == "mla" for g in self.attention),
+            "sparse": any(g.sparse_top_k for g in self.attention),
+            "linear": any(g.kind == "linear" for g in self.attention),
+            "window": any(g.window for g in self.attention),
+        }
+        blocks = "moe" if any(g.experts for g in self.ffn) else "dense"
+        return "+".join([blocks, *(name for name, has in parts.items() if has)])
+
+    @property
     def layers(self) -> int:
         """Depth: the larger of mixer and feed-forward layers (hybrids interleave them)."""
         return max(sum(g.layers for g in self.attention), sum(g.layers for g in self.ffn))
