@@ -14,6 +14,7 @@ lint:
 bench:
 	$(PYTHON) benchmarks/startup.py
 	$(PYTHON) benchmarks/arrays.py
+	$(PYTHON) benchmarks/predict.py
 
 check-libreoffice:
 	$(PYTHON) benchmarks/check_libreoffice.py

@@ -9,40 +9,22 @@ from typing import Any
 
 import numpy as np
 
-from planner.cases.candidates import Candidate, Layout, Machine, Precision, named_precision
-from planner.cases.columns import Array, Cases, LayoutColumns, WorkloadColumns
-from planner.cases.lower import lower_machine
+from planner.cases.candidates import Layout
+from planner.cases.columns import Array, Cases
+from planner.cases.names import Names
 from planner.errors import BadInputError, PlannerError, did_you_mean
 from planner.options import machine_basis
 from planner.physics.special import Mask
+from planner.runs import NUMBERS, REQUIRED, TEXTS, Run, cases_of, layouts, resolve
 from planner.serving.benchmark import Shown, Traffic, shown
 from planner.serving.power import busy_power_at
 from planner.serving.replica import Replica, build_replica
 from planner.serving.steady import length_quantiles
 from planner.specs.catalog import Catalog, model_note
-from planner.specs.hardware import EngineSpec, GpuSpec, SystemSpec
+from planner.specs.hardware import GpuSpec
 from planner.specs.model import ModelSpec
-from planner.specs.question import parse_value
 from planner.unseen import error_bounds, unseen
 
-REQUIRED = ("model", "gpu", "input_tokens", "output_tokens")
-NUMBERS = (
-    "tensor_parallel",
-    "pipeline_parallel",
-    "data_parallel",
-    "expert_parallel",
-    "gpus",
-    "input_tokens",
-    "output_tokens",
-    "concurrency",
-    "request_rate",
-    "cached_share",
-    "prefill_gpus",
-    "decode_gpus",
-    "speculative_tokens",
-    "length_spread",
-)
-TEXTS = ("id", "model", "gpu", "engine", "engine_version", "precision", "kv_precision")
 OUTPUTS = (
     "ttft_mean_s",
     "ttft_p50_s",
@@ -74,33 +56,22 @@ INTERVALS = tuple(f"{name}_{bound}" for name in ERRORS_OF for bound in ("p10", "
 _SIZES = (1, 2, 4, 8, 16)
 
 
-@dataclass(frozen=True)
-class Run:
-    """One benchmark run, its names resolved."""
-
-    machine: Machine
-    model: ModelSpec
-    precision: Precision
-    kv_bytes: float
-    layout: Layout | None
-    """None: the smallest tensor parallelism that fits."""
-    replicas: float
-    numbers: Mapping[str, float]
-
-
 def predict(rows: Sequence[Mapping[str, str]], catalog: Catalog) -> list[dict[str, Any]]:
     """Return each row with its predictions and their INTERVALS; a row that cannot be predicted says why in `error`."""
+    names = Names(catalog)
     runs: dict[int, Run] = {}
     out: list[dict[str, Any]] = []
     for index, row in enumerate(rows):
         out.append({**row, **dict.fromkeys((*OUTPUTS, *INTERVALS)), "error": ""})
         try:
-            runs[index] = resolve(row, catalog)
+            runs[index] = resolve(row, names)
         except PlannerError as error:
             out[index]["error"] = error.message
     if runs:
-        sized = _with_layouts(list(runs.values()), catalog)
-        for index, result in zip(runs, _solve(sized, catalog), strict=True):
+        cases = cases_of(list(runs.values()), catalog)
+        sized = _with_layouts(list(runs.values()), cases)
+        cases = dataclasses.replace(cases, layout=layouts(sized))
+        for index, result in zip(runs, _solve(cases, sized), strict=True):
             out[index] |= result
     return out
 
@@ -138,121 +109,17 @@ def name_notes(rows: Sequence[Mapping[str, str]], catalog: Catalog) -> list[str]
     return found
 
 
-def resolve(row: Mapping[str, str], catalog: Catalog) -> Run:
-    """Return a row's run. Raises a PlannerError for unknown names and numbers out of range."""
-    numbers = {name: _number(name, row.get(name) or "") for name in NUMBERS}
-    for name in ("prefill_gpus", "decode_gpus", "speculative_tokens"):
-        if numbers[name] > 0:
-            raise BadInputError(
-                f"{name}: {'disaggregated pools are' if 'gpus' in name else 'speculative decoding is'} not modelled"
-            )
-    if not math.isnan(numbers["concurrency"]) and not math.isnan(numbers["request_rate"]):
-        raise BadInputError(
-            "concurrency and request_rate are given together; expected one, or neither for maximum load"
-        )
-    model = catalog.get(ModelSpec, row["model"]).spec
-    gpu = catalog.get(GpuSpec, row["gpu"])
-    engine = catalog.get(EngineSpec, row.get("engine") or "vllm")
-    if gpu.spec.vendor not in engine.spec.vendors:
-        raise BadInputError(
-            f"{engine.spec.id} does not run on {gpu.spec.vendor}; expected {', '.join(engine.spec.vendors)}"
-        )
-    system = next((s for s in catalog.all(SystemSpec) if s.spec.gpu == gpu.spec.id), None)
-    precision = named_precision(row.get("precision") or "native", catalog, model)
-    _, kv = catalog.format(row.get("kv_precision") or "bf16")
-    layout = _layout(numbers)
-    heads = max(group.heads for group in model.attention)
-    if layout and heads % layout.tensor:
-        raise BadInputError(
-            f"tensor_parallel {layout.tensor} does not divide the {heads} attention heads of {model.id}"
-        )
-    if layout and not math.isnan(numbers["gpus"]) and numbers["gpus"] < layout.gpus:
-        raise BadInputError(f"gpus {numbers['gpus']:g} is less than TP x PP x DP = {layout.gpus}")
-    replicas = numbers["gpus"] / layout.gpus if layout and not math.isnan(numbers["gpus"]) else 1.0
-    return Run(Machine(gpu, system, engine), model, precision, kv.weight_bytes, layout, replicas, numbers)
-
-
-def _number(name: str, text: str) -> float:
-    if not text.strip():
-        if name in {"input_tokens", "output_tokens"}:
-            raise BadInputError(f"{name} is missing; expected a number of tokens")
-        return {"cached_share": 0.0}.get(name, math.nan)
-    value = parse_value(text, "")
-    if not isinstance(value, int | float) or isinstance(value, bool):
-        raise BadInputError(f"{name} {text!r} is not a number")
-    least = 1.0 if name.endswith(("_parallel", "_tokens")) and name != "speculative_tokens" else 0.0
-    if value < least or (name in {"concurrency", "request_rate", "gpus"} and value == 0):
-        raise BadInputError(
-            f"{name} {value:g} is out of range; expected at least {least:g}"
-            if value < least
-            else f"{name} is zero; expected a positive number"
-        )
-    if name.endswith("_parallel") and value != int(value):
-        raise BadInputError(f"{name} {value:g} is no whole number; expected GPUs or stages")
-    if name == "cached_share" and value > 1:
-        raise BadInputError(f"cached_share {value:g} is out of range; expected a share between 0 and 1")
-    return float(value)
-
-
-def _layout(numbers: Mapping[str, float]) -> Layout | None:
-    given = {k: numbers[f"{k}_parallel"] for k in ("tensor", "pipeline", "data", "expert")}
-    if math.isnan(given["tensor"]) and math.isnan(given["data"]):
-        if math.isnan(numbers["gpus"]):
-            return None
-        given["tensor"] = numbers["gpus"] / (1.0 if math.isnan(given["pipeline"]) else given["pipeline"])
-    whole = {k: 1 if math.isnan(v) else int(v) for k, v in given.items()}
-    return Layout(**whole)
-
-
-def _with_layouts(runs: list[Run], catalog: Catalog) -> list[Run]:
+def _with_layouts(runs: Sequence[Run], cases: Cases) -> list[Run]:
     """Give every run without a layout the smallest tensor parallelism whose memory holds the run."""
     sized = list(runs)
-    open_runs = [i for i, run in enumerate(runs) if run.layout is None]
+    left = np.asarray([i for i, run in enumerate(runs) if run.layout is None], dtype=np.intp)
     for size in _SIZES:
-        for i in open_runs:
+        for i in left:
             sized[i] = dataclasses.replace(runs[i], layout=Layout(size))
-        if open_runs:
-            fits = _fits(build_replica(cases_of([sized[i] for i in open_runs], catalog)))
-            open_runs = [i for i, ok in zip(open_runs, fits, strict=True) if not ok]
+        if left.size:
+            layout = layouts([sized[i] for i in left])
+            left = left[~_fits(build_replica(dataclasses.replace(cases.rows(left), layout=layout)))]
     return sized
-
-
-def cases_of(runs: Sequence[Run], catalog: Catalog) -> Cases:
-    """Return the cases of runs: one row each, all columns stacked."""
-    parts: dict[tuple[int, str, str, str], Cases] = {}
-    stacked = []
-    for run in runs:
-        layout = run.layout or Layout(1)
-        key = (id(run.model), run.machine.gpu.spec.id, run.machine.engine.spec.id, run.precision.name)
-        if key not in parts:
-            parts[key] = lower_machine(run.model, Candidate(run.machine, run.precision, layout, None), catalog)
-        columns = WorkloadColumns(**{name: np.asarray([value]) for name, value in _workload(run.numbers).items()})
-        spread = LayoutColumns(
-            *(np.asarray(float(v)) for v in (layout.tensor, layout.pipeline, layout.data, layout.expert, run.kv_bytes))
-        )
-        stacked.append(dataclasses.replace(parts[key], workload=columns, layout=spread))
-    return stack(stacked)
-
-
-def _workload(numbers: Mapping[str, float]) -> dict[str, float]:
-    """Return the workload's columns of a run: constant lengths, one sample, one turn."""
-    output = numbers["output_tokens"]
-    constant = dict.fromkeys(("input_tokens_cv", "generated_tokens_cv", "answer_tokens_cv", "thinking_tokens_cv"), 0.0)
-    once = dict.fromkeys(("share", "reasoning_multiplier", "samples_per_answer", "turns_per_answer"), 1.0)
-    lengths = {"input_tokens_mean": numbers["input_tokens"], "answer_tokens_mean": output, "max_tokens": 2.0 * output}
-    return constant | once | lengths | {"cached_share": numbers["cached_share"]}
-
-
-def stack(cases: Sequence[Cases]) -> Cases:
-    """Return single cases stacked along a new leading axis."""
-    first = cases[0]
-    groups: dict[str, Any] = {}
-    for name, group in first.groups():
-        members = [getattr(c, name) for c in cases]
-        groups[name] = type(group)(
-            **{field: np.stack([getattr(m, field) for m in members]) for field, _ in group.items()}
-        )
-    return Cases(**groups)
 
 
 def _fits(replica: Replica) -> Mask:
@@ -288,8 +155,8 @@ def solve_runs(cases: Cases, runs: Sequence[Run]) -> Solved:
         return Solved(_columns(cases, replica, found, replicas), has_room, too_long, found.overloaded, engine_first)
 
 
-def _solve(runs: Sequence[Run], catalog: Catalog) -> list[dict[str, Any]]:
-    found = solve_runs(cases_of(runs, catalog), runs)
+def _solve(cases: Cases, runs: Sequence[Run]) -> list[dict[str, Any]]:
+    found = solve_runs(cases, runs)
     results = []
     for i, run in enumerate(runs):
         values = {k: None if math.isnan(v[i]) else float(v[i]) for k, v in found.columns.items()}

@@ -2,8 +2,10 @@
 
 import dataclasses
 import importlib.util
+from collections import Counter
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,15 +13,17 @@ import pytest
 from planner import Cases, Estimate
 from planner import estimate as conductor
 from planner.estimate import estimate
+from planner.predict import predict
+from planner.specs import Catalog
 
 ROWS = 2000
 FEW = 40
 
 
-def load_arrays() -> ModuleType:
-    """Import benchmarks/arrays.py by its path: the benchmarks are not a package."""
-    path = Path(__file__).parents[1] / "benchmarks" / "arrays.py"
-    spec = importlib.util.spec_from_file_location("benchmarks_arrays", path)
+def load(name: str) -> ModuleType:
+    """Import a benchmark by its path: they are not a package."""
+    path = Path(__file__).parents[1] / "benchmarks" / f"{name}.py"
+    spec = importlib.util.spec_from_file_location(f"benchmarks_{name}", path)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
@@ -27,7 +31,7 @@ def load_arrays() -> ModuleType:
     return module
 
 
-arrays = load_arrays()
+arrays, sheets = load("arrays"), load("predict")
 
 
 def three_classes(case: Cases) -> Cases:
@@ -87,3 +91,24 @@ def test_a_constant_column_may_be_written_out(case: Cases) -> None:
         "workload__reasoning_multiplier": sweep.workload.reasoning_multiplier,
     }
     assert unequal(estimate(sweep), estimate(case.replaced(**varied))) == {}
+
+
+def test_a_row_of_a_predicted_sheet_is_the_row_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rows that share look-ups and columns with 400 others have the very bits, or the error, of the same rows alone."""
+    catalog = Catalog()
+    rows = sheets.sheet(400, catalog)
+    reads: Counter[tuple[type, str]] = Counter()
+    find = Catalog.find
+
+    def counted(self: Catalog, kind: Any, name: str, *, where: str = "") -> Any:
+        reads[kind, name] += 1
+        return find(self, kind, name, where=where)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Catalog, "find", counted)
+        found = predict(rows, catalog)
+    assert set(reads.values()) == {1}
+    assert {bool(row["error"]) for row in found} == {True, False}
+    wrong = [i for i, row in enumerate(found) if row["basis"] is None]
+    assert len(wrong) > 1
+    assert sheets.differing(rows, found, [*wrong[:2], *range(0, len(rows), len(rows) // FEW)], catalog) == []

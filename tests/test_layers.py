@@ -15,7 +15,7 @@ LEVELS = (
     {"planner.estimate"},
     {"planner.unseen"},
     {"planner.estimate_measured", "planner.options", "planner.provenance"},
-    {"planner.advice"},
+    {"planner.advice", "planner.runs"},
     {"planner.answers", "planner.predict"},
     {"planner.explain", "planner.intervals", "planner.probe"},
     {"planner.report"},

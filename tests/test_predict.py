@@ -8,8 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from planner.cases.names import Names
 from planner.errors import BadInputError
-from planner.predict import OUTPUTS, cases_of, check_header, predict, resolve
+from planner.predict import OUTPUTS, check_header, predict
+from planner.runs import cases_of, resolve
 from planner.serving.benchmark import _opening_s
 from planner.serving.replica import build_replica
 from planner.serving.steady import load_at
@@ -37,7 +39,7 @@ def test_closed_loop_obeys_littles_law(concurrency: int) -> None:
 
 def test_a_closed_loop_opens_with_a_burst() -> None:
     """The waits are those of 10 C requests whose first C are read one after the other: mean, median, p99."""
-    found = resolve(RUN | {"concurrency": "100", "input_tokens": "4000"}, CATALOG)
+    found = resolve(RUN | {"concurrency": "100", "input_tokens": "4000"}, Names(CATALOG))
     replica, concurrency = build_replica(cases_of([found], CATALOG)), np.asarray([100.0])
     load = load_at(replica, np.asarray([30.0]))
     prompt = float(load.prefill_work_s[0]) * 4000 + float(replica.prompt_overhead_s[0])

@@ -11,9 +11,11 @@ import numpy as np
 from planner.cases.columns import Array, Cases
 from planner.cases.layer_kinds import LAYER_KINDS, layer_kinds
 from planner.cases.maker import at_speed, maker_speed
+from planner.cases.names import Names
 from planner.errors import BadInputError, DataMissingError, PlannerError
 from planner.physics.special import Mask
-from planner.predict import Run, cases_of, resolve, solve_runs
+from planner.predict import solve_runs
+from planner.runs import Run, cases_of, resolve
 from planner.serving.benchmark import Traffic, closed_ttft_mean_s, in_waves, wave_load, wave_ttft_s
 from planner.serving.replica import build_replica
 from planner.serving.steady import load_at
@@ -80,10 +82,10 @@ def prepare(rows: Sequence[Mapping[str, str]], catalog: Catalog) -> Bench:
 
     Raises DataMissingError where no row can be used.
     """
-    runs, kept, left_out = [], [], {}
+    names, runs, kept, left_out = Names(catalog), [], [], {}
     for row in rows:
         try:
-            run = resolve(row, catalog)
+            run = resolve(row, names)
             if math.isnan(measured_of(row, run)["tpot_mean_s"]) or not row.get("concurrency") or run.layout is None:
                 raise BadInputError("needs measured_tpot_mean_s, concurrency and tensor_parallel or gpus")
         except PlannerError as error:

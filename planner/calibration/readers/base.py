@@ -12,7 +12,7 @@ from pathlib import Path, PurePath
 from typing import TypeVar
 
 from planner.errors import BadInputError, did_you_mean
-from planner.predict import NUMBERS, REQUIRED, TEXTS
+from planner.runs import NUMBERS, REQUIRED, TEXTS
 from planner.specs.question import parse_value
 
 T = TypeVar("T")

@@ -12,7 +12,7 @@ from pathlib import Path, PurePath
 
 from planner.calibration.readers.base import COLUMNS, LOADS, MEASURED, Reader, check_given
 from planner.errors import BadInputError, did_you_mean
-from planner.predict import NUMBERS, REQUIRED, TEXTS
+from planner.runs import NUMBERS, REQUIRED, TEXTS
 from planner.sheet import read_rows
 
 NAME = "predict-csv"

@@ -1,0 +1,179 @@
+"""Benchmark runs: a row's texts become names resolved, and runs become cases."""
+
+import dataclasses
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from planner.cases.candidates import Candidate, Layout, Machine, Precision
+from planner.cases.columns import Array, Cases, LayoutColumns, WorkloadColumns
+from planner.cases.lower import lower_machine
+from planner.cases.names import Names
+from planner.errors import BadInputError
+from planner.specs.catalog import Catalog
+from planner.specs.model import ModelSpec
+from planner.specs.question import parse_value
+
+REQUIRED = ("model", "gpu", "input_tokens", "output_tokens")
+NUMBERS = (
+    "tensor_parallel",
+    "pipeline_parallel",
+    "data_parallel",
+    "expert_parallel",
+    "gpus",
+    "input_tokens",
+    "output_tokens",
+    "concurrency",
+    "request_rate",
+    "cached_share",
+    "prefill_gpus",
+    "decode_gpus",
+    "speculative_tokens",
+    "length_spread",
+)
+TEXTS = ("id", "model", "gpu", "engine", "engine_version", "precision", "kv_precision")
+
+
+@dataclass(frozen=True)
+class Run:
+    """One benchmark run, its names resolved."""
+
+    machine: Machine
+    model: ModelSpec
+    precision: Precision
+    kv_bytes: float
+    layout: Layout | None
+    """None: the smallest tensor parallelism that fits."""
+    replicas: float
+    numbers: Mapping[str, float]
+
+
+def resolve(row: Mapping[str, str], names: Names) -> Run:
+    """Return a row's run. Raises a PlannerError for unknown names and numbers out of range."""
+    numbers = {name: _number(name, row.get(name) or "") for name in NUMBERS}
+    for name in ("prefill_gpus", "decode_gpus", "speculative_tokens"):
+        if numbers[name] > 0:
+            raise BadInputError(
+                f"{name}: {'disaggregated pools are' if 'gpus' in name else 'speculative decoding is'} not modelled"
+            )
+    if not math.isnan(numbers["concurrency"]) and not math.isnan(numbers["request_rate"]):
+        raise BadInputError(
+            "concurrency and request_rate are given together; expected one, or neither for maximum load"
+        )
+    model = names.model(row["model"]).spec
+    gpu = names.gpu(row["gpu"])
+    engine = names.engine(row.get("engine") or "vllm")
+    if gpu.spec.vendor not in engine.spec.vendors:
+        raise BadInputError(
+            f"{engine.spec.id} does not run on {gpu.spec.vendor}; expected {', '.join(engine.spec.vendors)}"
+        )
+    system = names.system(gpu.spec.id)
+    precision = names.precision(row.get("precision") or "native", row["model"])
+    kv = names.format(row.get("kv_precision") or "bf16")
+    layout = _layout(numbers)
+    heads = max(group.heads for group in model.attention)
+    if layout and heads % layout.tensor:
+        raise BadInputError(
+            f"tensor_parallel {layout.tensor} does not divide the {heads} attention heads of {model.id}"
+        )
+    if layout and not math.isnan(numbers["gpus"]) and numbers["gpus"] < layout.gpus:
+        raise BadInputError(f"gpus {numbers['gpus']:g} is less than TP x PP x DP = {layout.gpus}")
+    replicas = numbers["gpus"] / layout.gpus if layout and not math.isnan(numbers["gpus"]) else 1.0
+    return Run(Machine(gpu, system, engine), model, precision, kv.weight_bytes, layout, replicas, numbers)
+
+
+def _number(name: str, text: str) -> float:
+    if not text.strip():
+        if name in {"input_tokens", "output_tokens"}:
+            raise BadInputError(f"{name} is missing; expected a number of tokens")
+        return {"cached_share": 0.0}.get(name, math.nan)
+    value = parse_value(text, "")
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        raise BadInputError(f"{name} {text!r} is not a number")
+    least = 1.0 if name.endswith(("_parallel", "_tokens")) and name != "speculative_tokens" else 0.0
+    if value < least or (name in {"concurrency", "request_rate", "gpus"} and value == 0):
+        raise BadInputError(
+            f"{name} {value:g} is out of range; expected at least {least:g}"
+            if value < least
+            else f"{name} is zero; expected a positive number"
+        )
+    if name.endswith("_parallel") and value != int(value):
+        raise BadInputError(f"{name} {value:g} is no whole number; expected GPUs or stages")
+    if name == "cached_share" and value > 1:
+        raise BadInputError(f"cached_share {value:g} is out of range; expected a share between 0 and 1")
+    return float(value)
+
+
+def _layout(numbers: Mapping[str, float]) -> Layout | None:
+    given = {k: numbers[f"{k}_parallel"] for k in ("tensor", "pipeline", "data", "expert")}
+    if math.isnan(given["tensor"]) and math.isnan(given["data"]):
+        if math.isnan(numbers["gpus"]):
+            return None
+        given["tensor"] = numbers["gpus"] / (1.0 if math.isnan(given["pipeline"]) else given["pipeline"])
+    whole = {k: 1 if math.isnan(v) else int(v) for k, v in given.items()}
+    return Layout(**whole)
+
+
+def cases_of(runs: Sequence[Run], catalog: Catalog) -> Cases:
+    """Return the cases of runs: one row each, a layout of one GPU where it is open.
+
+    A model on a machine is lowered once, however many runs it has.
+    """
+    parts: dict[tuple[int, str, str, str], Cases] = {}
+    keys = []
+    for run in runs:
+        key = (id(run.model), run.machine.gpu.spec.id, run.machine.engine.spec.id, run.precision.name)
+        if key not in parts:
+            option = Candidate(run.machine, run.precision, run.layout or Layout(1), None)
+            parts[key] = lower_machine(run.model, option, catalog)
+        keys.append(key)
+    position = {key: i for i, key in enumerate(parts)}
+    rows = stack(list(parts.values()), np.asarray([position[key] for key in keys]))
+    return dataclasses.replace(rows, layout=layouts(runs), workload=_workloads(runs))
+
+
+def layouts(runs: Sequence[Run]) -> LayoutColumns:
+    """Return the layouts of runs; one GPU where a layout is open."""
+    layouts = [run.layout or Layout(1) for run in runs]
+    rows = [
+        (one.tensor, one.pipeline, one.data, one.expert, run.kv_bytes) for one, run in zip(layouts, runs, strict=True)
+    ]
+    return LayoutColumns(*np.asarray(rows, dtype=np.float64).T.copy())
+
+
+def _workloads(runs: Sequence[Run]) -> WorkloadColumns:
+    """Return the workloads of runs: one component each, constant lengths, one sample, one turn."""
+
+    def column(name: str) -> Array:
+        return np.asarray([run.numbers[name] for run in runs])[:, None]
+
+    output = column("output_tokens")
+    constant = dict.fromkeys(
+        ("input_tokens_cv", "generated_tokens_cv", "answer_tokens_cv", "thinking_tokens_cv"), np.zeros_like(output)
+    )
+    once = dict.fromkeys(
+        ("share", "reasoning_multiplier", "samples_per_answer", "turns_per_answer"), np.ones_like(output)
+    )
+    return WorkloadColumns(
+        input_tokens_mean=column("input_tokens"),
+        answer_tokens_mean=output,
+        max_tokens=2.0 * output,
+        cached_share=column("cached_share"),
+        **constant,
+        **once,
+    )
+
+
+def stack(cases: Sequence[Cases], index: NDArray[np.intp]) -> Cases:
+    """Return single cases as rows along a new leading axis: row i is cases[index[i]]."""
+    groups: dict[str, Any] = {}
+    for name, group in cases[0].groups():
+        members = [getattr(c, name) for c in cases]
+        groups[name] = type(group)(
+            **{field: np.stack([getattr(m, field) for m in members])[index] for field, _ in group.items()}
+        )
+    return Cases(**groups)
