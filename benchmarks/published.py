@@ -1,7 +1,8 @@
 """Published runs that were never fitted: how far the planner is from them.
 
 Reads the tables in $PLANNER_SHARED_DATA/data, else ../shared/data: TensorRT-LLM's tables, MLPerf, ML.ENERGY,
-vllm-cost-meter, AMD's vLLM images. Run it as `python benchmarks/published.py`.
+vllm-cost-meter, AMD's vLLM images; and the disaggregated runs inside aiconfigurator-core. Run it as
+`python benchmarks/published.py`.
 """
 
 import csv
@@ -17,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from planner.answers import answer
+from planner.calibration.silicon import read_silicon, silicon_path
 from planner.errors import PlannerError
 from planner.predict import predict
 from planner.specs import Catalog, load_scenario
@@ -238,6 +240,34 @@ def _served(r: dict[str, str], catalog: Catalog) -> float:
     return max((row["output_tokens_per_s_per_gpu"] or 0.0 for row in rows if row["meets_slo"]), default=np.nan)
 
 
+def pools() -> Iterator[Check]:
+    """Yield TPOT, TTFT and throughput of the disaggregated runs inside aiconfigurator-core that count their workers."""
+    with silicon_path().open(encoding="utf-8", newline="") as file:
+        raw = {r["id"]: r for r in csv.DictReader(file)}
+    kept = [r for r in read_silicon() if r.mode == "disagg" and r.recommended]
+    rows = []
+    for run in kept:
+        row = {
+            "id": run.id, "model": run.model, "gpu": run.gpu, "engine": run.engine, "precision": run.precision,
+            "kv_precision": run.kv_precision, "input_tokens": str(run.input_tokens_mean),
+            "output_tokens": str(run.output_tokens_mean), "concurrency": str(run.concurrency),
+        }  # fmt: skip
+        for pool, prefix in (("prefill", "prefill_"), ("decode", "")):
+            names = ("num_workers", "tp_size", "attention_dp_size", "moe_ep_size")
+            workers, tensor, data, expert = (int(float(raw[run.id][f"{pool}_{n}"] or 1)) for n in names)
+            row |= {f"{prefix}tensor_parallel": str(tensor), f"{prefix}data_parallel": str(data)}
+            row |= {f"{prefix}expert_parallel": str(max(expert, 1)), f"{pool}_gpus": str(workers * tensor * data)}
+        rows.append(row)
+    groups = [f"{run.gpu} {run.engine}" for run in kept]
+    for metric, wanted, column, measured in (
+        ("TPOT", 0.18, "tpot_mean_s", [run.tpot_s for run in kept]),
+        ("TTFT", None, "ttft_mean_s", [run.ttft_s for run in kept]),
+        ("tokens/s/GPU", None, "output_tokens_per_s_per_gpu", [run.output_tokens_per_s_per_gpu for run in kept]),
+    ):
+        known = [value or np.nan for value in measured]
+        yield Check("two pools", metric, wanted, ratios(rows, known, column), groups)
+
+
 def thinking() -> Iterator[Check]:
     """Yield GPU-seconds of a thinking answer over a chat answer, Qwen3 on H100, each at the benchmark's batch limit."""
     given = table("reasoning_gpu_time_multiplier_h100.csv")
@@ -258,7 +288,7 @@ def thinking() -> Iterator[Check]:
 
 def checks() -> list[Check]:
     """Return every check."""
-    return [c for source in (tensorrt, mlperf, ml_energy, cost_meter, thinking, amd) for c in source()]
+    return [c for source in (tensorrt, mlperf, ml_energy, cost_meter, thinking, pools, amd) for c in source()]
 
 
 def line(check: Check) -> str:

@@ -155,10 +155,10 @@ def basis(option: Candidate, model: ModelSpec) -> str:
     return BASES[weakest]
 
 
-def machine_basis(engine: EngineSpec, model: ModelSpec, gpu: GpuSpec) -> str:
+def machine_basis(engine: EngineSpec, model: ModelSpec, gpu: GpuSpec, *, pools: bool = False) -> str:
     """Return how well the speed of a model on a machine is founded."""
     weakest = BASES.index(engine.basis)
-    if set(unseen(engine, model, gpu)) & set(FAR):
+    if set(unseen(engine, model, gpu, pools=pools)) & set(FAR):
         weakest = max(weakest, BASES.index("datasheet"))
     return "assumed" if gpu.confidence == "low" else BASES[weakest]
 

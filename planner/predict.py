@@ -17,8 +17,9 @@ from planner.options import machine_basis
 from planner.physics.special import Mask
 from planner.runs import NUMBERS, REQUIRED, TEXTS, Run, cases_of, layouts, resolve
 from planner.serving.benchmark import Shown, Traffic, shown
-from planner.serving.power import busy_power_at
-from planner.serving.replica import Replica, build_replica
+from planner.serving.pools import Pools, PoolsShown, most_requests_per_s, shown_by_pools
+from planner.serving.power import busy_power_at, reading_power_at
+from planner.serving.replica import Replica, build_replica, prompt_transfer_s
 from planner.serving.steady import length_quantiles
 from planner.specs.catalog import Catalog, model_note
 from planner.specs.hardware import GpuSpec
@@ -155,13 +156,45 @@ def solve_runs(cases: Cases, runs: Sequence[Run]) -> Solved:
         return Solved(_columns(cases, replica, found, replicas), has_room, too_long, found.overloaded, engine_first)
 
 
+def solve_pools(cases: Cases, runs: Sequence[Run]) -> Solved:
+    """Return what runs show whose prompts are read by workers of their own; `cases` are those of the decode workers."""
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore", under="ignore"):
+        reading = dataclasses.replace(cases, layout=layouts(runs, of_prefill=True))
+        prefill, decode, lengths = build_replica(reading), build_replica(cases), length_quantiles(cases)
+        in_context = decode.tokens.input_tokens_per_answer + decode.tokens.generated_tokens_mean
+        too_long, has_room = in_context > cases.model.max_context_tokens, _fits(decode) & _fits(prefill)
+        workers = np.asarray([[run.pool.workers if run.pool else np.nan, run.replicas] for run in runs]).T
+        transfer = prompt_transfer_s(reading, cases, workers[0], workers[1])
+        pools = Pools(prefill, decode, workers[0], workers[1], transfer)
+        traffic = Traffic(
+            np.asarray([run.numbers["concurrency"] for run in runs]),
+            np.asarray([run.numbers["request_rate"] for run in runs]),
+            np.zeros(len(runs), dtype=bool),
+        )
+        found = shown_by_pools(pools, lengths, has_room & ~too_long, traffic)
+        engine_first = decode.memory.max_running_sequences < decode.memory.sequences_that_fit
+        columns = _pool_columns(cases, reading, pools, found)
+        return Solved(columns, has_room, too_long, found.overloaded, engine_first)
+
+
 def _solve(cases: Cases, runs: Sequence[Run]) -> list[dict[str, Any]]:
-    found = solve_runs(cases, runs)
+    apart = np.asarray([run.pool is not None for run in runs])
+    results: list[dict[str, Any]] = [{}] * len(runs)
+    for use, solve in ((~apart, solve_runs), (apart, solve_pools)):
+        index = np.flatnonzero(use)
+        own = [runs[i] for i in index.tolist()]
+        if own:
+            for i, row in zip(index.tolist(), _verdicts(solve(cases.rows(index), own), own), strict=True):
+                results[i] = row
+    return results
+
+
+def _verdicts(found: Solved, runs: Sequence[Run]) -> list[dict[str, Any]]:
     results = []
     for i, run in enumerate(runs):
         values = {k: None if math.isnan(v[i]) else float(v[i]) for k, v in found.columns.items()}
         fits = bool(found.has_room[i] and not found.too_long[i])
-        basis = machine_basis(run.machine.engine.spec, run.model, run.machine.gpu.spec)
+        basis = machine_basis(run.machine.engine.spec, run.model, run.machine.gpu.spec, pools=run.pool is not None)
         verdict = {"fits": fits, "limit": "", "basis": basis, "error": ""}
         if not found.has_room[i]:
             verdict |= {"limit": "memory", "error": "does not fit: weights and one request exceed the memory"}
@@ -179,13 +212,39 @@ def _solve(cases: Cases, runs: Sequence[Run]) -> list[dict[str, Any]]:
 def _intervals(run: Run, values: Mapping[str, float | None]) -> dict[str, float | None]:
     """Return each number times p10 and p90 of measured over predicted on runs as new to the fit as this one."""
     engine, lengths = run.machine.engine.spec, (run.numbers["input_tokens"], run.numbers["output_tokens"])
-    bounds = error_bounds(engine, unseen(engine, run.model, run.machine.gpu.spec, lengths))
+    kinds = unseen(engine, run.model, run.machine.gpu.spec, lengths, pools=run.pool is not None)
+    bounds = error_bounds(engine, kinds)
     found: dict[str, float | None] = {}
     for name, metric in ERRORS_OF.items():
         value, sides = values[name], bounds[metric] if bounds else (None, None)
         for bound, side in zip(("p10", "p90"), sides, strict=True):
             found[f"{name}_{bound}"] = None if value is None or side is None else value * side
     return found
+
+
+def _pool_columns(cases: Cases, reading: Cases, pools: Pools, found: PoolsShown) -> dict[str, Array]:
+    tokens, requests = pools.decode.tokens, found.requests_per_s
+    output = requests * tokens.generated_tokens_per_answer
+    prefill_gpus = pools.prefill_workers * pools.prefill.gpus_per_replica
+    decode_gpus = pools.decode_workers * pools.decode.gpus_per_replica
+    gpus = prefill_gpus + decode_gpus
+    watts = (
+        prefill_gpus * reading_power_at(reading, pools.prefill, requests / most_requests_per_s(pools))
+        + decode_gpus * busy_power_at(cases, pools.writing(), found.decode)
+    ) / gpus
+    return {
+        "ttft_mean_s": found.ttft_mean_s,
+        "ttft_p50_s": found.ttft_p50_s,
+        "ttft_p99_s": found.ttft_p99_s,
+        "tpot_mean_s": found.decode.step_s,
+        "tpot_p99_s": found.tpot_p99_s,
+        "output_tokens_per_s": output,
+        "output_tokens_per_s_per_gpu": output / gpus,
+        "total_tokens_per_s_per_gpu": (output + requests * tokens.input_tokens_per_answer) / gpus,
+        "requests_per_s": requests,
+        "running_batch": found.running,
+        "power_w_per_gpu": watts,
+    }
 
 
 def _columns(cases: Cases, replica: Replica, found: Shown, replicas: Array) -> dict[str, Array]:

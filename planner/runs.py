@@ -4,7 +4,7 @@ import dataclasses
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,8 +34,18 @@ NUMBERS = (
     "decode_gpus",
     "speculative_tokens",
     "length_spread",
+    "prefill_tensor_parallel",
+    "prefill_data_parallel",
+    "prefill_expert_parallel",
 )
 TEXTS = ("id", "model", "gpu", "engine", "engine_version", "precision", "kv_precision")
+
+
+class Pool(NamedTuple):
+    """Equal workers."""
+
+    layout: Layout
+    workers: float
 
 
 @dataclass(frozen=True)
@@ -49,17 +59,17 @@ class Run:
     layout: Layout | None
     """None: the smallest tensor parallelism that fits."""
     replicas: float
+    """Replicas that share the load; of two pools the decode workers."""
+    pool: Pool | None
+    """The workers that only read prompts, where answers are written by others."""
     numbers: Mapping[str, float]
 
 
 def resolve(row: Mapping[str, str], names: Names) -> Run:
     """Return a row's run. Raises a PlannerError for unknown names and numbers out of range."""
     numbers = {name: _number(name, row.get(name) or "") for name in NUMBERS}
-    for name in ("prefill_gpus", "decode_gpus", "speculative_tokens"):
-        if numbers[name] > 0:
-            raise BadInputError(
-                f"{name}: {'disaggregated pools are' if 'gpus' in name else 'speculative decoding is'} not modelled"
-            )
+    if numbers["speculative_tokens"] > 0:
+        raise BadInputError("speculative_tokens: speculative decoding is not modelled")
     if not math.isnan(numbers["concurrency"]) and not math.isnan(numbers["request_rate"]):
         raise BadInputError(
             "concurrency and request_rate are given together; expected one, or neither for maximum load"
@@ -74,16 +84,38 @@ def resolve(row: Mapping[str, str], names: Names) -> Run:
     system = names.system(gpu.spec.id)
     precision = names.precision(row.get("precision") or "native", row["model"])
     kv = names.format(row.get("kv_precision") or "bf16")
-    layout = _layout(numbers)
+    layout, pool = _layout(numbers), None
+    if not math.isnan(numbers["prefill_gpus"]) or not math.isnan(numbers["decode_gpus"]):
+        layout, pool = _pools(numbers)
     heads = max(group.heads for group in model.attention)
-    if layout and heads % layout.tensor:
-        raise BadInputError(
-            f"tensor_parallel {layout.tensor} does not divide the {heads} attention heads of {model.id}"
-        )
+    for name, one in (("tensor_parallel", layout), ("prefill_tensor_parallel", pool.layout if pool else None)):
+        if one and heads % one.tensor:
+            raise BadInputError(f"{name} {one.tensor} does not divide the {heads} attention heads of {model.id}")
     if layout and not math.isnan(numbers["gpus"]) and numbers["gpus"] < layout.gpus:
         raise BadInputError(f"gpus {numbers['gpus']:g} is less than TP x PP x DP = {layout.gpus}")
-    replicas = numbers["gpus"] / layout.gpus if layout and not math.isnan(numbers["gpus"]) else 1.0
-    return Run(Machine(gpu, system, engine), model, precision, kv.weight_bytes, layout, replicas, numbers)
+    of_replicas = numbers["decode_gpus"] if pool else numbers["gpus"]
+    replicas = of_replicas / layout.gpus if layout and not math.isnan(of_replicas) else 1.0
+    return Run(Machine(gpu, system, engine), model, precision, kv.weight_bytes, layout, replicas, pool, numbers)
+
+
+def _pools(numbers: Mapping[str, float]) -> tuple[Layout, Pool]:
+    """Return (a decode worker's layout, the prefill pool): the plain layout columns are the decode workers'."""
+    for name, other in (("prefill_gpus", "decode_gpus"), ("decode_gpus", "prefill_gpus")):
+        if math.isnan(numbers[name]):
+            raise BadInputError(f"{name} is missing beside {other}; expected the GPUs of both pools")
+    if not math.isnan(numbers["gpus"]) and numbers["gpus"] != numbers["prefill_gpus"] + numbers["decode_gpus"]:
+        raise BadInputError(f"gpus {numbers['gpus']:g} is not the sum of prefill_gpus and decode_gpus; leave it empty")
+    decode = _layout({**numbers, "gpus": numbers["decode_gpus"]})
+    given = {k: numbers[f"prefill_{k}_parallel"] for k in ("tensor", "data", "expert")}
+    stated = not (math.isnan(given["tensor"]) and math.isnan(given["data"]))
+    prefill = Layout(**{k: 1 if math.isnan(v) else int(v) for k, v in given.items()}) if stated else decode
+    pairs = (("prefill_gpus", prefill), ("decode_gpus", decode))
+    for name, layout in pairs:
+        if layout and numbers[name] % layout.gpus:
+            raise BadInputError(f"{name} {numbers[name]:g} is no multiple of a worker's {layout.gpus} GPUs")
+    if decode is None or prefill is None:
+        raise BadInputError("decode_gpus needs tensor_parallel or data_parallel of a decode worker")
+    return decode, Pool(prefill, numbers["prefill_gpus"] / prefill.gpus)
 
 
 def _number(name: str, text: str) -> float:
@@ -136,9 +168,9 @@ def cases_of(runs: Sequence[Run], catalog: Catalog) -> Cases:
     return dataclasses.replace(rows, layout=layouts(runs), workload=_workloads(runs))
 
 
-def layouts(runs: Sequence[Run]) -> LayoutColumns:
-    """Return the layouts of runs; one GPU where a layout is open."""
-    layouts = [run.layout or Layout(1) for run in runs]
+def layouts(runs: Sequence[Run], *, of_prefill: bool = False) -> LayoutColumns:
+    """Return the layouts of runs, or of their prefill workers; one GPU where a layout is open."""
+    layouts = [(run.pool.layout if of_prefill and run.pool else run.layout) or Layout(1) for run in runs]
     rows = [
         (one.tensor, one.pipeline, one.data, one.expert, run.kv_bytes) for one, run in zip(layouts, runs, strict=True)
     ]

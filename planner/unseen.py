@@ -8,19 +8,25 @@ from planner.specs.hardware import EngineSpec, ErrorRanges, GpuSpec
 from planner.specs.model import ModelSpec
 
 METRICS = ("ttft", "tpot", "throughput")
-FAR = ("architecture", "gpu", "maker")
+FAR = ("architecture", "gpu", "maker", "pools")
 """What makes an answer rest on data sheets: no run of the kind was measured."""
 Bounds = dict[str, tuple[float, float]]
 
 
 def unseen(
-    engine: EngineSpec, model: ModelSpec, gpu: GpuSpec, lengths: tuple[float, float] | None = None
+    engine: EngineSpec,
+    model: ModelSpec,
+    gpu: GpuSpec,
+    lengths: tuple[float, float] | None = None,
+    *,
+    pools: bool = False,
 ) -> tuple[str, ...]:
     """Return what of a case the fit of an engine's factors has not seen: fields of EngineErrors.
 
     Parameters
     ----------
     lengths : mean input and output tokens, where they are to be looked at.
+    pools : whether prompts are read by workers of their own.
     """
     seen = engine.fitted_on
     if seen is None:
@@ -32,7 +38,8 @@ def unseen(
         found.append("gpu" if gpu.vendor == FITTED_MAKER else "maker")
     ranges = (seen.input_tokens, seen.output_tokens)
     beyond = not all(low <= value <= high for value, (low, high) in zip(lengths or (), ranges, strict=False))
-    return (*found, "lengths") if beyond else tuple(found)
+    found += ["lengths"] if beyond else []
+    return (*found, "pools") if pools else tuple(found)
 
 
 def error_bounds(engine: EngineSpec, kinds: Sequence[str]) -> Bounds | None:

@@ -112,7 +112,7 @@ def test_replicas_share_the_load() -> None:
         ({"cached_share": "1.5"}, "expected a share between 0 and 1"),
         ({"tensor_parallel": "8", "gpus": "4"}, "gpus 4 is less than TP x PP x DP = 8"),
         ({"speculative_tokens": "2"}, "speculative decoding is not modelled"),
-        ({"prefill_gpus": "4"}, "disaggregated pools are not modelled"),
+        ({"prefill_gpus": "4"}, "decode_gpus is missing beside prefill_gpus"),
         ({"precision": "fp3"}, "unknown precision 'fp3'"),
     ],
 )

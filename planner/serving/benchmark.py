@@ -1,6 +1,5 @@
 """What a benchmark shows on one replica: closed loop (requests in flight), open loop (a rate), or all it can do."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -66,10 +65,8 @@ def shown(replica: Replica, lengths: Lengths, fits: Mask, traffic: Traffic) -> S
     beyond = np.maximum(concurrency / wave.answers_per_s - wave_cycle_s(replica, wave), 0.0)
 
     def first(name: str) -> Array:
-        def ttft(of: Replica, at: Load) -> Array:
-            return ttft_mean_s(of, at) if name == "mean" else latency_at(of, lengths, at, name).ttft
-
-        steady = np.where(closed, _closed(replica, load, concurrency, name, ttft) + waiting, ttft(replica, load))
+        in_loop = closed_ttft_s(replica, lengths, load, concurrency, name)
+        steady = np.where(closed, in_loop + waiting, ttft_s(replica, lengths, load, name))
         value = np.where(waves, wave_ttft_s(replica, wave, name) + beyond, steady)
         return np.where(endless | ~np.isfinite(value), np.nan, value)
 
@@ -153,18 +150,26 @@ def _cycle_s(replica: Replica, load: Load, concurrency: Array) -> Array:
 
 def closed_ttft_mean_s(replica: Replica, load: Load, concurrency: Array) -> Array:
     """Return the mean TTFT of a closed loop [s] without the wait for a place."""
-    return _closed(replica, load, concurrency, "mean", ttft_mean_s)
+    return closed_ttft_s(replica, None, load, concurrency, "mean")
 
 
-def _closed(
-    replica: Replica, load: Load, concurrency: Array, name: str, ttft: Callable[[Replica, Load], Array]
-) -> Array:
+def ttft_s(replica: Replica, lengths: Lengths | None, load: Load, name: str) -> Array:
+    """Return a TTFT of an open loop [s]: its mean, or a quantile, which needs the quantiles of the lengths."""
+    return (
+        ttft_mean_s(replica, load)
+        if lengths is None or name == "mean"
+        else latency_at(replica, lengths, load, name).ttft
+    )
+
+
+def closed_ttft_s(replica: Replica, lengths: Lengths | None, load: Load, concurrency: Array, name: str) -> Array:
     """Return a TTFT of a closed loop without the wait for a place: C requests meet the queue of the other C - 1."""
     places = np.full_like(load.running, np.inf)
     roomy = replace(replica, memory=replace(replica.memory, max_running_sequences=places))
-    alone = ttft(roomy, replace(load, answers_per_s=np.zeros_like(load.running)))
+    alone = ttft_s(roomy, lengths, replace(load, answers_per_s=np.zeros_like(load.running)), name)
     others = np.maximum(concurrency - 1.0, 0.0) / concurrency
-    return np.asarray(alone + (ttft(roomy, load) - alone) * others + _opening_s(replica, load, concurrency, name))
+    queued = (ttft_s(roomy, lengths, load, name) - alone) * others
+    return np.asarray(alone + queued + _opening_s(replica, load, concurrency, name))
 
 
 def _opening_s(replica: Replica, load: Load, concurrency: Array, name: str) -> Array:

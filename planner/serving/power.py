@@ -1,15 +1,30 @@
 """What a replica's GPUs draw at a load: from columns to the power formula."""
 
+import numpy as np
+
 from planner.cases.columns import Cases
 from planner.physics.energy import busy_power_w
 from planner.physics.special import Array
+from planner.physics.step import StepTerms, step_terms
 from planner.serving.replica import Replica
 from planner.serving.steady import Load, step_terms_at
 
 
 def busy_power_at(cases: Cases, replica: Replica, load: Load) -> Array:
     """Return the power of one GPU while it runs the average step of a load [W]."""
-    e, terms = cases.energy, step_terms_at(replica, load)
+    return busy_power_of(cases, step_terms_at(replica, load))
+
+
+def reading_power_at(cases: Cases, replica: Replica, busy: Array) -> Array:
+    """Return the mean power of a GPU that only reads prompts [W], busy a share of its time, else idle."""
+    nothing = np.zeros_like(replica.token_budget)
+    full = busy_power_of(cases, step_terms(replica.costs, nothing, replica.token_budget))
+    return np.asarray(cases.gpu.idle_w + (full - cases.gpu.idle_w) * np.minimum(busy, 1.0))
+
+
+def busy_power_of(cases: Cases, terms: StepTerms) -> Array:
+    """Return the power of one GPU that runs such steps all the time [W]."""
+    e = cases.energy
     return busy_power_w(
         cases.gpu.tdp_w,
         e.busy_power_base,

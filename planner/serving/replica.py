@@ -1,5 +1,6 @@
 """From columns to one replica's machine: its memory, its step costs, its token demand."""
 
+import dataclasses
 from dataclasses import dataclass
 
 import numpy as np
@@ -92,6 +93,23 @@ def _read_bytes(cases: Cases, context: Array, second_moment: Array) -> Array:
     m = cases.model
     window = mean_of_minimum(context, second_moment, m.window_tokens)
     return _cache_bytes(cases, context, window, mean_of_minimum(context, second_moment, m.sparse_top_k))
+
+
+def prompt_transfer_s(reading: Cases, writing: Cases, readers: Array, writers: Array) -> Array:
+    """Return the time the cache of a mean prompt takes from a prefill worker to a decode worker [s].
+
+    All GPUs of the smaller worker send or receive their part at once: over the links where both pools stand in one
+    scale-up domain, else over the network.
+    """
+    w, g, e = reading.workload, reading.gpu, reading.engine
+    prompt = np.sum(w.share * w.input_tokens_mean, axis=-1)
+    sizes = [c.layout.tensor_parallel * c.layout.pipeline_parallel * c.layout.data_parallel for c in (reading, writing)]
+    together = sizes[0] * readers + sizes[1] * writers <= g.scale_up_domain_gpus
+    rate = np.where(together, g.link_bytes_per_s * e.link_efficiency, g.network_bytes_per_s * e.network_efficiency)
+    one = dataclasses.replace(reading, layout=dataclasses.replace(reading.layout, tensor_parallel=np.ones_like(prompt)))
+    held = _cache_bytes(one, prompt, np.minimum(prompt, reading.model.window_tokens), prompt)
+    senders = np.minimum(reading.layout.tensor_parallel, writing.layout.tensor_parallel)
+    return np.asarray((held + reading.model.state_bytes) / (senders * rate))
 
 
 def _memory(cases: Cases, tokens: TokenDemand) -> mem.Memory:

@@ -214,6 +214,8 @@ class EngineErrors(Spec):
     """No GPU of the maker."""
     lengths: ErrorRanges | None = None
     """Inputs of that order of length."""
+    pools: ErrorRanges | None = None
+    """Prompts read by workers of their own."""
 
 
 class EngineSpec(FileSpec):
