@@ -194,7 +194,8 @@ def _verdicts(found: Solved, runs: Sequence[Run]) -> list[dict[str, Any]]:
     for i, run in enumerate(runs):
         values = {k: None if math.isnan(v[i]) else float(v[i]) for k, v in found.columns.items()}
         fits = bool(found.has_room[i] and not found.too_long[i])
-        basis = machine_basis(run.machine.engine.spec, run.model, run.machine.gpu.spec, pools=run.pool is not None)
+        like_none = run.pool is not None or run.numbers["speculative_tokens"] > 0
+        basis = machine_basis(run.machine.engine.spec, run.model, run.machine.gpu.spec, pools=like_none)
         verdict = {"fits": fits, "limit": "", "basis": basis, "error": ""}
         if not found.has_room[i]:
             verdict |= {"limit": "memory", "error": "does not fit: weights and one request exceed the memory"}

@@ -111,7 +111,7 @@ def test_replicas_share_the_load() -> None:
         ({"concurrency": "4", "request_rate": "1"}, "given together"),
         ({"cached_share": "1.5"}, "expected a share between 0 and 1"),
         ({"tensor_parallel": "8", "gpus": "4"}, "gpus 4 is less than TP x PP x DP = 8"),
-        ({"speculative_tokens": "2"}, "speculative decoding is not modelled"),
+        ({"speculative_tokens": "2", "acceptance": "1.2"}, "acceptance 1.2 is out of range; expected a share"),
         ({"prefill_gpus": "4"}, "decode_gpus is missing beside prefill_gpus"),
         ({"precision": "fp3"}, "unknown precision 'fp3'"),
     ],
@@ -146,3 +146,29 @@ def test_a_sheet_without_a_required_column_is_refused() -> None:
     """The missing column is named, with the nearest one."""
     with pytest.raises(BadInputError, match=r"no column 'output_tokens'\. Did you mean output_token"):
         check_header(["model", "gpu", "input_tokens", "output_token"])
+
+
+def test_drafts_that_are_kept_speed_up_decode() -> None:
+    """One draft at a batch of one: (1 + a)/(1 + 1/layers) as fast, but for computing two tokens; a = 0 only costs."""
+    run = RUN | {"concurrency": "1", "model": "llama-3.1-70b", "tensor_parallel": "4", "input_tokens": "100"}
+    plain = predict([run], CATALOG)[0]["tpot_mean_s"]
+    kept, lost = (
+        predict([run | {"speculative_tokens": "1", "acceptance": a}], CATALOG)[0]["tpot_mean_s"] for a in ("0.8", "0")
+    )
+    assert plain / kept == pytest.approx(1.8 / (1 + 1 / 80), rel=0.05)
+    assert 1 + 1 / 80 < lost / plain < 1.1
+    none = predict([run | {"speculative_tokens": "0", "acceptance": "0.8"}], CATALOG)[0]["tpot_mean_s"]
+    assert none == plain
+
+
+def test_drafts_lose_their_worth_in_a_large_batch() -> None:
+    """A batch that computes already pays for every drafted token: the gain of three drafts shrinks."""
+    run = RUN | {"model": "llama-3.1-8b", "tensor_parallel": "1", "output_tokens": "400"}
+    drafts = {"speculative_tokens": "3", "acceptance": "0.6"}
+    gains = []
+    for concurrency in ("1", "256"):
+        alone, drafted = (
+            predict([run | more | {"concurrency": concurrency}], CATALOG)[0]["tpot_mean_s"] for more in ({}, drafts)
+        )
+        gains.append(alone / drafted)
+    assert gains[0] > 1.8 > gains[1]

@@ -151,6 +151,10 @@ class LayoutColumns(Columns):
     expert_parallel: Array
     kv_bytes: Array
     """Bytes per KV cache element."""
+    draft_tokens: Array
+    """Tokens that speculative decoding drafts for a sequence in every step; 0 is none."""
+    acceptance: Array
+    """Probability that a drafted token is kept, given that all before it were."""
 
 
 @dataclass(frozen=True, eq=False)

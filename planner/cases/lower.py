@@ -78,7 +78,10 @@ def lower_machine(model: ModelSpec, option: Candidate, catalog: Catalog) -> Case
         _gpu([option], assumed),
         _engine(model, [option]),
         LayoutColumns(
-            *(np.asarray(float(v)) for v in (layout.tensor, layout.pipeline, layout.data, layout.expert, _NAN))
+            *(
+                np.asarray(float(v))
+                for v in (layout.tensor, layout.pipeline, layout.data, layout.expert, _NAN, 0.0, 0.0)
+            )
         ),
         _unknown(WorkloadColumns, np.full(1, _NAN)),
         _unknown(DemandColumns),
@@ -169,7 +172,8 @@ def _layout(spec: ScenarioSpec, catalog: Catalog, scenario: Scenario, options: S
     layouts = np.asarray(
         [[c.layout.tensor, c.layout.pipeline, c.layout.data, c.layout.expert] for c in options], dtype=np.float64
     )
-    return LayoutColumns(layouts[:, 0], layouts[:, 1], layouts[:, 2], layouts[:, 3], np.asarray(kv.weight_bytes))
+    sizes = [layouts[:, i] for i in range(layouts.shape[1])]
+    return LayoutColumns(*[*sizes, np.asarray(kv.weight_bytes), np.zeros(()), np.zeros(())])
 
 
 def _fleet(spec: ScenarioSpec) -> FleetColumns:

@@ -22,6 +22,8 @@ class StepCosts:
 
     dense_memory_s: Array
     """Streaming the weights every step reads: token mixers, dense blocks, shared experts, output head."""
+    tokens_per_sequence: Array
+    """Tokens a step computes for a decoding sequence: 1, and those that speculative decoding drafted."""
     dense_compute_s_per_token: Array
     head_compute_s_per_sequence: Array
     expert_memory_s: Array
@@ -88,6 +90,21 @@ def overlapped(memory_s: Array, compute_s: Array, p: Array) -> Array:
     return np.asarray(large * np.exp(np.log1p(powered) / p))
 
 
+def accepted_tokens(drafted: Array, acceptance: Array) -> Array:
+    """Return the tokens a step yields a sequence on average, (1 - a^(s + 1))/(1 - a): the drafts kept and one more.
+
+    Y. Leviathan, M. Kalman, Y. Matias, "Fast Inference from Transformers via Speculative Decoding", ICML 2023, eq. 1.
+
+    >>> float(accepted_tokens(np.array(2.0), np.array(0.5)))
+    1.75
+    """
+    a = np.minimum(acceptance, _ALMOST_ALL)
+    return np.asarray(-np.expm1((drafted + 1.0) * np.log(np.maximum(a, _NEVER))) / (1.0 - a))
+
+
+_NEVER = 1e-300
+
+
 def touched_share(miss_log: Array, tokens: Array) -> Array:
     """Return the share of experts a step touches, 1 - (1 - k/E)^T, from T ln(1 - k/E) (uniform routing)."""
     return np.asarray(-np.expm1(miss_log * tokens))
@@ -95,7 +112,7 @@ def touched_share(miss_log: Array, tokens: Array) -> Array:
 
 def _operations(costs: StepCosts, sequences: Array, prefill_tokens: Array) -> tuple[tuple[Array, ...], Array, Array]:
     """Return (seconds of each operation in the order of StepTerms, memory seconds of the weights, product seconds)."""
-    tokens = sequences + prefill_tokens
+    tokens = costs.tokens_per_sequence * sequences + prefill_tokens
     p = costs.overlap_exponent
     dense_compute = costs.dense_compute_s_per_token * tokens + costs.head_compute_s_per_sequence * sequences
     expert_compute = costs.expert_compute_s_per_token * tokens

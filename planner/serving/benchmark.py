@@ -87,7 +87,7 @@ def wave_load(replica: Replica, load: Load, concurrency: Array) -> Load:
     """Return the load of a wave: every request in flight that finds room runs, none is read meanwhile."""
     held = np.where(np.isnan(load.running), np.nan, np.minimum(concurrency, replica.memory.max_running_sequences))
     wave = load_at(replica, held)
-    wave = replace(wave, step_s=wave.step_alone_s, prefill_tokens_per_step=np.zeros_like(held))
+    wave = replace(wave, prefill_tokens_per_step=np.zeros_like(held))
     tpot = wave_tpot_s(replica, wave, "mean")
     rate = held / wave_cycle_s(replica, replace(wave, step_s=tpot))
     return replace(wave, step_s=tpot, answers_per_s=np.asarray(rate))
@@ -110,7 +110,8 @@ def wave_tpot_s(replica: Replica, wave: Load, name: str) -> Array:
     """Return a TPOT of a wave [s]: a step of decodes, and a part of the wait for the prompts read after one's own."""
     _, others = _burst_s(replica, wave)
     tokens = np.maximum(replica.tokens.generated_tokens_mean - 1.0, 1.0)
-    return np.asarray(wave.step_alone_s + _SHARE_OF_BURST[name] * others / tokens)
+    per_token = wave.step_alone_s * (1.0 + replica.draft_share) / replica.tokens_per_step
+    return np.asarray(per_token + _SHARE_OF_BURST[name] * others / tokens)
 
 
 def wave_cycle_s(replica: Replica, wave: Load) -> Array:

@@ -38,6 +38,10 @@ class Replica:
     """Steps between arrival and first token beside the prompt's own."""
     prefill_first: Array
     """1 where prompts are read before any decode goes on."""
+    tokens_per_step: Array
+    """Tokens a step yields a sequence: 1, more with speculative decoding."""
+    draft_share: Array
+    """Time of drafting over that of a step of decodes."""
 
 
 def build_replica(cases: Cases) -> Replica:
@@ -56,7 +60,8 @@ def build_replica(cases: Cases) -> Replica:
         w.max_tokens,
     )
     layout = cases.layout
-    steps = tokens.sequences_per_answer * np.maximum(tokens.generated_tokens_mean - 1.0, _SHORTEST_DECODE)
+    yielded = step.accepted_tokens(layout.draft_tokens, layout.acceptance)
+    steps = tokens.sequences_per_answer * np.maximum(tokens.generated_tokens_mean - 1.0, _SHORTEST_DECODE) / yielded
     return Replica(
         tokens=tokens,
         memory=_memory(cases, tokens),
@@ -72,6 +77,8 @@ def build_replica(cases: Cases) -> Replica:
         prompt_overhead_s=cases.engine.prompt_overhead_s,
         scheduling_steps=cases.engine.scheduling_steps,
         prefill_first=cases.engine.prefill_first,
+        tokens_per_step=yielded,
+        draft_share=np.asarray(layout.draft_tokens / cases.model.layers),
     )
 
 
@@ -159,6 +166,7 @@ def _costs(cases: Cases, tokens: TokenDemand) -> step.StepCosts:
         + m.ffn_parameters * m.ffn_weight_bytes
         + m.head_parameters * m.embedding_weight_bytes
     )
+    verified = 1.0 + layout.draft_tokens
     dense_flop = m.attention_parameters / g.attention_flop_per_s + m.ffn_parameters / g.ffn_flop_per_s
     routed = m.experts_per_token / m.experts
     imbalance = np.where(layout.expert_parallel > 1.0, e.expert_imbalance, 1.0)
@@ -177,7 +185,8 @@ def _costs(cases: Cases, tokens: TokenDemand) -> step.StepCosts:
         e.collective_latency_s,
         e.network_latency_s,
     )
-    decode_memory, decode_products = _decode_attention(cases, tokens)
+    decode_memory, one_product = _decode_attention(cases, tokens)
+    decode_products = one_product * verified
     prefill_memory, prefill_products = _prefill_attention(cases, tokens)
     expert_bytes = m.expert_parameters * m.expert_weight_bytes / (tp * dp)
     slice_width = m.expert_width * layout.expert_parallel / (tp * dp)
@@ -185,7 +194,8 @@ def _costs(cases: Cases, tokens: TokenDemand) -> step.StepCosts:
     return step.StepCosts(
         dense_memory_s=np.asarray(dense_bytes / tp / bandwidth),
         dense_compute_s_per_token=np.asarray(flop * dense_flop / tp),
-        head_compute_s_per_sequence=np.asarray(flop * m.head_parameters / g.attention_flop_per_s / tp),
+        tokens_per_sequence=np.asarray(verified),
+        head_compute_s_per_sequence=np.asarray(flop * m.head_parameters / g.attention_flop_per_s / tp * verified),
         expert_memory_s=np.asarray(expert_bytes / (g.hbm_bytes_per_s * e.expert_memory_efficiency)),
         expert_compute_s_per_token=np.asarray(expert_flop / g.expert_flop_per_s * imbalance),
         expert_miss_log_per_token=np.asarray(dp * np.log1p(-np.minimum(routed, _ALMOST_ONE))),

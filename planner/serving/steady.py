@@ -59,7 +59,7 @@ class Load:
     """Sequences in the running batch, over all ranks."""
     answers_per_s: Array
     step_s: Array
-    """The average step."""
+    """The average step over the tokens it yields a sequence: time per token."""
     prefill_tokens_per_step: Array
     prefill_work_s: Array
     """Engine seconds of one prefill token, from a step full of them; pipeline stages work on different steps."""
@@ -99,9 +99,11 @@ def load_at(replica: Replica, running: Array) -> Load:
     sequences = running / replica.ranks
     prefill = sequences * replica.prefill_tokens_per_decode
     step, alone = mean_step_s(replica.costs, sequences, prefill, replica.prefill_chunk)
+    step = step + replica.draft_share * alone
     rate = running / (replica.decode_steps_per_answer * step)
     work = step_time_s(replica.costs, sequences, replica.token_budget) / replica.token_budget / replica.stages
-    return Load(running, np.asarray(rate), step, np.asarray(prefill), np.asarray(work), alone)
+    per_token = np.asarray(step / replica.tokens_per_step)
+    return Load(running, np.asarray(rate), per_token, np.asarray(prefill), np.asarray(work), alone)
 
 
 def step_terms_at(replica: Replica, load: Load) -> StepTerms:
@@ -131,7 +133,7 @@ def ttft_mean_s(replica: Replica, load: Load) -> Array:
 
 def unqueued_s(replica: Replica, load: Load) -> Array:
     """Return what of a TTFT neither waits in a queue nor grows with the prompt [s]: the host, steps of others."""
-    steps = replica.scheduling_steps * load.step_s + load.step_alone_s
+    steps = replica.scheduling_steps * load.step_s * replica.tokens_per_step + load.step_alone_s
     return np.asarray(replica.request_overhead_s + replica.prompt_overhead_s + steps)
 
 
@@ -296,11 +298,12 @@ def running_for_rate(replica: Replica, answers_per_s: Array, most: Array) -> Arr
     per_s = replica.decode_steps_per_answer * answers_per_s
     bottom = np.minimum(np.log(per_s * step_time_s(replica.costs, nothing, nothing)), top)
 
-    def excess(log_running: Array, given: tuple[StepCosts, Array, Array, Array, Array]) -> Array:
-        costs, ranks, prefill_per_decode, chunk, steps_per_s = given
+    def excess(log_running: Array, given: tuple[StepCosts, Array, Array, Array, Array, Array]) -> Array:
+        costs, ranks, prefill_per_decode, chunk, draft_share, steps_per_s = given
         sequences = np.exp(log_running) / ranks
-        t, _ = mean_step_s(costs, sequences, sequences * prefill_per_decode, chunk)
-        return np.asarray(log_running - np.log(steps_per_s * t))
+        t, alone = mean_step_s(costs, sequences, sequences * prefill_per_decode, chunk)
+        return np.asarray(log_running - np.log(steps_per_s * (t + draft_share * alone)))
 
-    given = (replica.costs, replica.ranks, replica.prefill_tokens_per_decode, replica.prefill_chunk, per_s)
+    chunk, draft = replica.prefill_chunk, replica.draft_share
+    given = (replica.costs, replica.ranks, replica.prefill_tokens_per_decode, chunk, draft, per_s)
     return np.exp(solve_increasing(excess, bottom, top, given))

@@ -54,6 +54,8 @@ def random_layout(rng: random.Random) -> dict[str, float]:
         "data_parallel": float(dp),
         "expert_parallel": 1.0,
         "kv_bytes": rng.choice([1.0, 2.0]),
+        "draft_tokens": 0.0,
+        "acceptance": 0.0,
     }
 
 

@@ -196,3 +196,20 @@ def refuse_none_completed(completed: float, failed: float, where: str) -> None:
 def failures(failed: float, completed: float) -> list[str]:
     """Return a note where requests failed: their load is in the run, their latency is not."""
     return [f"{text(failed)} of {text(failed + completed)} requests failed"] if failed > 0 else []
+
+
+def speculation(drafted: float, yielded: float) -> dict[str, str]:
+    """Return the columns of speculative decoding whose steps yield so many tokens: 1 + a + ... + a^drafted = yielded.
+
+    >>> speculation(2.0, 1.75)
+    {'speculative_tokens': '2', 'acceptance': '0.5'}
+    """
+    low, high = 0.0, 1.0
+    for _ in range(_HALVINGS):
+        middle = (low + high) / 2.0
+        short = sum(middle**j for j in range(round(drafted) + 1)) < yielded
+        low, high = (middle, high) if short else (low, middle)
+    return {"speculative_tokens": text(drafted), "acceptance": text(round(high, _DIGITS))}
+
+
+_HALVINGS, _DIGITS = 40, 4

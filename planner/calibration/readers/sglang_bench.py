@@ -19,6 +19,7 @@ from planner.calibration.readers.base import (
     refuse_none_completed,
     rows,
     runs_of,
+    speculation,
     text,
 )
 from planner.calibration.readers.documents import Fields, documents, peek
@@ -89,7 +90,7 @@ def _speculation(fields: Fields) -> tuple[dict[str, str], tuple[str, ...]]:
     if not accepted or accepted <= 1:
         return {}, ()
     drafted = fields.maybe("server_info", "speculative_num_draft_tokens") or math.ceil(accepted - 1.0)
-    return {"speculative_tokens": text(float(drafted))}, (f"speculative decoding: {accepted:.3g} tokens per step",)
+    return speculation(float(drafted), accepted), (f"speculative decoding: {accepted:.3g} tokens per step",)
 
 
 READER = Reader(NAME, recognises, read)

@@ -21,6 +21,7 @@ from planner.calibration.readers.base import (
     refuse_none_completed,
     rows,
     runs_of,
+    speculation,
     text,
 )
 from planner.calibration.readers.documents import Fields, documents, peek
@@ -154,7 +155,7 @@ def _speculation(fields: Fields) -> tuple[dict[str, str], tuple[str, ...]]:
     if accepted is None:
         return {}, ()
     proposed = fields.maybe("spec_decode_draft_tokens") or 0.0
-    tokens = {"speculative_tokens": text(float(round(proposed / drafts)))} if drafts and proposed else {}
+    tokens = speculation(float(round(proposed / drafts)), accepted) if drafts and proposed else {}
     return tokens, (f"speculative decoding: {accepted:.3g} tokens per step",)
 
 

@@ -162,12 +162,14 @@ def test_a_stated_value_wins_and_an_alias_does_not(tmp_path: Path) -> None:
 
 
 def test_speculative_decoding_is_marked(tmp_path: Path) -> None:
-    """Rows with speculation carry speculative_tokens, so that `predict` refuses to compare them as plain decoding."""
+    """Rows with speculation carry its tokens and the acceptance that yields what was measured."""
     spec = {"spec_decode_acceptance_length": 3.29, "spec_decode_num_drafts": 4994, "spec_decode_draft_tokens": 34958}
     (row,) = rows(tmp_path, VLLM | spec)
     assert (row["speculative_tokens"], "speculative decoding: 3.29 tokens per step" in row["note"]) == ("7", True)
     (row,) = rows(tmp_path, SGLANG | {"accept_length": 2.4})
     assert row["speculative_tokens"] == "2"
+    kept = float(row["acceptance"])
+    assert f"{1 + kept + kept**2:.3g} tokens per step" in row["note"]
 
 
 def test_sglang_data_parallel_layouts(tmp_path: Path) -> None:
