@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 
 from planner.cases.maker import FITTED_MAKER
-from planner.specs.hardware import EngineSpec, ErrorRanges, GpuSpec
+from planner.specs.hardware import EngineSpec, GpuSpec
 from planner.specs.model import ModelSpec
 
 METRICS = ("ttft", "tpot", "throughput")
@@ -45,22 +45,26 @@ def unseen(
 def error_bounds(engine: EngineSpec, kinds: Sequence[str]) -> Bounds | None:
     """Return metric -> (p10, p90) of measured over predicted; None where an engine has no errors on record.
 
-    What is unseen in several ways is off in all of them: the squares of the logarithms beyond the known errors add up.
+    What is unseen in several ways is off in all of them: on each side the squares of the logarithms beyond the known
+    errors add up. A side that lies across 1 (a bias larger than the spread) counts with its sign.
     """
     if engine.errors is None:
         return None
     known = engine.errors.known
-    found: Bounds = {}
+    ranges = [found for kind in kinds if (found := getattr(engine.errors, kind)) is not None]
+    bounds: Bounds = {}
     for metric in METRICS:
-        sides = []
-        for side in (0, 1):
-            base = math.log(getattr(known, metric)[side])
-            more = 0.0
-            for kind in kinds:
-                ranges: ErrorRanges | None = getattr(engine.errors, kind)
-                value = math.log(getattr(ranges or known, metric)[side])
-                wider = abs(value) > abs(base) and value * base >= 0.0
-                more += value**2 - base**2 if wider else 0.0
-            sides.append(math.exp(math.copysign(math.sqrt(base**2 + more), base)))
-        found[metric] = (min(sides), max(sides))
-    return found
+        (low, high), others = getattr(known, metric), [getattr(r, metric) for r in ranges]
+        wide = (1.0 / _outwards(1.0 / low, [1.0 / x for x, _ in others]), _outwards(high, [x for _, x in others]))
+        bounds[metric] = wide if others else (low, high)
+    return bounds
+
+
+def _outwards(known: float, others: Sequence[float]) -> float:
+    """Return an upper bound moved out by those others that are higher: squares of logarithms, with their signs."""
+
+    def square(bound: float) -> float:
+        return math.log(bound) * abs(math.log(bound))
+
+    whole = square(known) + sum(max(square(other) - square(known), 0.0) for other in others)
+    return math.exp(math.copysign(math.sqrt(abs(whole)), whole))

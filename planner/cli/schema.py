@@ -6,7 +6,7 @@ import click
 
 from planner.cli import common
 from planner.report import as_csv
-from planner.report.columns import Column, columns
+from planner.report.columns import Column, columns, interval_columns
 from planner.report.output import emit
 from planner.specs.json_schema import SCHEMAS, json_schema
 
@@ -23,7 +23,7 @@ def command(kind: str, show_columns: bool, output: str | None) -> None:
     planner schema --columns
     """
     text = (
-        as_csv.write(Column._fields, columns().values())
+        as_csv.write(Column._fields, (columns() | interval_columns()).values())
         if show_columns
         else json.dumps(json_schema(kind), indent=2) + "\n"
     )

@@ -5,7 +5,7 @@ import io
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from planner.report.columns import columns
+from planner.report.columns import columns, interval_columns
 from planner.report.document import Report
 
 DIALECTS = ("plain", "excel", "excel-eu")
@@ -50,8 +50,9 @@ def render(report: Report, dialect: str = "plain") -> str:
 
 
 def render_long(report: Report, dialect: str = "plain") -> str:
-    """Return one row per number: what pivots and queries want."""
-    known = columns()
+    """Return one row per number: what pivots and queries want. Intervals stand beside the number, in low and high."""
+    known = columns() | interval_columns()
+    beside = {f"{name}_{bound}" for name in report.fields for bound in ("p10", "p90")}
     rows = []
     for row in report.rows:
         option = " ".join(str(row[p]) for p in _OPTION_PARTS if row.get(p))
@@ -60,7 +61,7 @@ def render_long(report: Report, dialect: str = "plain") -> str:
             option += "".join(sizes)
         for name in report.fields:
             value = row.get(name)
-            if isinstance(value, bool) or not isinstance(value, int | float):
+            if name in beside or isinstance(value, bool) or not isinstance(value, int | float):
                 continue
             low, high = row.get(f"{name}_p10"), row.get(f"{name}_p90")
             unit = known[name].unit if name in known else ""

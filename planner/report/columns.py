@@ -5,6 +5,8 @@ from functools import cache
 from importlib.resources import files
 from typing import NamedTuple
 
+from planner.intervals import INTERVAL_FIELDS
+
 
 class Column(NamedTuple):
     """A result field."""
@@ -21,3 +23,14 @@ def columns() -> dict[str, Column]:
     return {
         row["field"]: Column(row["field"], row["unit"], row["description"]) for row in csv.DictReader(text.splitlines())
     }
+
+
+@cache
+def interval_columns() -> dict[str, Column]:
+    """Return the columns that --interval appends, in their order."""
+    found = {}
+    for name in INTERVAL_FIELDS:
+        of, _, bound = name.rpartition("_")
+        percentile = {"p10": "10th", "p90": "90th"}[bound]
+        found[name] = Column(name, columns()[of].unit, f"{percentile} percentile of {of} (only with --interval)")
+    return found

@@ -4,9 +4,9 @@ from collections.abc import Callable
 from typing import Any
 
 from planner.answers import Answer
+from planner.intervals import unseen_of
 from planner.options import Row
 from planner.report.words import count, money, plural, seconds, share, significant, times
-from planner.unseen import unseen
 
 COLUMNS = (
     "GPU",
@@ -158,12 +158,13 @@ def verdict(answer: Answer) -> list[str]:
 
 def _interval(answer: Answer) -> list[str]:
     """Return how sure the best option is, where that was asked, and what of it no measured run was like."""
-    row, option = answer.best, answer.options[0]
+    row = answer.best
     if "gpus_p10" not in row:
         return []
-    kinds = unseen(option.machine.engine.spec, answer.model.spec, option.machine.gpu.spec)
+    if answer.scenario.spec.measured_rates is not None:
+        return ["no interval: the rates are measured"]
     if row["ttft_p95_s_p10"] is None:
-        return ["no interval: the engine's file has no errors on record, or the rates are measured"]
+        return [f"no interval: the file of {row['engine']} has no errors on record"]
     parts = [
         f"{_range(row, name, show)} {words}"
         for name, show, words in (
@@ -172,9 +173,15 @@ def _interval(answer: Answer) -> list[str]:
             ("ttft_p95_s", seconds, "TTFT p95"),
             ("tpot_p95_s", seconds, "TPOT p95"),
         )
+        if row[name] is not None
     ]
+    kinds = [_UNSEEN[kind] for kind in unseen_of(answer, answer.options[0])]
     why = f"; not among the measured runs: its {' and '.join(kinds)}" if kinds else ""
     return [f"80 % interval: {', '.join(parts)}{why}"]
+
+
+_UNSEEN = {kind: kind for kind in ("model", "architecture", "lengths")} | {"gpu": "GPU", "maker": "GPU's maker"}
+"""What a fit has not seen -> how it is said."""
 
 
 def _range(row: Row, name: str, show: Callable[[Any], str]) -> str:

@@ -179,8 +179,13 @@ def test_the_schema_files_are_the_generated_ones(call: Call, kind: str) -> None:
 def test_the_columns_are_documented(call: Call) -> None:
     """`schema --columns`: every result field of an answer with its unit and meaning, in order."""
     rows = rows_of(call("schema", "--columns").out)
-    result = json.loads(call("estimate", "--gpu", "h100-sxm", "--format", "json").out)["results"][0]
+    result = json.loads(call("estimate", "--gpu", "h100-sxm", "--interval", "--format", "json").out)["results"][0]
     assert [r["field"] for r in rows] == list(result)
+    assert {
+        "field": "gpus_p10",
+        "unit": "GPUs",
+        "description": "10th percentile of gpus (only with --interval)",
+    } in rows
     assert all(r["description"] for r in rows)
 
 
