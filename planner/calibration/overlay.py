@@ -46,23 +46,25 @@ def engine_file(engine: Loaded[EngineSpec], fitted: Fitted, evidence: Evidence) 
     earlier = next(free for i in count(1) if (free := f"{_FITTED}-{i}") not in known)
 
     def sourced(value: dict[str, Any], *path: str | int) -> dict[str, Any]:
-        source = document.source_name(("factors", *path))
+        source = document.source_name(path)
         return value | ({"source": earlier if source == _FITTED else source} if source else {})
 
     factors: dict[str, Any] = {}
     for key, value in document.data["factors"].items():
         if key == "limits":
-            factors[key] = [sourced(item, key, i) for i, item in enumerate(value)]
+            factors[key] = [sourced(item, "factors", key, i) for i, item in enumerate(value)]
         elif key in values and key not in silent:
             factors[key] = {"value": float(f"{values[key]:.{_DIGITS}g}"), "source": _FITTED}
         else:
-            factors[key] = sourced({"value": value}, key)
+            factors[key] = sourced({"value": value}, "factors", key)
+    kept = {kind: sourced(dict(found), "errors", kind) for kind, found in document.data.get("errors", {}).items()}
+    off = kept | _errors(evidence, name)
     sources = {earlier if key == _FITTED else key: source for key, source in known.items()}
     data = dict(document.data) | {
         "basis": "calibrated",
         "factors": factors,
         "fitted_on": _fitted_on(engine.spec.fitted_on, evidence.whole),
-        "errors": dict(document.data.get("errors", {})) | _errors(evidence, name),
+        **({"errors": off} if "known" in off else {}),
         "sources": {_FITTED: _source(evidence, silent, own)} | sources,
     }
     data |= {"notes": data.pop("notes")} if data.get("notes") else {}
@@ -92,7 +94,7 @@ def _fitted_on(before: FittedOn | None, whole: Ledger) -> dict[str, Any]:
 
 
 def _errors(evidence: Evidence, engine: str) -> dict[str, Any]:
-    """Return kind -> metric -> (p10, p90) of measured over predicted on an engine's runs."""
+    """Return kind -> metric -> (p10, p90) of measured over predicted on an engine's runs, where they are enough."""
     found: dict[str, Any] = {}
     for kind, ledger in {"known": evidence.whole, **evidence.left_out}.items():
         own = np.asarray([e == engine for e in ledger.bench.labels("engine")])
@@ -102,7 +104,7 @@ def _errors(evidence: Evidence, engine: str) -> dict[str, Any]:
             ratio = ratio[np.isfinite(ratio)]
             if ratio.size >= FEWEST_RUNS:
                 ranges[_SHOWN[metric]] = [float(f"{q:.{_DIGITS}g}") for q in np.quantile(ratio, (0.1, 0.9))]
-        found |= {kind: ranges} if len(ranges) == len(METRICS) else {}
+        found |= {kind: {**ranges, "source": _FITTED}} if len(ranges) == len(METRICS) else {}
     return found
 
 

@@ -1,10 +1,10 @@
 """Specs of machines: accelerators, systems, number formats, serving engines."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from planner.specs.base import Confidence, Count, FileSpec, NonNegative, Positive, Share, Spec
+from planner.specs.base import Confidence, Count, FileSpec, NonNegative, Positive, Share, Spec, shown
 
 Vendor = Literal["nvidia", "amd", "intel", "google"]
 Basis = Literal["measured", "calibrated", "datasheet", "assumed"]
@@ -177,7 +177,20 @@ class EngineFactors(Spec):
         return [x for x in self.limits if x.memory_from_bytes <= memory_bytes][-1]
 
 
-Range = tuple[float, float]
+def _a_pair(value: Any) -> Any:  # noqa: ANN401 - whatever the file holds
+    if isinstance(value, tuple) and len(value) != 2:  # noqa: PLR2004 - a pair
+        raise ValueError(f"{shown(value)} is no pair; expected two numbers, the lower one first")
+    return value
+
+
+def _ascending(pair: tuple[float, float]) -> tuple[float, float]:
+    if pair[0] > pair[1]:
+        raise ValueError(f"[{pair[0]:g}, {pair[1]:g}] runs downwards; expected the lower number first")
+    return pair
+
+
+Range = Annotated[tuple[Positive, Positive], BeforeValidator(_a_pair), AfterValidator(_ascending)]
+"""The lower number and the higher one."""
 
 
 class FittedOn(Spec):
@@ -231,6 +244,12 @@ class EngineSpec(FileSpec):
     fitted_on: FittedOn | None = None
     errors: EngineErrors | None = None
     notes: str | None = None
+
+    @model_validator(mode="after")
+    def _errors_say_of_what(self) -> Self:
+        if self.errors is not None and self.fitted_on is None:
+            raise ValueError("errors are given without fitted_on; expected what the runs behind them were of")
+        return self
 
 
 class AssumptionsFile(FileSpec):
