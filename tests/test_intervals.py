@@ -384,3 +384,12 @@ def test_the_table_leaves_out_what_has_no_number(call: Call, scenario_file: Path
     line = next(x for x in out.splitlines() if "interval" in x)
     assert "TTFT p95" in line
     assert "TPOT" not in line
+
+
+def test_the_table_says_where_a_slow_machine_meets_nothing(call: Call) -> None:
+    """No upper number then, and a clause that says why."""
+    out = call("estimate", "chat-assistant", "--interval", "--set", "slo.ttft_p95_s=0.2").out
+    line = next(x for x in out.splitlines() if "interval" in x)
+    assert line.startswith("  80 % interval: at least ")
+    assert " a month, " in line
+    assert "; at the slow end no fleet meets the limits" in line

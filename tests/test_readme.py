@@ -48,6 +48,13 @@ def test_the_output_shown_is_the_output(block: str, capsys: pytest.CaptureFixtur
     assert printed.splitlines() == shown.splitlines()
 
 
+def test_the_interval_shown_is_the_interval(capsys: pytest.CaptureFixture[str]) -> None:
+    """The quoted line is the one of the default question."""
+    (quoted,) = re.findall(r"^> (80 % interval: .*)$", PAGE, re.MULTILINE)
+    assert run(["estimate", "--interval"]) == 0
+    assert f"  {quoted}" in capsys.readouterr().out.splitlines()
+
+
 def test_there_are_two_commands() -> None:
     """One installs and answers, one installs and passes the tests; each is a single line."""
     found = re.findall(r"```bash\n(.*?)```", PAGE, re.DOTALL)

@@ -173,11 +173,12 @@ def _interval(answer: Answer) -> list[str]:
             ("ttft_p95_s", seconds, "TTFT p95"),
             ("tpot_p95_s", seconds, "TPOT p95"),
         )
-        if row[name] is not None
+        if row[f"{name}_p10"] is not None
     ]
+    slow = "; at the slow end no fleet meets the limits" if row["gpus_p90"] is None else ""
     kinds = [_UNSEEN[kind] for kind in unseen_of(answer, answer.options[0])]
     why = f"; not among the measured runs: its {' and '.join(kinds)}" if kinds else ""
-    return [f"80 % interval: {', '.join(parts)}{why}"]
+    return [f"80 % interval: {', '.join(parts)}{slow}{why}"]
 
 
 _UNSEEN = {kind: kind for kind in ("model", "architecture", "lengths")} | {"gpu": "GPU", "maker": "GPU's maker"}
@@ -185,8 +186,8 @@ _UNSEEN = {kind: kind for kind in ("model", "architecture", "lengths")} | {"gpu"
 
 
 def _range(row: Row, name: str, show: Callable[[Any], str]) -> str:
-    low, high = row[f"{name}_p10"], row[f"{name}_p90"]
-    return f"{show(low)} to {show(high) if high is not None else 'no fleet at all'}"
+    low, high = show(row[f"{name}_p10"]), row[f"{name}_p90"]
+    return f"at least {low}" if high is None else f"{low} to {show(high)}"
 
 
 def footnotes(answer: Answer) -> list[str]:
