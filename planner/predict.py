@@ -67,7 +67,7 @@ def predict(rows: Sequence[Mapping[str, str]], catalog: Catalog) -> list[dict[st
         try:
             runs[index] = resolve(row, names)
         except PlannerError as error:
-            out[index]["error"] = error.message
+            out[index]["error"] = str(error).replace("\n", "; ")
     if runs:
         cases = cases_of(list(runs.values()), catalog)
         sized = _with_layouts(list(runs.values()), cases)

@@ -89,7 +89,7 @@ def prepare(rows: Sequence[Mapping[str, str]], catalog: Catalog) -> Bench:
             if math.isnan(measured_of(row, run)["tpot_mean_s"]) or not row.get("concurrency") or run.layout is None:
                 raise BadInputError("needs measured_tpot_mean_s, concurrency and tensor_parallel or gpus")
         except PlannerError as error:
-            left_out[row.get("id", "")] = error.message
+            left_out[row.get("id", "")] = str(error).replace("\n", "; ")
             continue
         runs.append(run)
         kept.append(row)
