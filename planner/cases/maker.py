@@ -16,7 +16,7 @@ _RATES = {
     "link_efficiency",
     "network_efficiency",
 }
-_TIMES = {"collective_latency_s", "network_latency_s", "layer_overhead_s", "step_overhead_s", "sequence_overhead_s"}
+_TIMES = {"collective_latency_s", "network_latency_s", "layer_overhead_s"}
 
 
 def maker_speed(factors: EngineFactors, gpu: GpuSpec) -> float:
