@@ -20,8 +20,11 @@ import numpy as np
 from planner.answers import answer
 from planner.calibration.silicon import read_silicon, silicon_path
 from planner.errors import PlannerError
-from planner.predict import predict
+from planner.predict import INTERVALS, predict
 from planner.specs import Catalog, load_scenario
+from planner.specs.hardware import EngineSpec, GpuSpec
+from planner.specs.model import ModelSpec
+from planner.unseen import error_bounds, unseen
 
 DATA = Path(os.environ.get("PLANNER_SHARED_DATA", Path(__file__).resolve().parents[2] / "shared")) / "data"
 GPUS = {
@@ -53,6 +56,7 @@ MLPERF_INPUT = {
 """Mean input tokens: 405b as published, the others assumed from the data sets."""
 WIDTHS = (1, 2, 4, 8)
 LIMITS = {"Server", "Interactive"}
+Array = np.ndarray[Any, np.dtype[np.float64]]
 
 
 @dataclass(frozen=True)
@@ -63,13 +67,25 @@ class Check:
     metric: str
     wanted: float | None
     """Largest median error aimed at."""
-    ratio: np.ndarray[Any, np.dtype[np.float64]]
+    ratio: Array
     groups: list[str]
+    low: Array | None = None
+    """p10 over measured; None where the planner gives no interval."""
+    high: Array | None = None
+    """p90 over measured."""
 
     @property
-    def known(self) -> np.ndarray[Any, np.dtype[np.float64]]:
+    def known(self) -> Array:
         """Return the ratios of the runs that have a prediction."""
         return self.ratio[np.isfinite(self.ratio)]
+
+    @property
+    def held(self) -> float | None:
+        """Return the share of the runs measured inside p10-p90."""
+        if self.low is None or self.high is None:
+            return None
+        inside = (self.low <= 1.0) & (self.high >= 1.0)
+        return float(np.mean(inside[np.isfinite(self.ratio)]))
 
     @property
     def median(self) -> float:
@@ -89,10 +105,20 @@ def table(name: str) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def ratios(rows: list[dict[str, str]], measured: list[float], column: str) -> np.ndarray[Any, np.dtype[np.float64]]:
-    """Return predicted / measured; NaN where a row has no prediction."""
-    found = [row[column] for row in predict(rows, Catalog())]
-    return np.asarray([np.nan if value is None else value for value in found]) / np.asarray(measured)
+def ratios(rows: list[dict[str, str]], measured: list[float], column: str) -> tuple[Array, Array | None, Array | None]:
+    """Return (predicted, p10, p90) / measured; NaN where a row has no prediction, None where a column has no interval.
+
+    The interval is that of the engine files for what is unseen in the case.
+    """
+    found = predict(rows, Catalog())
+
+    def over_measured(name: str) -> Array:
+        values = [row[name] for row in found]
+        return np.asarray([np.nan if value is None else value for value in values]) / np.asarray(measured)
+
+    if f"{column}_p10" not in INTERVALS:
+        return over_measured(column), None, None
+    return over_measured(column), over_measured(f"{column}_p10"), over_measured(f"{column}_p90")
 
 
 def tensorrt() -> Iterator[Check]:
@@ -108,8 +134,9 @@ def tensorrt() -> Iterator[Check]:
             "tensor_parallel": tensor[1] if tensor else r["num_gpus"],
             "input_tokens": r["isl"], "output_tokens": r["osl"], "length_spread": "0",
         })  # fmt: skip
-    found = ratios(rows, [float(r["value"]) for r in given], "output_tokens_per_s")
-    yield Check("TensorRT-LLM 0.17", "maximum throughput", 0.15, found, [f"{r['gpu']} {r['model']}" for r in given])
+    found, low, high = ratios(rows, [float(r["value"]) for r in given], "output_tokens_per_s")
+    groups = [f"{r['gpu']} {r['model']}" for r in given]
+    yield Check("TensorRT-LLM 0.17", "maximum throughput", 0.15, found, groups, low, high)
 
 
 def amd() -> Iterator[Check]:
@@ -125,8 +152,9 @@ def amd() -> Iterator[Check]:
          "input_tokens": r["isl"], "output_tokens": r["osl"]}
         for r in given
     ]  # fmt: skip
-    found = ratios(rows, [float(r["value"]) for r in given], "output_tokens_per_s")
-    yield Check("AMD's vLLM images", "maximum throughput", None, found, [f"{r['gpu']} {r['model']}" for r in given])
+    found, low, high = ratios(rows, [float(r["value"]) for r in given], "output_tokens_per_s")
+    groups = [f"{r['gpu']} {r['model']}" for r in given]
+    yield Check("AMD's vLLM images", "maximum throughput", None, found, groups, low, high)
 
 
 def ml_energy_rows(shift: int = 0) -> tuple[list[dict[str, str]], list[dict[str, str]]]:
@@ -142,21 +170,24 @@ def ml_energy_rows(shift: int = 0) -> tuple[list[dict[str, str]], list[dict[str,
     return rows, given
 
 
-def ml_energy() -> Iterator[Check]:
-    """Yield throughput, inter-token latency and power of ML.ENERGY's runs on H100."""
-    rows, given = ml_energy_rows()
+ML_ENERGY_METRICS = (
+    ("throughput", 0.15, "output_tokens_per_s", ("output_tok_s", 1.0)),
+    ("inter-token latency", 0.12, "tpot_mean_s", ("median_itl_ms", 1e-3)),
+    ("watts per GPU", 0.08, "power_w_per_gpu", ("power_w_per_gpu", 1.0)),
+)
+"""Metric, what is aimed at, column of `predict`, column of the data with its unit."""
+
+
+def ml_energy(shift: int = 0) -> Iterator[Check]:
+    """Yield throughput, inter-token latency and power of ML.ENERGY's runs on H100, inputs `shift` tokens longer."""
+    rows, given = ml_energy_rows(shift)
     groups = [f"{r['architecture']}: {r['model_id'].split('/')[-1]}" for r in given]
-    for metric, wanted, column, unit in (
-        ("throughput", 0.15, "output_tokens_per_s", ("output_tok_s", 1.0)),
-        ("inter-token latency", 0.12, "tpot_mean_s", ("median_itl_ms", 1e-3)),
-        ("watts per GPU", 0.08, "power_w_per_gpu", ("power_w_per_gpu", 1.0)),
-    ):
-        measured = [float(r[unit[0]]) * unit[1] for r in given]
-        yield Check("ML.ENERGY", metric, wanted, ratios(rows, measured, column), groups)
+    dense = np.asarray([r["architecture"].startswith("Dense") for r in given])
+    for metric, wanted, column, unit in ML_ENERGY_METRICS:
+        found, low, high = ratios(rows, [float(r[unit[0]]) * unit[1] for r in given], column)
+        yield Check("ML.ENERGY", metric, wanted, found, groups, low, high)
         if metric == "throughput":
-            dense = np.asarray([r["architecture"].startswith("Dense") for r in given])
-            found = np.where(dense, ratios(rows, measured, column), np.nan)
-            yield Check("ML.ENERGY, dense models", metric, wanted, found, groups)
+            yield Check("ML.ENERGY, dense models", metric, wanted, np.where(dense, found, np.nan), groups, low, high)
 
 
 def cost_meter() -> Iterator[Check]:
@@ -167,25 +198,25 @@ def cost_meter() -> Iterator[Check]:
             key = (r["model"], r["precision"], r["gpu"], r["num_gpus"], r["concurrency_or_scenario"], r["notes"][:9])
             runs[key] |= {r["metric"]: float(r["value"]), "row": r}
     rows, measured, groups = [], [], []
-    for (model, precision, gpu, gpus, load, _), found in runs.items():
-        if "output_throughput_system" not in found:
+    for (model, precision, gpu, gpus, load, _), run in runs.items():
+        if "output_throughput_system" not in run:
             continue
         rate = re.search(r"([\d.]+) req/s", load)
         rows.append({
             "id": model, "model": model, "gpu": GPUS[gpu], "engine": "vllm", "precision": FORMATS[precision],
-            "tensor_parallel": gpus, "input_tokens": found["row"]["isl"], "output_tokens": found["row"]["osl"],
+            "tensor_parallel": gpus, "input_tokens": run["row"]["isl"], "output_tokens": run["row"]["osl"],
             "request_rate": rate[1] if rate else "",
         })  # fmt: skip
-        measured.append(1.0 / found["output_throughput_system"])
+        measured.append(run["output_throughput_system"])
         groups.append(f"{gpu} {model} {precision}")
-    per_token = 1.0 / ratios(rows, [1.0] * len(rows), "output_tokens_per_s")
-    yield Check("vllm-cost-meter", "cost per million tokens", 0.15, per_token / np.asarray(measured), groups)
+    found, low, high = (None if x is None else 1.0 / x for x in ratios(rows, measured, "output_tokens_per_s"))
+    yield Check("vllm-cost-meter", "cost per million tokens", 0.15, found, groups, high, low)
 
 
 def mlperf() -> Iterator[Check]:
     """Yield tokens per second and GPU of MLPerf Inference v5.1, closed division: the layout that serves most."""
     catalog, cached = Catalog(), {}
-    found: dict[str, tuple[list[float], list[str]]] = defaultdict(lambda: ([], []))
+    found: dict[str, tuple[list[Array], list[str]]] = defaultdict(lambda: ([], []))
     for r in table("mlperf_llm.csv"):
         if r["version"] != "v5.1" or r["gpu"] not in GPUS or r["model"] not in MLPERF_INPUT or not r["mean_osl"]:
             continue
@@ -195,16 +226,29 @@ def mlperf() -> Iterator[Check]:
             cached[key] = _served(r, catalog)
         maker = "AMD" if r["gpu"].startswith("MI") else "NVIDIA"
         ratio, groups = found[f"{kind}, {maker}"]
-        ratio.append(cached[key] / float(r["tok_s_per_gpu"]))
+        ratio.append(cached[key] * _sides(r, catalog) / float(r["tok_s_per_gpu"]))
         groups.append(f"{r['gpu']} {r['model']}")
     for title, (ratio, groups) in sorted(found.items()):
         wanted = 0.2 if "NVIDIA" in title else None
-        yield Check("MLPerf v5.1", f"{title}, tokens/s/GPU", wanted, np.asarray(ratio), groups)
+        middle, low, high = np.asarray(ratio).T
+        yield Check("MLPerf v5.1", f"{title}, tokens/s/GPU", wanted, middle, groups, low, high)
+
+
+def _engine(r: dict[str, str]) -> str:
+    return "vllm" if r["gpu"].startswith("MI") else "trtllm"
+
+
+def _sides(r: dict[str, str], catalog: Catalog) -> Array:
+    """Return 1, p10 and p90 of measured over predicted throughput for what is unseen in a run of MLPerf."""
+    engine = catalog.get(EngineSpec, _engine(r)).spec
+    model, gpu = catalog.find(ModelSpec, r["model"]).loaded.spec, catalog.get(GpuSpec, GPUS[r["gpu"]]).spec
+    bounds = error_bounds(engine, unseen(engine, model, gpu, (MLPERF_INPUT[r["model"]], float(r["mean_osl"]))))
+    return np.asarray([1.0, *(bounds["throughput"] if bounds else (np.nan, np.nan))])
 
 
 def _served(r: dict[str, str], catalog: Catalog) -> float:
     """Return the most output tokens per second and GPU within the limits of a run's scenario."""
-    engine = "vllm" if r["gpu"].startswith("MI") else "trtllm"
+    engine = _engine(r)
     gpu, output = GPUS[r["gpu"]], float(r["mean_osl"])
     if r["scenario"] not in LIMITS:
         rows = [
@@ -293,15 +337,17 @@ def checks() -> list[Check]:
 
 def line(check: Check) -> str:
     """Return a check as a row of a Markdown table."""
-    wanted = f"{check.wanted:.0%}" if check.wanted else "–"
+    wanted, held = ("–" if x is None else f"{x:.0%}" for x in (check.wanted, check.held))
     low, high = np.quantile(check.known, [0.1, 0.9])
-    numbers = f"{check.known.size:,} | {check.median:.1%} | {wanted} | {check.bias:+.1%} | {low:.2f}-{high:.2f}"
+    numbers = (
+        f"{check.known.size:,} | {check.median:.1%} | {wanted} | {check.bias:+.1%} | {low:.2f}-{high:.2f} | {held}"
+    )
     return f"| {check.name} | {check.metric} | {numbers} |"
 
 
 HEADER = [
-    "| published | metric | runs | median error | wanted | bias | predicted/measured, 80 % of runs |",
-    "| --- | --- | --- | --- | --- | --- | --- |",
+    "| published | metric | runs | median error | wanted | bias | predicted/measured, 80 % of runs | held |",
+    "| --- | --- | --- | --- | --- | --- | --- | --- |",
 ]
 
 
