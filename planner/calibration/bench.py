@@ -2,9 +2,10 @@
 
 import dataclasses
 import math
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -26,6 +27,8 @@ METRICS = ("ttft_mean_s", "tpot_mean_s", "output_tokens_per_s_per_gpu")
 FOLDS = ("model", "gpu", "engine")
 LENGTHS = (600, 1500, 5000)
 """Input tokens that part orders of length."""
+CONTRADICTS = 1.5
+"""Ratio of TPOT from which two runs of one configuration contradict each other; engine versions explain 1.3."""
 _SAME = {"deepseek-r1": "deepseek-v3", "deepseek-r1-0528": "deepseek-v3", "deepseek-v3.1": "deepseek-v3"}
 """Models of one architecture, which leave a fit together."""
 
@@ -109,6 +112,26 @@ def prepare(rows: Sequence[Mapping[str, str]], catalog: Catalog) -> Bench:
         measured={name: np.asarray([values[name] for values in measured]) for name in METRICS},
         left_out=left_out,
     )
+
+
+def contradictions(bench: Bench) -> list[str]:
+    """Return a sentence for each configuration whose runs differ by more than CONTRADICTS in TPOT, the widest first."""
+    alike: dict[tuple[Any, ...], list[int]] = defaultdict(list)
+    for i, run in enumerate(bench.runs):
+        names = (run.model.id, run.machine.gpu.spec.id, run.machine.engine.spec.id, run.precision.name)
+        numbers = (run.numbers[name] for name in ("input_tokens", "output_tokens", "concurrency"))
+        alike[*names, run.kv_bytes, run.layout, run.replicas, *numbers].append(i)
+    tpot, found = bench.measured["tpot_mean_s"], {}
+    for runs in alike.values():
+        fast, slow = min(runs, key=tpot.__getitem__), max(runs, key=tpot.__getitem__)
+        times = tpot[slow] / tpot[fast]
+        if times > CONTRADICTS:
+            found[fast, slow] = times
+    return [
+        f"runs {bench.ids[fast]} and {bench.ids[slow]} are the same configuration but differ {times:.1f} times in "
+        f"TPOT, {tpot[fast] * 1e3:.4g} and {tpot[slow] * 1e3:.4g} ms: both cannot be met"
+        for (fast, slow), times in sorted(found.items(), key=lambda item: -item[1])
+    ]
 
 
 def measured_of(row: Mapping[str, str], run: Run) -> dict[str, float]:

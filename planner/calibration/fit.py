@@ -84,6 +84,11 @@ class Fitted:
     silent: dict[str, tuple[str, ...]]
     """Engine -> factors about which the data say next to nothing: they stay where they started."""
 
+    @property
+    def told(self) -> list[str]:
+        """Return the factors of which the data say something, on any engine."""
+        return [f.name for f in FACTORS if any(f.name not in silent for silent in self.silent.values())]
+
     def columns(self, bench: Bench) -> dict[str, Array]:
         """Return the factors of each run; an engine that was not fitted takes the geometric mean of the others."""
         engines = bench.labels("engine")

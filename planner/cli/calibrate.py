@@ -7,8 +7,8 @@ from pathlib import Path
 
 import click
 
-from planner.calibration.bench import FOLDS, Bench, prepare
-from planner.calibration.fit import Fitted, starts_of
+from planner.calibration.bench import FOLDS, Bench, contradictions, prepare
+from planner.calibration.fit import FACTORS, Fitted, starts_of
 from planner.calibration.ledger import Ledger, errors, groups, in_sample, left_out
 from planner.calibration.overlay import Evidence, engine_file
 from planner.calibration.readers.registry import read_benchmark
@@ -77,6 +77,7 @@ def command(
     starts = None if data else starts_of(catalog, bench.labels("engine"))
     apart = {} if leave_out == "none" else {leave_out: left_out(bench, leave_out, starts)}
     whole = in_sample(bench, starts) if folder or not apart else None
+    _warn_few(bench, whole[1] if whole else None)
     ledger = apart[leave_out] if whole is None or apart else whole[0]
     header, cells = _report(ledger)
     if predictions:
@@ -110,10 +111,21 @@ def _rows(files: tuple[str, ...], data: str | None, given: Mapping[str, str]) ->
 
 
 def _warn(bench: Bench) -> None:
-    """Say which runs are left out and why."""
+    """Say which runs are left out and why, and which contradict each other."""
     faults = [f"{run}: {why}" for run, why in bench.left_out.items()]
-    more = len(faults) - _SHOWN_FAULTS
-    common.warn([*faults[:_SHOWN_FAULTS], *([f"and {more} more runs are left out"] if more > 0 else [])])
+    for found, rest in ((faults, "runs are left out"), (contradictions(bench), "configurations contradict themselves")):
+        more = len(found) - _SHOWN_FAULTS
+        common.warn([*found[:_SHOWN_FAULTS], *([f"and {more} more {rest}"] if more > 0 else [])])
+
+
+def _warn_few(bench: Bench, fitted: Fitted | None) -> None:
+    """Say that runs are fewer than factors, and which factors they moved."""
+    runs, factors = len(bench.ids), len(FACTORS)
+    if runs >= factors:
+        return
+    told = ", ".join(fitted.told) if fitted else ""
+    moved = f": they moved {told}, the rest kept their values" if told else ": most keep their values"
+    common.warn([f"{runs} {'run is' if runs == 1 else 'runs are'} fewer than the {factors} factors{moved}"])
 
 
 def _origin(files: tuple[str, ...], data: str | None) -> str:

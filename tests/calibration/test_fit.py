@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from planner.calibration.bench import METRICS, Bench, direct, prepare, shown_by
+from planner.calibration.bench import METRICS, Bench, contradictions, direct, prepare, shown_by
 from planner.calibration.fit import FACTORS, Fitted, fit, starts_of
 from planner.calibration.ledger import Ledger, errors, groups, in_sample, left_out
 from planner.errors import BadInputError, DataMissingError
@@ -151,6 +151,18 @@ def test_what_cannot_be_used_says_why() -> None:
         left_out(measured(), "engine")
 
 
+def test_runs_that_contradict_each_other_are_named() -> None:
+    """Same configuration, TPOT more than 1.5 times apart: both ids and values; less, or another one, is no fault."""
+    first = rows()[0] | {"measured_tpot_mean_s": "0.010"}
+    bench = prepare([first, first | {"id": "again", "measured_tpot_mean_s": "0.0149"}], CATALOG)
+    assert contradictions(bench) == []
+    other = first | {"id": "other", "concurrency": "2", "measured_tpot_mean_s": "0.05"}
+    slow = first | {"id": "slow", "measured_tpot_mean_s": "0.02", "note": "engine version 2"}
+    (found,) = contradictions(prepare([first, other, slow], CATALOG))
+    assert found.startswith(f"runs {first['id']} and slow are the same configuration but differ 2.0 times in TPOT")
+    assert found.endswith("10 and 20 ms: both cannot be met")
+
+
 @pytest.fixture
 def results(tmp_path: Path) -> Path:
     """Return a sheet of runs on an engine with the true factors."""
@@ -197,6 +209,25 @@ def test_a_second_fit_says_which_factors_are_of_which(call: Any, results: Path, 
     assert "54 runs of runs.csv" in written.spec.sources["fitted-2"].title
     named = {name: written.document.source_name(("factors", name)) for name in ("memory_efficiency", "link_efficiency")}
     assert named == {"memory_efficiency": "fitted", "link_efficiency": "fitted-2"}
+
+
+def test_few_and_contradicting_runs_are_warned_of(call: Any, results: Path, tmp_path: Path) -> None:
+    """Two runs that differ twice: a sentence for the pair, one for the factors; the command goes on."""
+    with results.open(encoding="utf-8", newline="") as file:
+        first = next(csv.DictReader(file))
+    slow = first | {"id": "slow", "measured_tpot_mean_s": repr(2 * float(first["measured_tpot_mean_s"]))}
+    path = tmp_path / "pair.csv"
+    path.write_text("\n".join([",".join(first), ",".join(first.values()), ",".join(slow.values())]), encoding="utf-8")
+    done = call("calibrate", str(path))
+    said = " ".join(done.err.split())
+    assert done.code == 0, done.err
+    assert f"runs {first['id']} and slow are the same configuration but differ 2.0 times in TPOT" in said
+    assert said.count("2 runs are fewer than the 22 factors: they moved ") == 1
+    assert "the rest kept their values" in said
+    assert not set(EXPERTS) & set(said.replace(",", "").split())
+    plenty = call("calibrate", str(results))
+    assert "fewer than" not in plenty.err
+    assert "contradict" not in plenty.err
 
 
 @pytest.mark.parametrize(
