@@ -18,6 +18,8 @@ TTFT_NOISE = 0.3
 """The same for TTFT, where the length of a run and the order of its prompts add to it."""
 PRIOR = 0.5
 """How far a factor may stray before its start counts as much as one measurement: a half in logarithms is 1.6 times."""
+FEW_PRIOR = 0.2
+"""The least of it for what engines share, where own runs are few and start from a fit to many; see `_priors`."""
 _SILENT = 0.25
 """Information of the data over that of the start below which a factor counts as not seen by the data."""
 _STILL = 0.1
@@ -109,11 +111,23 @@ def starts_of(catalog: Catalog, engines: list[str]) -> dict[str, dict[str, float
     return found
 
 
+def _priors(factors: list[Factor], runs: int) -> Array:
+    """Return how far factors may stray from a fit to many, by how many runs are to move them.
+
+    A few runs of one layout bend what engines share, kernels and launches, to that layout alone, and its other layouts
+    pay (benchmarks/own_runs.py). Leaving a model out moves the kernels of the fit by up to 0.2; what an engine has of
+    its own, the host's times, by 0.2 to 1.7. As many runs as factors may move everything.
+    """
+    shared = np.clip(PRIOR * runs / len(FACTORS), FEW_PRIOR, PRIOR)
+    return np.asarray([PRIOR if factor.own else shared for factor in factors])
+
+
 def fit(bench: Bench, starts: Starts | None = None) -> Fitted:
     """Return the factors that explain the measured TPOT and TTFT of runs best.
 
     Least squares on ln(predicted / measured) over the noise with a soft-L1 loss (outliers pull linearly),
-    each factor in its bounds and pulled to its start by a weak prior. Without `starts` those of FACTORS hold.
+    each factor in its bounds and pulled to its start by a weak prior. Without `starts` those of FACTORS hold;
+    `starts` are factors that were fitted before: runs fewer than factors move what engines share less.
 
     Raises DataMissingError where scipy is not installed.
     """
@@ -125,6 +139,7 @@ def fit(bench: Bench, starts: Starts | None = None) -> Fitted:
     slots = [(f, e) for f in FACTORS for e in (engines if f.own else ("",))]
     low, high = (np.log([getattr(f, bound) for f, _ in slots]) for bound in ("low", "high"))
     first = [f.start if starts is None else starts[e or engines[0]][f.name] for f, e in slots]
+    prior = _priors([f for f, _ in slots], len(FACTORS) if starts is None else len(bench.ids))
     start = np.clip(np.log(np.maximum(first, np.finfo(np.float64).tiny)), low + _SMALLEST, high - _SMALLEST)
 
     def by_engine(x: Array) -> dict[str, dict[str, float]]:
@@ -135,10 +150,10 @@ def fit(bench: Bench, starts: Starts | None = None) -> Fitted:
         found = direct(bench, Fitted(by_engine(np.exp(x)), {}).columns(bench))
         tpot = np.log(found.tpot_s / bench.measured["tpot_mean_s"]) / TPOT_NOISE
         ttft = np.log(found.ttft_s / bench.measured["ttft_mean_s"]) / TTFT_NOISE
-        return np.concatenate([np.nan_to_num(tpot), np.nan_to_num(ttft), (x - start) / PRIOR])
+        return np.concatenate([np.nan_to_num(tpot), np.nan_to_num(ttft), (x - start) / prior])
 
     found = least_squares(residuals, start, bounds=(low, high), loss="soft_l1", max_nfev=_EVALUATIONS)
-    seen = np.sum(np.square(found.jac[: -len(slots)]), axis=0) * PRIOR**2
+    seen = np.sum(np.square(found.jac[: -len(slots)]), axis=0) * prior**2
     told, moved = by_engine(seen), by_engine(np.abs(found.x - start))
     silent = {
         e: tuple(f.name for f in FACTORS if told[e][f.name] < _SILENT and moved[e][f.name] < _STILL) for e in engines
