@@ -1,6 +1,6 @@
 """The ledger: each run predicted by factors fitted without it, the interval around it, and the errors by group."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
@@ -28,6 +28,8 @@ class Ledger:
     """METRICS; NaN where a run does not fit."""
     bounds: dict[str, dict[str, Array]]
     """METRICS -> p10, p90: the prediction times those quantiles of measured / predicted in the other folds."""
+    fitted: dict[str, Fitted] = field(default_factory=dict)
+    """Fold -> the factors that predicted its runs."""
 
     def header(self) -> list[str]:
         """Return the columns of the ledger."""
@@ -58,7 +60,8 @@ class Errors(NamedTuple):
 def in_sample(bench: Bench, starts: Starts | None = None) -> tuple[Ledger, Fitted]:
     """Return (the ledger of runs that were all fitted together, their factors); see `fit` for `starts`."""
     fitted = fit(bench, starts)
-    return _ledger(bench, ["all"] * len(bench.ids), shown_by(bench, fitted.columns(bench))), fitted
+    predicted = shown_by(bench, fitted.columns(bench))
+    return _ledger(bench, ["all"] * len(bench.ids), predicted, {"all": fitted}), fitted
 
 
 def left_out(bench: Bench, kind: str, starts: Starts | None = None) -> Ledger:
@@ -70,17 +73,18 @@ def left_out(bench: Bench, kind: str, starts: Starts | None = None) -> Ledger:
     if len(set(folds)) == 1:
         raise BadInputError(f"all runs are of {kind} {folds[0]}; leaving it out leaves nothing to fit")
     predicted = {name: np.full(len(folds), np.nan) for name in METRICS}
+    fitted = {}
     for fold in dict.fromkeys(folds):
         inside = np.asarray(folds) == fold
-        part = bench.part(inside)
-        for name, values in shown_by(part, fit(bench.part(~inside), starts).columns(part)).items():
+        part, fitted[fold] = bench.part(inside), fit(bench.part(~inside), starts)
+        for name, values in shown_by(part, fitted[fold].columns(part)).items():
             predicted[name][inside] = values
-    return _ledger(bench, folds, predicted)
+    return _ledger(bench, folds, predicted, fitted)
 
 
-def _ledger(bench: Bench, folds: list[str], predicted: dict[str, Array]) -> Ledger:
+def _ledger(bench: Bench, folds: list[str], predicted: dict[str, Array], fitted: dict[str, Fitted]) -> Ledger:
     bounds = {name: _interval(predicted[name], bench.measured[name], np.asarray(folds)) for name in METRICS}
-    return Ledger(bench, folds, predicted, bounds)
+    return Ledger(bench, folds, predicted, bounds, fitted)
 
 
 def _interval(predicted: Array, measured: Array, folds: Array) -> dict[str, Array]:

@@ -84,11 +84,12 @@ def test_each_factor_is_a_rate_a_time_on_the_gpu_or_neither() -> None:
              "attention_compute_efficiency", "link_efficiency", "network_efficiency"}  # fmt: skip
     times = {"collective_latency_s", "network_latency_s", "layer_overhead_s"}
     stay = {
-            "step_overhead_s", "sequence_overhead_s", "expert_half_width", "overlap_exponent", "moe_overhead", "shared_expert_overhead", "mla_overhead",
-            "sparse_overhead", "linear_overhead", "fp8_block_overhead", "fp4_overhead", "request_overhead_s",
-            "prompt_overhead_s", "scheduling_steps", "prefill_first", "expert_imbalance", "other_makers_speed",
-            "memory_utilization", "runtime_reserve_bytes", "activation_bytes_factor", "kv_overflow_z",
-            "limits"}  # fmt: skip
+        "step_overhead_s", "sequence_overhead_s", "request_overhead_s", "prompt_overhead_s", "scheduling_steps",
+        "expert_half_width", "overlap_exponent", "moe_overhead", "shared_expert_overhead", "mla_overhead",
+        "sparse_overhead", "linear_overhead", "fp8_block_overhead", "fp4_overhead", "prefill_first", "expert_imbalance",
+        "other_makers_speed", "memory_utilization", "runtime_reserve_bytes", "activation_bytes_factor", "kv_overflow_z",
+        "limits",
+    }  # fmt: skip
     assert set(EngineFactors.model_fields) == rates | times | stay
     assert {at_speed(name, 1.0, SPEED) for name in rates} == {0.5}
     assert {at_speed(name, 1.0, SPEED) for name in times} == {2.0}
