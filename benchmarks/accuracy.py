@@ -42,7 +42,8 @@ Written by `benchmarks/accuracy.py`; the same figures: `planner calibrate --data
 Measured are the {runs:,} recommended aggregated runs of aiconfigurator-core ([how they were cleaned](silicon.md));
 none is dropped for its error. Predicted is what `planner predict` shows with engine factors fitted **without** the
 model (DeepSeek V3 and R1 are one) or the GPU of the run. Error: |predicted/measured − 1|. Bias: median of
-predicted/measured − 1. Held: share of the runs inside p10-p90, an interval from the errors of the other folds.
+predicted/measured − 1. Held: share of the runs inside p10-p90, an interval from the errors of the other folds (where
+fitted on all, of the same runs: 80 % by construction).
 {unfit} runs have no prediction: the model says they do not fit.
 """
 PUBLISHED_TEXT = """

@@ -61,7 +61,7 @@ def slowed(cases: Cases, factor: Array) -> Cases:
 def unseen_of(answer: Answer, option: Candidate) -> tuple[str, ...]:
     """Return what of an option the fit of its engine's factors has not seen, the lengths of a request among it."""
     lengths = request_lengths(answer)
-    return unseen(option.machine.engine.spec, answer.model.spec, option.machine.gpu.spec, lengths)
+    return unseen(option.machine.engine.spec, answer.model.spec, option.machine.gpu.spec, lengths, layout=option.layout)
 
 
 def request_lengths(answer: Answer) -> tuple[float, float] | None:

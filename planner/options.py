@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from planner.cases import Cases
-from planner.cases.candidates import Candidate
+from planner.cases.candidates import Candidate, Layout
 from planner.estimate import Estimate
 from planner.physics.special import Array
 from planner.serving.steady import LIMITS, METRICS, QUANTILES
@@ -148,17 +148,19 @@ _DIGITS = 12
 def basis(option: Candidate, model: ModelSpec) -> str:
     """Return the weakest link: engine factors (on models and GPUs like those fitted), GPU facts, price."""
     machine = option.machine
-    weakest = BASES.index(machine_basis(machine.engine.spec, model, machine.gpu.spec))
+    weakest = BASES.index(machine_basis(machine.engine.spec, model, machine.gpu.spec, layout=option.layout))
     quote = option.offer.quote if option.offer else None
     if quote is not None and quote.kind in {"estimate", "assumption"}:
         weakest = BASES.index("assumed")
     return BASES[weakest]
 
 
-def machine_basis(engine: EngineSpec, model: ModelSpec, gpu: GpuSpec, *, pools: bool = False) -> str:
+def machine_basis(
+    engine: EngineSpec, model: ModelSpec, gpu: GpuSpec, *, layout: Layout | None = None, pools: bool = False
+) -> str:
     """Return how well the speed of a model on a machine is founded."""
     weakest = BASES.index(engine.basis)
-    if set(unseen(engine, model, gpu, pools=pools)) & set(FAR):
+    if set(unseen(engine, model, gpu, layout=layout, pools=pools)) & set(FAR):
         weakest = max(weakest, BASES.index("datasheet"))
     return "assumed" if gpu.confidence == "low" else BASES[weakest]
 

@@ -195,7 +195,9 @@ def _verdicts(found: Solved, runs: Sequence[Run]) -> list[dict[str, Any]]:
         values = {k: None if math.isnan(v[i]) else float(v[i]) for k, v in found.columns.items()}
         fits = bool(found.has_room[i] and not found.too_long[i])
         like_none = run.pool is not None or run.numbers["speculative_tokens"] > 0
-        basis = machine_basis(run.machine.engine.spec, run.model, run.machine.gpu.spec, pools=like_none)
+        basis = machine_basis(
+            run.machine.engine.spec, run.model, run.machine.gpu.spec, layout=run.layout, pools=like_none
+        )
         verdict = {"fits": fits, "limit": "", "basis": basis, "error": ""}
         if not found.has_room[i]:
             verdict |= {"limit": "memory", "error": "does not fit: weights and one request exceed the memory"}
@@ -213,8 +215,9 @@ def _verdicts(found: Solved, runs: Sequence[Run]) -> list[dict[str, Any]]:
 def _intervals(run: Run, values: Mapping[str, float | None]) -> dict[str, float | None]:
     """Return each number times p10 and p90 of measured over predicted on runs as new to the fit as this one."""
     engine, lengths = run.machine.engine.spec, (run.numbers["input_tokens"], run.numbers["output_tokens"])
-    kinds = unseen(engine, run.model, run.machine.gpu.spec, lengths, pools=run.pool is not None)
-    bounds = error_bounds(engine, kinds)
+    kinds = unseen(engine, run.model, run.machine.gpu.spec, lengths, layout=run.layout, pools=run.pool is not None)
+    drafted = run.numbers["speculative_tokens"] > 0  # no run with drafts was measured
+    bounds = None if drafted else error_bounds(engine, kinds)
     found: dict[str, float | None] = {}
     for name, metric in ERRORS_OF.items():
         value, sides = values[name], bounds[metric] if bounds else (None, None)
@@ -237,7 +240,7 @@ def _pool_columns(cases: Cases, reading: Cases, pools: Pools, found: PoolsShown)
         "ttft_mean_s": found.ttft_mean_s,
         "ttft_p50_s": found.ttft_p50_s,
         "ttft_p99_s": found.ttft_p99_s,
-        "tpot_mean_s": found.decode.step_s,
+        "tpot_mean_s": np.where(tokens.generated_tokens_mean > 1.0, found.decode.step_s, np.nan),
         "tpot_p99_s": found.tpot_p99_s,
         "output_tokens_per_s": output,
         "output_tokens_per_s_per_gpu": output / gpus,
@@ -257,7 +260,7 @@ def _columns(cases: Cases, replica: Replica, found: Shown, replicas: Array) -> d
         "ttft_mean_s": found.ttft_mean_s,
         "ttft_p50_s": found.ttft_p50_s,
         "ttft_p99_s": found.ttft_p99_s,
-        "tpot_mean_s": load.step_s,
+        "tpot_mean_s": np.where(replica.tokens.generated_tokens_mean > 1.0, load.step_s, np.nan),
         "tpot_p99_s": found.tpot_p99_s,
         "output_tokens_per_s": output,
         "output_tokens_per_s_per_gpu": output / gpus,

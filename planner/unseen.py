@@ -3,12 +3,13 @@
 import math
 from collections.abc import Sequence
 
+from planner.cases.candidates import Layout
 from planner.cases.maker import FITTED_MAKER
 from planner.specs.hardware import EngineSpec, GpuSpec
 from planner.specs.model import ModelSpec
 
 METRICS = ("ttft", "tpot", "throughput")
-FAR = ("architecture", "gpu", "maker", "pools")
+FAR = ("architecture", "gpu", "maker", "layout", "pools")
 """What makes an answer rest on data sheets: no run of the kind was measured."""
 Bounds = dict[str, tuple[float, float]]
 
@@ -19,6 +20,7 @@ def unseen(
     gpu: GpuSpec,
     lengths: tuple[float, float] | None = None,
     *,
+    layout: Layout | None = None,
     pools: bool = False,
 ) -> tuple[str, ...]:
     """Return what of a case the fit of an engine's factors has not seen: fields of EngineErrors.
@@ -26,6 +28,7 @@ def unseen(
     Parameters
     ----------
     lengths : mean input and output tokens, where they are to be looked at.
+    layout : of a replica, likewise; data-parallel ranks count as unseen, since few runs have them.
     pools : whether prompts are read by workers of their own.
     """
     seen = engine.fitted_on
@@ -36,6 +39,8 @@ def unseen(
         found.append("model" if model.architecture in seen.architectures else "architecture")
     if gpu.id not in seen.gpus:
         found.append("gpu" if gpu.vendor == FITTED_MAKER else "maker")
+    if layout and (layout.data > 1 or layout.gpus > seen.replica_gpus):
+        found.append("layout")
     ranges = (seen.input_tokens, seen.output_tokens)
     beyond = not all(low <= value <= high for value, (low, high) in zip(lengths or (), ranges, strict=False))
     found += ["lengths"] if beyond else []

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from planner.answers import Answer, answer
+from planner.cases.candidates import Layout
 from planner.intervals import INTERVAL_FIELDS, request_lengths, with_intervals
 from planner.options import NUMBER_FIELDS, machine_basis
 from planner.predict import ERRORS_OF, predict
@@ -22,7 +23,7 @@ from planner.unseen import METRICS, error_bounds, unseen
 CATALOG = Catalog()
 VLLM = CATALOG.get(EngineSpec, "vllm").spec
 KINDS = tuple(kind for kind in EngineErrors.model_fields if kind != "known")
-SEEN = ("llama-3.1-8b", "h100-sxm")
+SEEN = ("qwen3-32b", "h100-sxm")
 
 
 def ranges(low: float, high: float) -> ErrorRanges:
@@ -51,7 +52,7 @@ def ask(name: str = "chat-assistant", override: str | None = None, **changes: An
 
 
 ONE = {"fleet__gpus": ("h100-sxm",), "fleet__tensor_parallel": (1,), "fleet__precisions": ("fp8",),
-       "prices__providers": ("aws",), "model": "llama-3.1-8b", "engine": "vllm"}  # fmt: skip
+       "prices__providers": ("aws",), "model": "qwen3-32b", "engine": "vllm"}  # fmt: skip
 
 
 # What is unseen, and how far off the like of it was.
@@ -59,7 +60,7 @@ ONE = {"fleet__gpus": ("h100-sxm",), "fleet__tensor_parallel": (1,), "fleet__pre
 
 @pytest.mark.parametrize("engine", ["vllm", "sglang", "trtllm"])
 def test_a_case_seen_in_every_way_has_the_known_ranges(engine: str) -> None:
-    """Llama 8B on H100 was fitted: exactly the ranges the file has under `known`."""
+    """Qwen3-32B on H100 was fitted: exactly the ranges the file has under `known`."""
     spec = CATALOG.get(EngineSpec, engine).spec
     model, gpu = CATALOG.get(ModelSpec, SEEN[0]).spec, CATALOG.get(GpuSpec, SEEN[1]).spec
     kinds = unseen(spec, model, gpu, (1024, 512))
@@ -71,12 +72,12 @@ def test_a_case_seen_in_every_way_has_the_known_ranges(engine: str) -> None:
 @pytest.mark.parametrize(
     ("model", "gpu", "lengths", "kinds", "basis"),
     [
-        ("llama-3.1-8b", "h100-sxm", (128, 100), (), "calibrated"),
-        ("llama-3.1-8b", "h100-sxm", (127, 100), ("lengths",), "calibrated"),
-        ("llama-3.1-8b", "h100-sxm", (8000, 7373), ("lengths",), "calibrated"),
+        ("qwen3-32b", "h100-sxm", (922, 100), (), "calibrated"),
+        ("qwen3-32b", "h100-sxm", (921, 100), ("lengths",), "calibrated"),
+        ("qwen3-32b", "h100-sxm", (8000, 7373), ("lengths",), "calibrated"),
         ("qwen3-14b", "h100-sxm", None, ("model",), "calibrated"),
-        ("llama-3.1-8b", "a100-sxm-80gb", None, ("gpu",), "datasheet"),
-        ("llama-3.1-8b", "mi300x", None, ("maker",), "datasheet"),
+        ("qwen3-32b", "a100-sxm-80gb", None, ("gpu",), "datasheet"),
+        ("qwen3-32b", "mi300x", None, ("maker",), "datasheet"),
         ("gemma-3-27b", "b200", None, ("architecture",), "datasheet"),
         ("qwen3-14b", "mi300x", (1, 1), ("model", "maker", "lengths"), "datasheet"),
     ],
@@ -98,6 +99,14 @@ def test_a_gpu_that_was_fitted_is_known_whoever_made_it() -> None:
     assert unseen(own, m, g) == ()
     assert machine_basis(own, m, g) == "calibrated"
     assert machine_basis(own.model_copy(update={"basis": "assumed"}), m, g) == "assumed"
+
+
+def test_ranks_and_large_replicas_are_unseen() -> None:
+    """Data-parallel ranks were hardly measured, replicas of over 8 GPUs never: both rest on data sheets."""
+    m, g = CATALOG.get(ModelSpec, SEEN[0]).spec, CATALOG.get(GpuSpec, SEEN[1]).spec
+    for layout, kinds in ((Layout(8), ()), (Layout(4, data=2), ("layout",)), (Layout(8, pipeline=2), ("layout",))):
+        assert unseen(VLLM, m, g, layout=layout) == kinds
+        assert machine_basis(VLLM, m, g, layout=layout) == ("datasheet" if kinds else "calibrated")
 
 
 def test_squares_of_logarithms_add_up() -> None:
@@ -252,7 +261,7 @@ def test_predictions_lie_in_their_intervals() -> None:
 
 def test_a_prediction_of_a_seen_run_has_the_known_errors() -> None:
     """TTFT, TPOT and rates times the ranges of the file."""
-    row = predict(runs()[:1], CATALOG)[0]
+    row = predict([runs()[0] | {"model": SEEN[0], "input_tokens": "1000"}], CATALOG)[0]
     assert VLLM.errors is not None
     for name, metric in ERRORS_OF.items():
         both = [row[name] * side for side in getattr(VLLM.errors.known, metric)]

@@ -29,8 +29,15 @@ LENGTHS = (600, 1500, 5000)
 """Input tokens that part orders of length."""
 CONTRADICTS = 1.5
 """Ratio of TPOT from which two runs of one configuration contradict each other; engine versions explain 1.3."""
+_LOAD = ("input_tokens", "output_tokens", "concurrency", "cached_share", "speculative_tokens", "acceptance")
 _SAME = {"deepseek-r1": "deepseek-v3", "deepseek-r1-0528": "deepseek-v3", "deepseek-v3.1": "deepseek-v3"}
 """Models of one architecture, which leave a fit together."""
+
+
+def same_models(name: str) -> set[str]:
+    """Return the models of a model's architecture and size that run as one with it, itself among them."""
+    one = _SAME.get(name, name)
+    return {name, one, *(other for other, same in _SAME.items() if same == one)}
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,6 +98,8 @@ def prepare(rows: Sequence[Mapping[str, str]], catalog: Catalog) -> Bench:
             run = resolve(row, names)
             if math.isnan(measured_of(row, run)["tpot_mean_s"]) or not row.get("concurrency") or run.layout is None:
                 raise BadInputError("needs measured_tpot_mean_s, concurrency and tensor_parallel or gpus")
+            if run.pool is not None:
+                raise BadInputError("prompts are read by workers of their own; such runs are not fitted")
         except PlannerError as error:
             left_out[row.get("id", "")] = str(error).replace("\n", "; ")
             continue
@@ -119,8 +128,8 @@ def contradictions(bench: Bench) -> list[str]:
     alike: dict[tuple[Any, ...], list[int]] = defaultdict(list)
     for i, run in enumerate(bench.runs):
         names = (run.model.id, run.machine.gpu.spec.id, run.machine.engine.spec.id, run.precision.name)
-        numbers = (run.numbers[name] for name in ("input_tokens", "output_tokens", "concurrency"))
-        alike[*names, run.kv_bytes, run.layout, run.replicas, *numbers].append(i)
+        numbers = (str(run.numbers[name]) for name in _LOAD)
+        alike[*names, run.kv_bytes, run.layout, run.replicas, run.pool, *numbers].append(i)
     tpot, found = bench.measured["tpot_mean_s"], {}
     for runs in alike.values():
         fast, slow = min(runs, key=tpot.__getitem__), max(runs, key=tpot.__getitem__)

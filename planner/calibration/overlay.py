@@ -1,6 +1,7 @@
 """Engine files with fitted factors, what they were fitted on and how far off they were: `--catalog` picks them up."""
 
 import datetime as dt
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import count
@@ -9,7 +10,7 @@ from typing import Any
 import numpy as np
 import yaml
 
-from planner.calibration.bench import METRICS
+from planner.calibration.bench import METRICS, same_models
 from planner.calibration.fit import Fitted
 from planner.calibration.ledger import Ledger, errors
 from planner.physics.special import Mask
@@ -20,6 +21,8 @@ _DIGITS = 3
 _FITTED = "fitted"
 _SHOWN = {"ttft_mean_s": "ttft", "tpot_mean_s": "tpot", "output_tokens_per_s_per_gpu": "throughput"}
 """Metric of a ledger -> its name in an engine's errors."""
+FEWEST_OF_A_KIND = 3
+"""Runs on a GPU, or of a model, from which it counts as seen."""
 FEWEST_RUNS = 20
 """Runs whose errors are worth quantiles; with fewer the engine keeps those it had."""
 
@@ -63,7 +66,7 @@ def engine_file(engine: Loaded[EngineSpec], fitted: Fitted, evidence: Evidence) 
     data = dict(document.data) | {
         "basis": "calibrated",
         "factors": factors,
-        "fitted_on": _fitted_on(engine.spec.fitted_on, evidence.whole),
+        "fitted_on": _fitted_on(engine.spec.fitted_on, evidence.whole, own),
         **({"errors": off} if "known" in off else {}),
         "sources": {_FITTED: _source(evidence, silent, own)} | sources,
     }
@@ -72,20 +75,24 @@ def engine_file(engine: Loaded[EngineSpec], fitted: Fitted, evidence: Evidence) 
     return text
 
 
-def _fitted_on(before: FittedOn | None, whole: Ledger) -> dict[str, Any]:
-    """Return what the factors were fitted on, with what those they started from were.
+def _fitted_on(before: FittedOn | None, whole: Ledger, own: Mask) -> dict[str, Any]:
+    """Return what an engine's factors were fitted on, with what those they started from were.
 
-    Engines share most factors: models, GPUs and lengths are those of all runs.
+    What fewer than FEWEST_OF_A_KIND of the engine's runs are of counts as unseen still.
     """
-    runs = whole.bench.runs
+    runs = [whole.bench.runs[i] for i in np.flatnonzero(own).tolist()]
     lists = {
-        "gpus": {run.machine.gpu.spec.id for run in runs},
-        "models": {run.model.id for run in runs},
-        "architectures": {run.model.architecture for run in runs},
+        "gpus": Counter(run.machine.gpu.spec.id for run in runs),
+        "models": Counter(name for run in runs for name in same_models(run.model.id)),
+        "architectures": Counter(run.model.architecture for run in runs),
     }
-    found: dict[str, Any] = {
-        key: sorted(values | set(getattr(before, key) if before else ())) for key, values in lists.items()
-    }
+    found: dict[str, Any] = {}
+    for key, counts in lists.items():
+        enough = {name for name, runs_of_it in counts.items() if runs_of_it >= FEWEST_OF_A_KIND}
+        found[key] = sorted(enough | set(getattr(before, key) if before else ()))
+    found["replica_gpus"] = max(run.layout.gpus if run.layout else 1 for run in runs)
+    if before:
+        found["replica_gpus"] = max(found["replica_gpus"], before.replica_gpus)
     for key in ("input_tokens", "output_tokens"):
         lengths = [run.numbers[key] for run in runs]
         low, high = getattr(before, key) if before else (lengths[0], lengths[0])

@@ -181,7 +181,10 @@ def _interval(answer: Answer) -> list[str]:
     return [f"80 % interval: {', '.join(parts)}{slow}{why}"]
 
 
-_UNSEEN = {kind: kind for kind in ("model", "architecture", "lengths")} | {"gpu": "GPU", "maker": "GPU's maker"}
+_UNSEEN = {kind: kind for kind in ("model", "architecture", "layout", "lengths")} | {
+    "gpu": "GPU",
+    "maker": "GPU's maker",
+}
 """What a fit has not seen -> how it is said."""
 
 

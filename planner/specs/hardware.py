@@ -200,6 +200,8 @@ class FittedOn(Spec):
     models: tuple[str, ...]
     architectures: tuple[str, ...]
     """ModelSpec.architecture of the models."""
+    replica_gpus: Count
+    """GPUs of the largest replica."""
     input_tokens: Range
     output_tokens: Range
 
@@ -227,6 +229,8 @@ class EngineErrors(Spec):
     """No GPU of the maker."""
     lengths: ErrorRanges | None = None
     """Inputs of that order of length."""
+    layout: ErrorRanges | None = None
+    """A replica of data-parallel ranks, or of more GPUs than any measured."""
     pools: ErrorRanges | None = None
     """Prompts read by workers of their own."""
 

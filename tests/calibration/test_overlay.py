@@ -104,12 +104,13 @@ def test_runs_without_a_first_token_leave_the_earlier_errors() -> None:
 def test_fitted_on_is_the_union_with_what_the_engine_had() -> None:
     """Lists are joined, ranges are widened, nothing is forgotten."""
     had = {"gpus": ["b200"], "models": ["deepseek-v3"], "architectures": ["moe+mla"], "input_tokens": [1000.0, 9000.0],
-           "output_tokens": [250.0, 260.0]}  # fmt: skip
+           "output_tokens": [250.0, 260.0], "replica_gpus": 4}  # fmt: skip
     found = written(engine(fitted_on=had), ledger()).spec.fitted_on
     assert found is not None
     assert found.gpus == ("b200", "h100-sxm", "mi300x")
     assert found.models == ("deepseek-v3", "llama-3.1-8b", "qwen3-14b")
     assert found.architectures == ("dense", "moe+mla")
+    assert found.replica_gpus == 4
     assert (found.input_tokens, found.output_tokens) == ((300.0, 9000.0), (200.0, 260.0))
 
 
@@ -121,6 +122,7 @@ def test_an_engine_that_was_never_fitted_is_fitted_on_the_runs_alone() -> None:
         "gpus": ("h100-sxm", "mi300x"),
         "models": ("llama-3.1-8b", "qwen3-14b"),
         "architectures": ("dense",),
+        "replica_gpus": 1,
         "input_tokens": (300.0, 2300.0),
         "output_tokens": (200.0, 200.0),
     }
@@ -131,5 +133,5 @@ def test_an_engine_that_was_never_fitted_is_fitted_on_the_runs_alone() -> None:
 def test_errors_that_stay_keep_their_source() -> None:
     """What MLPerf says of other makers is still MLPerf's after a fit to one's own runs; new ones are the fit's."""
     document = written(engine(), ledger()).document
-    assert document.source_name(("errors", "maker", "ttft")) == "mlperf-amd"
+    assert document.source_name(("errors", "maker", "ttft")) == "makers"
     assert document.source_name(("errors", "known", "ttft")) == "fitted"
