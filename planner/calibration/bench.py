@@ -29,6 +29,8 @@ LENGTHS = (600, 1500, 5000)
 """Input tokens that part orders of length."""
 CONTRADICTS = 1.5
 """Ratio of TPOT from which two runs of one configuration contradict each other; engine versions explain 1.3."""
+UNSTEADY = 1.5
+"""Ratio between a run's throughput and that of its latencies from which it is no steady state."""
 _LOAD = ("input_tokens", "output_tokens", "concurrency", "cached_share", "speculative_tokens", "acceptance")
 _SAME = {"deepseek-r1": "deepseek-v3", "deepseek-r1-0528": "deepseek-v3", "deepseek-v3.1": "deepseek-v3"}
 """Models of one architecture, which leave a fit together."""
@@ -140,6 +142,23 @@ def contradictions(bench: Bench) -> list[str]:
         f"runs {bench.ids[fast]} and {bench.ids[slow]} are the same configuration but differ {times:.1f} times in "
         f"TPOT, {tpot[fast] * 1e3:.4g} and {tpot[slow] * 1e3:.4g} ms: both cannot be met"
         for (fast, slow), times in sorted(found.items(), key=lambda item: -item[1])
+    ]
+
+
+def unsteady(bench: Bench) -> list[str]:
+    """Return a sentence for each run whose throughput is far from what its requests in flight and latencies make.
+
+    Little's law: output tokens/s = concurrency x G/(TTFT + (G - 1) TPOT). A run of few requests never gets there.
+    """
+    ttft, tpot, shown = (bench.measured[name] for name in METRICS)
+    output = np.asarray([run.numbers["output_tokens"] for run in bench.runs])
+    gpus = np.asarray([run.layout.gpus if run.layout else 1 for run in bench.runs])
+    ratio = shown / (bench.concurrency * output / (ttft + (output - 1.0) * tpot) / gpus)
+    odd = np.flatnonzero((ratio > UNSTEADY) | (ratio < 1.0 / UNSTEADY))
+    return [
+        f"run {bench.ids[i]}: its throughput is {ratio[i]:.2g} times what its requests in flight and latencies make; "
+        "a run of so few requests has no steady state"
+        for i in odd.tolist()
     ]
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from planner.calibration.bench import FOLDS, Bench, contradictions, prepare
+from planner.calibration.bench import FOLDS, Bench, contradictions, prepare, unsteady
 from planner.calibration.fit import FACTORS, Fitted, starts_of
 from planner.calibration.ledger import Ledger, errors, groups, in_sample, left_out
 from planner.calibration.overlay import Evidence, engine_file
@@ -111,9 +111,14 @@ def _rows(files: tuple[str, ...], data: str | None, given: Mapping[str, str]) ->
 
 
 def _warn(bench: Bench) -> None:
-    """Say which runs are left out and why, and which contradict each other."""
+    """Say which runs are left out and why, which contradict each other or themselves."""
     faults = [f"{run}: {why}" for run, why in bench.left_out.items()]
-    for found, rest in ((faults, "runs are left out"), (contradictions(bench), "configurations contradict themselves")):
+    doubts = (
+        (faults, "runs are left out"),
+        (contradictions(bench), "configurations contradict themselves"),
+        (unsteady(bench), "runs have no steady state"),
+    )
+    for found, rest in doubts:
         more = len(found) - _SHOWN_FAULTS
         common.warn([*found[:_SHOWN_FAULTS], *([f"and {more} more {rest}"] if more > 0 else [])])
 

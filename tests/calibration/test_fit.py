@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from planner.calibration.bench import METRICS, Bench, contradictions, direct, prepare, shown_by
+from planner.calibration.bench import METRICS, Bench, contradictions, direct, prepare, shown_by, unsteady
 from planner.calibration.fit import FACTORS, Fitted, fit, starts_of
 from planner.calibration.ledger import Ledger, errors, groups, in_sample, left_out
 from planner.errors import BadInputError, DataMissingError
@@ -225,6 +225,15 @@ def test_a_second_fit_says_which_factors_are_of_which(call: Any, results: Path, 
     assert "54 runs of runs.csv" in written.spec.sources["fitted-2"].title
     named = {name: written.document.source_name(("factors", name)) for name in ("memory_efficiency", "link_efficiency")}
     assert named == {"memory_efficiency": "fitted", "link_efficiency": "fitted-2"}
+
+
+def test_runs_without_a_steady_state_are_named() -> None:
+    """10 in flight, 0.1 s and 199 steps of 7 ms make 10 x 200/1.493 = 1,340 tokens/s: 1,300 is fine, 100 is not."""
+    row = rows()[0] | {"concurrency": "10", "output_tokens": "200", "measured_tpot_mean_s": "0.007",
+                       "measured_ttft_mean_s": "0.1"}  # fmt: skip
+    steady, odd = (row | {"id": i, "measured_output_tokens_per_s": v} for i, v in (("a", "1300"), ("b", "100")))
+    (found,) = unsteady(prepare([steady, odd], CATALOG))
+    assert found.startswith("run b: its throughput is 0.075 times what its requests in flight and latencies make")
 
 
 def test_few_and_contradicting_runs_are_warned_of(call: Any, results: Path, tmp_path: Path) -> None:
