@@ -55,8 +55,8 @@ speed of AMD's GPUs is the median of MLPerf's Offline runs on them, and power wa
 ASSUMED = (
     "Assumed: ML.ENERGY states no input lengths, taken as {chat} tokens (chat) and {gpqa} (GPQA); 100 fewer and 100 "
     "more make its median error {throughput} in throughput, {latency} in inter-token latency. MLPerf states none, "
-    "but for llama-3.1-405b; mean tokens assumed from the data sets: {inputs}. In its Server runs lengths spread by 0.7 "
-    "of their mean, by 0.4 for llama-3.1-405b (with 0.7 there too the median error of Server is 24 %)."
+    "but for llama-3.1-405b; mean tokens assumed from the data sets: {inputs}. In its Server runs lengths spread by "
+    "0.7 of their mean, by 0.4 for llama-3.1-405b (with 0.7 there too the median error of Server is 24 %)."
 )
 SIDE_TEXT = """
 The same runs: aiconfigurator 0.12 with its default database, on the corrected columns; the planner predicts each model
