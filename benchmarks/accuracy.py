@@ -83,6 +83,8 @@ Where the errors are is measured; why is what we think, and no experiment has is
   models of its kind.
 - gpt-oss, predicted without its runs: on H200 TPOT is 33 % too short on TensorRT-LLM and 13 % on vLLM, on B200 11 % and
   5 % too long; one set of kernel factors does not hold both.
+- Factors that stand on a bound are the bound's, not the data's: attention_compute_efficiency 0.35, scheduling_steps 3,
+  overlap_exponent 1, expert_memory_efficiency 0.95, and SGLang's host times.
 - TTFT beyond 128 requests in flight is still too low.
 """
 
