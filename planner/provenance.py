@@ -221,6 +221,29 @@ def _value_at(value: Any, key: Key) -> Any:  # noqa: ANN401 - any field value
     return value
 
 
+def file_inputs(loaded: Loaded[Any]) -> list[Input]:
+    """Return every number and name an economic question's file gives, or that is assumed where it does not say."""
+    found: list[Input] = []
+    _collect_file(loaded, loaded.spec, (), found)
+    return found
+
+
+def _collect_file(loaded: Loaded[Any], value: Any, key: Key, found: list[Input]) -> None:  # noqa: ANN401 - any value
+    if hasattr(value, "model_fields_set"):
+        for name in _fields(value):
+            if key or name not in _SKIPPED:
+                _collect_file(loaded, getattr(value, name), (*key, name), found)
+    elif isinstance(value, tuple):
+        for index, item in enumerate(value):
+            _collect_file(loaded, item, (*key, index), found)
+    elif value is not None:
+        source, place = loaded.source(*key), loaded.document.place(key)
+        given = key in loaded.document.positions or key in loaded.document.origins
+        text = source.cite() if source else GIVEN if given else ASSUMED
+        checked = source.checked.isoformat() if source else None
+        found.append(Input(path_text(key), _plain(value), place, text, checked, assumed=not given and source is None))
+
+
 def case_values(cases: Cases) -> dict[str, float]:
     """Return the columns of a single case by 'group.column'; mixture columns give their share-weighted mean."""
     values: dict[str, float] = {}

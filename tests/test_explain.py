@@ -7,17 +7,8 @@ import pytest
 
 from planner.answers import Answer, answer
 from planner.errors import BadInputError
-from planner.explain import (
-    case_namespace,
-    completed,
-    evaluate,
-    explain,
-    formulas,
-    known_fields,
-    measured_namespace,
-    namespace,
-    parse,
-)
+from planner.explain import case_namespace, explain, known_fields, measured_namespace, namespace
+from planner.formulas import completed, evaluate, formulas, parse
 from planner.provenance import GIVEN, NO_SOURCE, inputs
 from planner.report.columns import columns
 from planner.specs import Catalog, load_scenario

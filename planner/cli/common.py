@@ -43,6 +43,15 @@ catalog_option = click.option(
 output_option = click.option("-o", "--output", metavar="FILE", help="Write to a file (replaced whole or not at all).")
 
 
+set_option = click.option(
+    "--set",
+    "sets",
+    multiple=True,
+    metavar="PATH=VALUE",
+    help="Override a field of the file, e.g. workload.reasoning_multiplier=8.",
+)
+
+
 def format_option(*names: str) -> Callable[[F], F]:
     """Return the --format option with the formats a command has."""
     return click.option(
@@ -54,13 +63,7 @@ def question_options(function: F) -> F:
     """Add the options that change a question."""
     for option in reversed(
         (
-            click.option(
-                "--set",
-                "sets",
-                multiple=True,
-                metavar="PATH=VALUE",
-                help="Override a field: workload.reasoning_multiplier=8.",
-            ),
+            set_option,
             click.option("--gpu", multiple=True, metavar="GPU", help="Only these GPUs (short for --set fleet.gpus=…)."),
             click.option(
                 "--model", metavar="MODEL", help="Another model: a name, a spec file or a Hugging Face config.json."
@@ -90,6 +93,12 @@ def changes(
         found["fleet.precisions"] = _names(precision)
     if engine:
         found["engine"] = engine
+    return found | read_sets(sets)
+
+
+def read_sets(sets: Sequence[str]) -> dict[str, Any]:
+    """Return path -> value of --set. Raises BadInputError where one has no value."""
+    found: dict[str, Any] = {}
     for text in sets:
         path, equals, value = text.partition("=")
         path = path.strip()

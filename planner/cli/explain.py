@@ -8,7 +8,10 @@ import click
 
 from planner.answers import Answer, answer
 from planner.cli import common
-from planner.explain import Step, explain, short
+from planner.cli.economic import find_sheet
+from planner.economics.sheet import Sheet
+from planner.explain import explain
+from planner.formulas import Step, short
 from planner.provenance import Input, inputs
 from planner.report.columns import columns
 from planner.report.output import emit
@@ -23,7 +26,13 @@ def render(found: Answer, field: str, steps: list[Step], sources: list[Input]) -
     row = found.best
     option = " ".join(str(row[k]) for k in ("gpu", "engine", "precision", "provider", "price_tier") if row[k])
     unit = columns()[field].unit if field in columns() else ""
-    lines = [f"{found.scenario.label}: {field} = {short(steps[0].value)} {unit}".rstrip(), f"best option: {option}", ""]
+    title = f"{found.scenario.label}: {field} = {short(steps[0].value)} {unit}".rstrip()
+    return chain([title, f"best option: {option}", ""], steps, sources)
+
+
+def chain(title: list[str], steps: list[Step], sources: list[Input]) -> str:
+    """Return the chain as text under a title: formulas first, then the inputs."""
+    lines = list(title)
     for step in steps:
         if step.is_input:
             continue
@@ -33,8 +42,10 @@ def render(found: Answer, field: str, steps: list[Step], sources: list[Input]) -
             f"{pad}{_INDENT}= {step.substituted}",
             f"{pad}{_INDENT}= {short(step.value)}   ({step.why})",
         ]
-    lines += ["", "quantities without a formula here (docs/method.md has them, or they are inputs):"]
-    lines += [f"  {step.name} = {short(step.value)}" for step in steps if step.is_input]
+    leaves = [f"  {step.name} = {short(step.value)}" for step in steps if step.is_input]
+    lines += ["", "quantities without a formula here (docs/method.md has them, or they are inputs):", *leaves] * bool(
+        leaves
+    )
     lines += ["", "inputs and their sources:"]
     lines += [f"  {i.name} = {_value(i.value)}\n      {i.where}: {i.source}" for i in sources]
     return "\n".join(lines) + "\n"
@@ -60,6 +71,7 @@ def _value(value: Any) -> str:
 @click.argument("scenario", metavar="SCENARIO")
 @click.argument("field", default="cost_usd_per_month", metavar="[FIELD]")
 @click.option("--override", metavar="NAME", help="A variant of the file.")
+@click.option("--row", metavar="LABEL", help="The row of an economic question; its first without it.")
 @click.option("--depth", type=click.IntRange(min=0), help="Leave out formulas deeper than this.")
 @common.question_options
 @common.format_option("text", "json")
@@ -69,6 +81,7 @@ def command(
     scenario: str,
     field: str,
     override: str | None,
+    row: str | None,
     depth: int | None,
     form: str,
     output: str | None,
@@ -78,12 +91,18 @@ def command(
     """Print the chain of formulas behind a result field of the best option, with its numbers and their sources.
 
     A field of the scenario, or an input such as gpu.hbm_bytes_per_s, is shown with its value and source.
+    A plan or another economic question is explained row by row: name the row with --row.
 
     \b
     planner explain o1-class cost_usd_per_month
     planner explain o1-class workload.reasoning_multiplier
+    planner explain chatgpt-plus-2024-09 usd_per_message_exhausted --row o1-mini
     """
     catalog = Catalog(catalogs)
+    asked_sheet = find_sheet(scenario, catalog, question["sets"])
+    if asked_sheet is not None:
+        emit(_of_sheet(asked_sheet, field, row, depth, form), output)
+        return
     found = answer(load_scenario(scenario, catalog, override=override, changes=common.changes(**question)), catalog)
     every = inputs(found.scenario, catalog, found.options[0], found.model)
     asked = [i for i in every if i.name == field]
@@ -99,24 +118,31 @@ def command(
     if form == "text":
         emit(render(found, field, steps, sources), output)
         return
+    emit(_json(found.scenario.label, field, steps, sources), output)
+
+
+def _json(label: str, field: str, steps: list[Step], sources: list[Input]) -> str:
     chain = [
         {
             "name": s.name,
             "depth": s.depth,
-            "value": None if math.isnan(s.value) else s.value,
+            "value": s.value if math.isfinite(s.value) else None,
             "expression": s.expression or None,
             "with_numbers": s.substituted or None,
             "why": s.why or None,
         }
         for s in steps
     ]
-    emit(
-        json.dumps(
-            {"scenario": found.scenario.label, "field": field, "steps": chain, "inputs": [i.row() for i in sources]},
-            indent=2,
-            ensure_ascii=False,
-            default=str,
-        )
-        + "\n",
-        output,
-    )
+    found = {"scenario": label, "field": field, "steps": chain, "inputs": [i.row() for i in sources]}
+    return json.dumps(found, indent=2, ensure_ascii=False, default=str) + "\n"
+
+
+def _of_sheet(sheet: Sheet, field: str, row: str | None, depth: int | None, form: str) -> str:
+    """Return the explanation of a number of an economic question."""
+    line = sheet.line(row)
+    steps = [s for s in sheet.explain(field, line.label) if depth is None or s.depth <= depth]
+    label, sources = f"{sheet.question.spec.name}, {line.label}", list(sheet.provenance)
+    if form == "json":
+        return _json(label, field, steps, sources)
+    unit = sheet.page[field].unit if field in sheet.page else ""
+    return chain([f"{label}: {field} = {short(steps[0].value)} {unit}".rstrip(), ""], steps, sources)

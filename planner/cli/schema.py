@@ -5,6 +5,8 @@ import json
 import click
 
 from planner.cli import common
+from planner.economics.registry import QUESTIONS
+from planner.formulas import formulas
 from planner.report import as_csv
 from planner.report.columns import Column, columns, interval_columns
 from planner.report.output import emit
@@ -21,10 +23,15 @@ def command(kind: str, show_columns: bool, output: str | None) -> None:
     \b
     planner schema -o scenario.schema.json
     planner schema --columns
+    planner schema plan --columns
     """
-    text = (
-        as_csv.write(Column._fields, (columns() | interval_columns()).values())
-        if show_columns
-        else json.dumps(json_schema(kind), indent=2) + "\n"
-    )
-    emit(text, output)
+    emit(_dictionary(kind) if show_columns else json.dumps(json_schema(kind), indent=2) + "\n", output)
+
+
+def _dictionary(kind: str) -> str:
+    """Return the columns of a scenario's results, or of an economic question's, with unit and meaning."""
+    asked = next((q for q in QUESTIONS.values() if q.spec is SCHEMAS[kind]), None)
+    if asked is None:
+        return as_csv.write(Column._fields, (columns() | interval_columns()).values())
+    page = formulas(asked.page)
+    return as_csv.write(Column._fields, ((f.name, f.unit, f.why) for f in page.values() if "." not in f.name))

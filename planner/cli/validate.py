@@ -16,6 +16,7 @@ from planner.specs.hardware import AssumptionsFile, EngineSpec, FormatsFile, Gpu
 from planner.specs.market import DemandCurve, PricesFile
 from planner.specs.model import ModelSpec
 from planner.specs.parameters import count_parameters
+from planner.specs.plan import PlanFile
 from planner.specs.question import build_scenario, open_scenario
 from planner.specs.reader import Document, exists, read_document
 from planner.today import today
@@ -27,6 +28,7 @@ _MARKS: tuple[tuple[str, type[FileSpec]], ...] = (
     ("factors", EngineSpec),
     ("attention", ModelSpec),
     ("hourly_relative_rate", DemandCurve),
+    ("limits", PlanFile),
     ("formats", FormatsFile),
     ("busy_power_floor", AssumptionsFile),
 )

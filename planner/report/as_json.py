@@ -10,22 +10,23 @@ from planner.report.document import SCHEMA_VERSION, Report, plain
 
 def render(report: Report) -> str:
     """Return the JSON envelope of the contract."""
-    return _envelope(report.rows, report.fields, report.inputs, report.warnings, report.provenance)
+    return envelope(report.rows, report.fields, report.inputs, report.warnings, report.provenance)
 
 
 def render_rows(rows: Sequence[dict[str, Any]], fields: Sequence[str]) -> str:
     """Return the same envelope around rows that have no scenario."""
-    return _envelope(rows, fields, [], [], [])
+    return envelope(rows, fields, [], [], [])
 
 
-def _envelope(
+def envelope(
     rows: Sequence[dict[str, Any]],
     fields: Sequence[str],
     inputs: list[Any],
     warnings: list[str],
     provenance: list[dict[str, Any]],
 ) -> str:
-    envelope = {
+    """Return the envelope around any rows."""
+    found = {
         "schema_version": SCHEMA_VERSION,
         "tool_version": planner.__version__,
         "inputs": inputs,
@@ -33,4 +34,4 @@ def _envelope(
         "warnings": warnings,
         "provenance": provenance,
     }
-    return json.dumps(envelope, indent=2, ensure_ascii=False, allow_nan=False, default=str) + "\n"
+    return json.dumps(found, indent=2, ensure_ascii=False, allow_nan=False, default=str) + "\n"

@@ -22,6 +22,7 @@ from planner.specs.reader import plain_scalar
 Call = Callable[..., Any]
 VERSION = f"inference-planner {planner.__version__}\n"
 FILES = {
+    "plan": "scenarios/plans/*.yaml",
     "scenario": "scenarios/*.yaml",
     "model": "scenarios/models/*.yaml",
     "demand": "scenarios/demand/*.yaml",

@@ -1,0 +1,69 @@
+"""What the economic commands share: options, opening the question, output."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from planner.cli import common
+from planner.cli.validate import kind_of
+from planner.economics.registry import QUESTIONS
+from planner.economics.sheet import Sheet
+from planner.report.as_csv import DIALECTS
+from planner.report.as_sheet import FORMATS, render
+from planner.report.document import choose_fields
+from planner.report.output import emit
+from planner.specs.asked import load_asked
+from planner.specs.catalog import Catalog
+from planner.specs.reader import exists, read_document
+
+
+def options(function: common.F) -> common.F:
+    """Add the options of an economic command."""
+    for option in reversed(
+        (
+            common.set_option,
+            click.option("--fields", metavar="A,B", help="Only these columns (json, csv, long-csv)."),
+            click.option(
+                "--dialect",
+                type=common.Word(DIALECTS),
+                default="plain",
+                show_default=True,
+                help="CSV for a spreadsheet.",
+            ),
+            common.format_option(*FORMATS),
+            common.output_option,
+            common.catalog_option,
+        )
+    ):
+        function = option(function)
+    return function
+
+
+def find_sheet(name: str, catalog: Catalog, sets: Sequence[str]) -> Sheet | None:
+    """Return the answer to an economic question by shipped name or file; None where the name is of something else."""
+    for kind in QUESTIONS.values():
+        path = Path(name)
+        is_file = path.suffix in {".yaml", ".yml"} and exists(path)
+        if name in catalog.files(kind.folder) or (is_file and kind_of(read_document(path)) is kind.spec):
+            return kind.solve(load_asked(kind.spec, kind.folder, name, catalog, common.read_sets(sets)), catalog)
+    return None
+
+
+def answer(
+    command: str,
+    name: str,
+    sets: tuple[str, ...],
+    fields: str | None,
+    dialect: str,
+    form: str,
+    output: str | None,
+    catalogs: tuple[str, ...],
+) -> None:
+    """Answer an economic question and print it."""
+    catalog, kind = Catalog(catalogs), QUESTIONS[command]
+    question = load_asked(kind.spec, kind.folder, name, catalog, common.read_sets(sets))
+    sheet = kind.solve(question, catalog)
+    shown = choose_fields(fields, sheet.columns)
+    common.warn(sheet.warnings)
+    emit(render(sheet, form, shown, dialect), output)

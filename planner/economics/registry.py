@@ -1,0 +1,32 @@
+"""The kinds of economic question: a new one is a spec, a page of formulas, a solver, and a line here."""
+
+from collections.abc import Callable
+from importlib import import_module
+from typing import Any, NamedTuple
+
+from planner.economics.sheet import Sheet
+from planner.specs.base import FileSpec, Loaded
+from planner.specs.catalog import Catalog
+from planner.specs.plan import PlanFile
+
+
+class Question(NamedTuple):
+    """A kind of economic question, by the command that answers it."""
+
+    spec: type[FileSpec]
+    folder: str
+    """Folder of the shipped ones."""
+    page: str
+    """File of its formulas."""
+    solver: str
+    """module:function of (question, catalog) -> Sheet; imported when asked."""
+
+    def solve(self, question: Loaded[Any], catalog: Catalog) -> Sheet:
+        """Return the answer."""
+        module, _, name = self.solver.partition(":")
+        function: Callable[[Loaded[Any], Catalog], Sheet] = getattr(import_module(module), name)
+        return function(question, catalog)
+
+
+QUESTIONS = {"quota": Question(PlanFile, "scenarios/plans", "economics/quota.csv", "planner.economics.quota:quota")}
+"""Command -> question."""

@@ -1,0 +1,92 @@
+"""An economic question's rows in every output format."""
+
+from collections.abc import Sequence
+
+from planner.economics.sheet import Row, Sheet
+from planner.report import as_csv, as_json
+from planner.report.as_csv import LONG_FIELDS
+from planner.report.as_markdown import escape
+from planner.report.as_table import render_grid, to_ascii
+from planner.report.output import Terminal
+from planner.report.words import money, seconds, share, significant, times
+
+FORMATS = ("table", "json", "csv", "long-csv", "markdown")
+_WORDS = {"USD": money, "share": share, "s": seconds, "x": times}
+
+
+def render(sheet: Sheet, form: str, fields: Sequence[str], dialect: str = "plain") -> str:
+    """Return a sheet in a format, with only some of its columns."""
+    rows = sheet.rows()
+    if form == "csv":
+        return as_csv.write(fields, ([row.get(name) for name in fields] for row in rows), dialect)
+    if form == "long-csv":
+        return as_csv.write(LONG_FIELDS, _long(sheet, fields), dialect)
+    if form == "json":
+        inputs = [{"question": sheet.question.document.where, "command": sheet.command}]
+        sources = [i.row() for i in sheet.provenance]
+        return as_json.envelope(rows, fields, inputs, list(sheet.warnings), sources)
+    return _markdown(sheet, rows) if form == "markdown" else _table(sheet, rows)
+
+
+def _long(sheet: Sheet, fields: Sequence[str]) -> list[tuple[object, ...]]:
+    """Return one row per number; low, high and basis are not known of an economic question."""
+    where = sheet.question.document.where
+    return [
+        (sheet.question.spec.name, line.label, name, unit_of(sheet, name), value, None, None, None, where)
+        for line in sheet.lines
+        for name in fields
+        if name in sheet.fields and (value := line.value(name)) is not None
+    ]
+
+
+def unit_of(sheet: Sheet, name: str) -> str:
+    """Return the unit of a column, empty where it is text."""
+    return sheet.page[name].unit if name in sheet.page else ""
+
+
+def cell(value: float | None, unit: str) -> str:
+    """Return a number as people read it, by its unit.
+
+    >>> cell(0.153333, "USD"), cell(0.66, "share"), cell(4480.0, "messages"), cell(None, "USD")
+    ('$0.153', '66%', '4,480', '–')
+    """
+    if value is None:
+        return "–"
+    return _WORDS[unit](value) if unit in _WORDS else significant(value, 4)
+
+
+def _cells(sheet: Sheet, rows: Sequence[Row]) -> tuple[list[str], list[list[str]], set[int]]:
+    """Return (header, rows, text columns) of the table: one row turned on its side, several side by side."""
+    shown = list(sheet.shown or sheet.fields)
+    if len(rows) == 1:
+        texts = [[name, str(rows[0][name]), ""] for name in sheet.identity if rows[0][name] is not None]
+        numbers = [[n, cell(rows[0][n], u := unit_of(sheet, n)), u] for n in shown]
+        return ["", "value", "unit"], texts + numbers, {0, 2}
+    header = [*sheet.identity, *shown]
+    body = [
+        [
+            *("–" if row[n] is None else str(row[n]) for n in sheet.identity),
+            *(cell(row[n], unit_of(sheet, n)) for n in shown),
+        ]
+        for row in rows
+    ]
+    return header, body, set(range(len(sheet.identity)))
+
+
+def _table(sheet: Sheet, rows: Sequence[Row]) -> str:
+    spec = sheet.question.spec
+    title = f"{spec.name} – {spec.title}" if spec.title else spec.name
+    lines = [title, *(f"  {line}" for line in sheet.verdict), ""]
+    header, body, left = _cells(sheet, rows)
+    text = "\n".join(lines) + "\n"
+    return (to_ascii(text) if Terminal.ascii_only else text) + render_grid(header, body, left=left)
+
+
+def _markdown(sheet: Sheet, rows: Sequence[Row]) -> str:
+    header, body, _ = _cells(sheet, rows)
+    lines = [f"## {escape(sheet.question.spec.name)}", ""]
+    lines += [f"- {escape(line)}" for line in sheet.verdict]
+    lines += ["", "| " + " | ".join(header) + " |", "|" + " --- |" * len(header)]
+    lines += ["| " + " | ".join(escape(c) for c in row) + " |" for row in body]
+    lines += ["", *(f"> warning: {escape(w)}" for w in sheet.warnings)] if sheet.warnings else []
+    return "\n".join(lines) + "\n"

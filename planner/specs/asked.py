@@ -1,0 +1,41 @@
+"""Opening an economic question: a shipped name, a file or stdin, with --set applied, validated to its kind."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+from planner.errors import DataMissingError, nearest
+from planner.specs.base import FileSpec, Loaded, load
+from planner.specs.catalog import Catalog
+from planner.specs.question import changed, parse_path
+from planner.specs.reader import STDIN, Document, exists, parse_document, read_document, read_stdin
+
+Asked = TypeVar("Asked", bound=FileSpec)
+
+
+def load_asked(
+    kind: type[Asked], folder: str, name: str, catalog: Catalog, changes: Mapping[str, Any] | None = None
+) -> Loaded[Asked]:
+    """Return a question of a kind by shipped name, file or `-`, with single fields changed.
+
+    Raises BadInputError for a bad file and DataMissingError for an unknown name.
+    """
+    document = open_asked(folder, name, catalog)
+    for path, value in (changes or {}).items():
+        document = changed(document, parse_path(path, where="--set"), value, f"--set {path}")
+    return load(kind, document)
+
+
+def open_asked(folder: str, name: str, catalog: Catalog) -> Document:
+    """Return the document of a shipped name in a folder of the catalogue, of a file, or of stdin."""
+    if name == STDIN:
+        return parse_document(read_stdin(), "stdin")
+    shipped = catalog.files(folder)
+    if name in shipped:
+        return read_document(shipped[name], where=catalog.shown(shipped[name]))
+    path = Path(name)
+    if exists(path) or path.suffix in {".yaml", ".yml", ".json"} or "/" in name or "\\" in name:
+        return read_document(path)
+    hint = nearest(name, shipped)
+    listed = f" Nearest: {', '.join(hint)}." if hint else ""
+    raise DataMissingError(f"unknown name {name!r}.{listed} Known: {', '.join(shipped)}; a file needs its path.")
