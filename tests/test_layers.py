@@ -7,7 +7,7 @@ from pathlib import Path
 
 PACKAGE = Path(__file__).parents[1] / "planner"
 LEVELS = (
-    {"planner", "planner.errors", "planner.units", "planner.today"},
+    {"planner", "planner.errors", "planner.units", "planner.today", "planner.words"},
     {"planner.physics"},
     {"planner.specs"},
     {"planner.cases"},

@@ -14,8 +14,8 @@ from planner.report.as_table import render_grid
 from planner.report.document import choose_fields
 from planner.report.output import emit
 from planner.report.summary import layout, offer
-from planner.report.words import count, money, seconds, share, times
 from planner.specs.catalog import Catalog
+from planner.words import count, money, seconds, share, times
 
 _ROWS: tuple[tuple[str, Callable[[dict[str, Any]], str]], ...] = (
     ("best option", lambda r: f"{count(r['gpus'])} × {r['gpu']}"),

@@ -9,13 +9,13 @@ from planner.cli import common
 from planner.report import as_csv
 from planner.report.as_table import render_grid
 from planner.report.output import emit
-from planner.report.words import significant
 from planner.specs.catalog import Catalog
 from planner.specs.hardware import EngineSpec, GpuSpec, SystemSpec
 from planner.specs.market import PricesFile
 from planner.specs.model import ModelSpec
 from planner.specs.parameters import count_parameters
 from planner.specs.reader import read_document
+from planner.words import significant
 
 Table = tuple[list[str], Iterator[list[Any]]]
 _TERA, _GIGA = 1e12, 1e9

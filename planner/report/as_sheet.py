@@ -8,7 +8,7 @@ from planner.report.as_csv import LONG_FIELDS
 from planner.report.as_markdown import escape
 from planner.report.as_table import render_grid, to_ascii
 from planner.report.output import Terminal
-from planner.report.words import money, seconds, share, significant, times
+from planner.words import money, seconds, share, significant, times
 
 FORMATS = ("table", "json", "csv", "long-csv", "markdown")
 _WORDS = {"USD": money, "share": share, "s": seconds, "x": times}

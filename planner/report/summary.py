@@ -6,7 +6,7 @@ from typing import Any
 from planner.answers import Answer
 from planner.intervals import unseen_of
 from planner.options import Row
-from planner.report.words import count, money, plural, seconds, share, significant, times
+from planner.words import count, money, plural, seconds, share, significant, times
 
 COLUMNS = (
     "GPU",
