@@ -206,13 +206,18 @@ def _fits(cases: Cases, replica: Replica) -> tuple[Mask, Array]:
     return np.asarray(room & in_context), limit
 
 
-def _plain_gpu_seconds(cases: Cases, fits: Mask) -> tuple[Array, Array]:
-    """Return (GPU-seconds of an answer, watts of a busy GPU) without reasoning: the same option re-solved at m = 1."""
+def without_thinking(cases: Cases) -> Cases:
+    """Return the same cases with the visible answers alone: a reasoning multiplier of 1."""
     w = cases.workload
-    plain = cases.replaced(
+    return cases.replaced(
         workload__reasoning_multiplier=np.ones_like(w.reasoning_multiplier),
         workload__generated_tokens_cv=w.answer_tokens_cv,
     )
+
+
+def _plain_gpu_seconds(cases: Cases, fits: Mask) -> tuple[Array, Array]:
+    """Return (GPU-seconds of an answer, watts of a busy GPU) without reasoning: the same option re-solved at m = 1."""
+    plain = without_thinking(cases)
     replica = build_replica(plain)
     capacity = slo_capacity(replica, length_quantiles(plain), plain.slo)
     load = load_at(replica, np.where(fits, capacity.running, np.nan))

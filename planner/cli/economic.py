@@ -18,11 +18,10 @@ from planner.specs.catalog import Catalog
 from planner.specs.reader import exists, read_document
 
 
-def options(function: common.F) -> common.F:
-    """Add the options of an economic command."""
+def output_options(function: common.F) -> common.F:
+    """Add the options that say which columns go where in which form."""
     for option in reversed(
         (
-            common.set_option,
             click.option("--fields", metavar="A,B", help="Only these columns (json, csv, long-csv)."),
             click.option(
                 "--dialect",
@@ -38,6 +37,11 @@ def options(function: common.F) -> common.F:
     ):
         function = option(function)
     return function
+
+
+def options(function: common.F) -> common.F:
+    """Add the options of an economic command."""
+    return common.set_option(output_options(function))
 
 
 def find_sheet(name: str, catalog: Catalog, sets: Sequence[str]) -> Sheet | None:
@@ -63,7 +67,11 @@ def answer(
     """Answer an economic question and print it."""
     catalog, kind = Catalog(catalogs), QUESTIONS[command]
     question = load_asked(kind.spec, kind.folder, name, catalog, common.read_sets(sets))
-    sheet = kind.solve(question, catalog)
+    show(kind.solve(question, catalog), fields, dialect, form, output)
+
+
+def show(sheet: Sheet, fields: str | None, dialect: str, form: str, output: str | None) -> None:
+    """Print a sheet, its warnings on stderr."""
     shown = choose_fields(fields, sheet.columns)
     common.warn(sheet.warnings)
     emit(render(sheet, form, shown, dialect), output)

@@ -31,6 +31,7 @@ COMMANDS = {
     "schema": "JSON Schema of the files, or the dictionary of the result columns.",
     "predict": "What a benchmark would show, row by row.",
     "calibrate": "Engine factors from measured runs, and their errors on what they have not seen.",
+    "thinking": "What thinking multiplies: tokens, GPU time, dollars, energy, latency; and why.",
     "quota": "What a subscription's message limits earn, cost and need.",
     "check-gpu": "Compare the local GPU with its spec, and what that does to an estimate.",
     "completion": "Shell completion script.",

@@ -62,7 +62,7 @@ def _cells(sheet: Sheet, rows: Sequence[Row]) -> tuple[list[str], list[list[str]
         texts = [[name, str(rows[0][name]), ""] for name in sheet.identity if rows[0][name] is not None]
         numbers = [[n, cell(rows[0][n], u := unit_of(sheet, n)), u] for n in shown]
         return ["", "value", "unit"], texts + numbers, {0, 2}
-    header = [*sheet.identity, *shown]
+    header = [name.replace("_", " ") for name in (*sheet.identity, *shown)]
     body = [
         [
             *("–" if row[n] is None else str(row[n]) for n in sheet.identity),

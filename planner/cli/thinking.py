@@ -1,0 +1,46 @@
+"""`planner thinking`: what thinking multiplies, side by side, and why."""
+
+from typing import Any
+
+import click
+
+from planner.answers import answer
+from planner.cli import common, economic
+from planner.economics.thinking import thinking, variants
+from planner.specs.catalog import Catalog
+from planner.specs.question import load_scenario
+
+
+@click.command("thinking")
+@click.argument("scenario", default=common.DEFAULT_SCENARIO, metavar="[SCENARIO]")
+@click.option("--override", metavar="NAME", help="A variant of the file.")
+@click.option(
+    "--multiplier", "multipliers", multiple=True, type=float, metavar="M", help="Also at this reasoning multiplier."
+)
+@click.option("--effort", "efforts", multiple=True, metavar="LEVEL", help="Also at this effort level of the model.")
+@common.question_options
+@economic.output_options
+def command(
+    scenario: str,
+    override: str | None,
+    multipliers: tuple[float, ...],
+    efforts: tuple[str, ...],
+    fields: str | None,
+    dialect: str,
+    form: str,
+    output: str | None,
+    catalogs: tuple[str, ...],
+    **question: Any,
+) -> None:
+    """Say what thinking multiplies: tokens, GPU time, dollars, energy, latency; and why a token costs more, or less.
+
+    The best option of the question is answered again without thinking, on the same machines, each within its limits.
+
+    \b
+    planner thinking o1-class
+    planner thinking o1-class --multiplier 2 --multiplier 8
+    """
+    catalog = Catalog(catalogs)
+    asked = load_scenario(scenario, catalog, override=override, changes=common.changes(**question))
+    sheet = thinking(answer(asked, catalog), catalog, variants(multipliers, efforts))
+    economic.show(sheet, fields, dialect, form, output)

@@ -1,0 +1,126 @@
+"""What thinking costs: one option without thinking, as asked, and at other multipliers or effort levels."""
+
+import dataclasses
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from planner import units
+from planner.answers import Answer
+from planner.cases import Cases, lower
+from planner.economics.sheet import Line, Sheet, solve_line
+from planner.estimate import solve, without_thinking
+from planner.formulas import formulas
+from planner.provenance import inputs
+from planner.serving.power import busy_power_at
+from planner.serving.steady import LIMITS
+from planner.specs.catalog import Catalog
+from planner.specs.question import Scenario, build_scenario
+from planner.words import significant, times
+
+PAGE = "economics/thinking.csv"
+IDENTITY = ("scenario", "thinking", "limit")
+SHOWN = (
+    "token_multiplier",
+    "gpu_time_multiplier",
+    "cost_multiplier",
+    "reserved_cost_multiplier",
+    "energy_multiplier",
+    "latency_multiplier",
+    "running_batch",
+    "gpu_seconds_per_answer",
+    "cost_usd_per_answer_used",
+    "e2e_p50_s",
+)
+NONE, ASKED = "none", "as asked"
+_WAYS = ("reasoning_multiplier", "reasoning_tokens", "effort")
+Variant = tuple[str, Mapping[str, Any]]
+"""What a row is called, and the thinking fields of the workload it sets."""
+
+
+def variants(multipliers: Sequence[float], efforts: Sequence[str]) -> list[Variant]:
+    """Return the variants of some multipliers and effort levels."""
+    by_multiplier: list[Variant] = [(f"{m:g}×", {"reasoning_multiplier": m}) for m in multipliers]
+    return by_multiplier + [(level, {"effort": level}) for level in efforts]
+
+
+def thinking(found: Answer, catalog: Catalog, others: Sequence[Variant] = ()) -> Sheet:
+    """Return the best option's rows: without thinking, as asked, and the other variants, all on the same machine."""
+    page, option = formulas(PAGE), found.options[0]
+    asked = found.case()
+    plain = quantities(without_thinking(asked))
+    rows = [(NONE, plain), (ASKED, quantities(asked))]
+    for name, fields in others:
+        scenario = _changed(found.scenario, fields)
+        rows.append((name, quantities(lower(scenario, catalog, found.model, [option]))))
+    label = found.scenario.label
+    lines = [_line(label, name, values, plain, page) for name, values in rows]
+    sources = inputs(found.scenario, catalog, option, found.model)
+    machine = " ".join(
+        str(found.best[k]) for k in ("gpu", "engine", "precision", "provider", "price_tier") if found.best[k]
+    )
+    verdict = [f"on the best option as asked: {machine}", *(_why(line, lines[0]) for line in lines[1:])]
+    return Sheet(
+        "thinking", found.scenario.loaded, page, IDENTITY, tuple(page), lines, verdict, found.warnings, sources, SHOWN
+    )
+
+
+def _line(label: str, name: str, values: Mapping[str, float], plain: Mapping[str, float], page: Any) -> Line:  # noqa: ANN401
+    limit = LIMITS[int(values["limit"])] or None
+    spaces = (("answer", values), ("plain", plain))
+    known = {f"{space}.{key}": value for space, each in spaces for key, value in each.items()}
+    known["seconds_per_hour"] = units.SECONDS_PER_HOUR
+    return solve_line(name, {"scenario": label, "thinking": name, "limit": limit}, known, page)
+
+
+def quantities(cases: Cases) -> dict[str, float]:
+    """Return what the page compares, of a single case; NaN where it does not work."""
+    found, work = solve(cases)
+    load, tokens = work.at_capacity, work.replica.tokens
+    with np.errstate(all="ignore"):
+        power = busy_power_at(cases, work.replica, load)
+    values = {
+        "generated_tokens": tokens.generated_tokens_per_answer,
+        "running": load.running,
+        "context_tokens": tokens.context_mean,
+        "step_s": load.step_s,
+        "gpu_seconds": found.gpu_seconds_per_answer,
+        "cost_usd_per_month": found.cost_usd_per_month,
+        "e2e_p50_s": found.e2e_p50_s,
+        "gpu_power_w": power,
+        "usd_per_gpu_hour": cases.offer.usd_per_gpu_hour,
+        "extra_share": cases.offer.extra_share,
+        "node_power_overhead": cases.energy.node_power_overhead,
+        "pue": cases.energy.pue,
+        "limit": found.limit,
+    }
+    return {name: float(value) for name, value in values.items()}
+
+
+def _changed(scenario: Scenario, fields: Mapping[str, Any]) -> Scenario:
+    """Return a scenario with other thinking fields, of the workload and of every class that has its own."""
+    owners = [f"workload.classes[{i}]" for i, c in enumerate(scenario.spec.workload.classes) if _thinks(c)]
+    changes = {f"{owner}.{name}": value for owner in ("workload", *owners) for name, value in fields.items()}
+    document = dataclasses.replace(scenario.loaded.document)
+    return build_scenario(document, scenario.folder, changes=changes, origin="thinking ")
+
+
+def _thinks(part: Any) -> bool:  # noqa: ANN401 - a request class
+    return any(getattr(part, name) is not None for name in _WAYS)
+
+
+def _why(line: Line, plain: Line) -> str:
+    """Return why the GPU time of a row is more than its tokens."""
+    tokens, gpu_time = line.values["token_multiplier"], line.values["gpu_time_multiplier"]
+    if math.isnan(gpu_time):
+        return f"{line.label}: {times(tokens)} the tokens; no load meets the limits ({line.texts['limit']})"
+    text = f"{line.label}: {times(tokens)} the tokens, {times(gpu_time)} the GPU time"
+    batches = [significant(of.values["running_batch"]) for of in (line, plain)]
+    steps = [significant(of.values["step_s"] * 1e3) for of in (line, plain)]
+    return (
+        f"{text}: a token costs {times(line.values['gpu_time_per_token_multiplier'])}, since a replica writes "
+        f"{batches[0]} answers at once, not {batches[1]}, at {steps[0]} ms a step, not {steps[1]} "
+        f"(bound by {line.texts['limit']}, plain answers by {plain.texts['limit']})"
+    )

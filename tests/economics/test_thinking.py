@@ -1,0 +1,73 @@
+"""What thinking costs: multipliers are ratios of two solved options, and long thoughts cost more than their tokens."""
+
+import csv
+import io
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from planner.answers import answer
+from planner.economics.sheet import Sheet
+from planner.economics.thinking import ASKED, NONE, thinking, variants
+from planner.errors import EXIT_DATA_MISSING, EXIT_OK
+from planner.specs.catalog import Catalog
+from planner.specs.question import load_scenario
+
+CATALOG = Catalog()
+
+
+def sheet(name: str, override: str | None = None, **changes: Any) -> Sheet:
+    """Return the sheet of a shipped scenario with some fields changed (dots written as __)."""
+    sets = {path.replace("__", "."): value for path, value in changes.items()}
+    return thinking(answer(load_scenario(name, CATALOG, override=override, changes=sets), CATALOG), CATALOG)
+
+
+def test_thinking_on_the_same_weights_costs_more_than_twice_its_tokens() -> None:
+    """Qwen3-32B on H100 at saturation: the KV cache holds fewer answers, so GPU time grows faster than tokens.
+
+    ML.ENERGY measured 11.1 times the tokens for 27.6 times the GPU-seconds (with limits of 256 and 64 sequences).
+    """
+    free, held = (sheet("qwen3-32b-thinking", override).line(ASKED).values for override in (None, "equal-tpot"))
+    assert free["token_multiplier"] == pytest.approx((632 + 6416) / 632, rel=0.01)
+    assert free["gpu_time_multiplier"] > 2 * free["token_multiplier"]
+    assert free["cost_multiplier"] == pytest.approx(free["gpu_time_multiplier"], rel=1e-12)
+    assert 2 * held["token_multiplier"] < held["gpu_time_multiplier"] < free["gpu_time_multiplier"]
+
+
+def test_the_multiplier_is_tokens_times_batch_times_step() -> None:
+    """GPU-seconds = GPUs x steps x step time / batch: the ratio splits into the three, but for the first token."""
+    line = sheet("qwen3-32b-thinking").line(ASKED).values
+    parts = line["token_multiplier"] * line["smaller_batch_multiplier"] * line["slower_step_multiplier"]
+    assert line["gpu_time_multiplier"] == pytest.approx(parts, rel=0.005)
+
+
+def test_it_agrees_with_the_estimate() -> None:
+    """The row as asked holds the estimate's own multipliers and dollars; the row without is 1 everywhere."""
+    found = answer(load_scenario("o1-class", CATALOG), CATALOG)
+    none, asked = (thinking(found, CATALOG).line(name) for name in (NONE, ASKED))
+    for name in ("gpu_time_multiplier", "cost_multiplier", "energy_multiplier", "gpu_seconds_per_answer"):
+        assert asked.value(name) == pytest.approx(found.best[name], rel=1e-9)
+    assert asked.value("cost_usd_per_month") == found.best["cost_usd_per_month"]
+    assert {none.value(n) for n in none.values if n.endswith("_multiplier")} == {1.0}
+
+
+def test_more_thinking_costs_more() -> None:
+    """GPU-seconds rise with the multiplier; a multiplier of the file's own size gives the row as asked."""
+    found = answer(load_scenario("o1-class", CATALOG), CATALOG)
+    lines = thinking(found, CATALOG, variants([2.0, 3.9, 8.0], [])).lines
+    seconds = [line.values["gpu_seconds_per_answer"] for line in lines if line.label != ASKED]
+    assert seconds == sorted(seconds)
+    by_name = {line.label: line for line in lines}
+    assert by_name["3.9×"].values == pytest.approx(by_name[ASKED].values, rel=1e-9)
+
+
+def test_the_command_answers_in_csv_and_names_an_unknown_effort(call: Callable[..., Any]) -> None:
+    """Rows for each variant; an effort level nobody measured is data missing."""
+    found = call("thinking", "o1-class", "--multiplier", "8", "--format", "csv")
+    assert found.code == EXIT_OK
+    assert [row["thinking"] for row in csv.DictReader(io.StringIO(found.out))] == [NONE, ASKED, "8×"]
+    wrong = call("thinking", "o1-class", "--effort", "huge")
+    assert wrong.code == EXIT_DATA_MISSING
+    assert "no measured multiplier for effort 'huge'" in wrong.errors[0]
+    assert "at least 1" in call("thinking", "o1-class", "--multiplier", "0.5").errors[0]
