@@ -84,7 +84,8 @@ _THINKING = ("reasoning_multiplier", "reasoning_tokens", "effort")
 def _filled(cls: RequestClass, base: RequestClass) -> RequestClass:
     """Return a class with the workload's values where it has none of its own."""
     own_thinking = any(getattr(cls, name) is not None for name in _THINKING)
-    names = ["input_tokens", "answer_tokens", "cached_share", "samples_per_answer", "turns_per_answer", "max_tokens"]
+    names = ["input_tokens", "answer_tokens", "cached_share", "samples_per_answer", "turns_per_answer", "agent"]
+    names += ["max_tokens"]
     names += [] if own_thinking else list(_THINKING)
     update = {name: getattr(base, name) for name in names if getattr(cls, name) is None}
     return cls.model_copy(update=update)
@@ -92,14 +93,13 @@ def _filled(cls: RequestClass, base: RequestClass) -> RequestClass:
 
 def _class_rows(cls: RequestClass, share: float, model: ModelSpec, where: str) -> list[tuple[float, ...]]:
     rows: list[tuple[float, ...]] = []
-    cached = moments(cls.cached_share or _NONE).mean
     for given, answer in product(components(cls.input_tokens or _NONE), components(cls.answer_tokens or _NONE)):
         multiplier, generated_cv, thinking_cv = _thinking(cls, answer, model, where)
-        rows.append(
+        rows += [
             (
-                share * given.weight * answer.weight,
-                given.mean,
-                given.cv,
+                share * given.weight * answer.weight * turn.weight,
+                turn.mean,
+                turn.cv,
                 answer.mean,
                 multiplier,
                 generated_cv,
@@ -110,8 +110,40 @@ def _class_rows(cls: RequestClass, share: float, model: ModelSpec, where: str) -
                 float(cls.turns_per_answer or 1),
                 float(cls.max_tokens or model.max_context_tokens),
             )
-        )
+            for turn, cached in turns(cls, given, answer, multiplier)
+        ]
     return rows
+
+
+def turns(cls: RequestClass, given: Moments, answer: Moments, multiplier: float) -> list[tuple[Moments, float]]:
+    """Return (input of a turn with its share of the turns, share of it found in the prefix cache).
+
+    Turn j of an agent reads I + (j - 1)(kept + tool) tokens: the first prompt and, of each turn before, what it kept
+    of its output and the tool's result. Held, all of the last turn's input is found again, and its output where the
+    next turn reads it as it was written (dropped thinking moves what follows it). Freed, only the part of the first
+    prompt that others share is found. Consecutive turns beyond `_MOST_TURNS` are taken together, at their mean.
+    """
+    first = moments(cls.cached_share or _NONE).mean
+    count, agent = int(cls.turns_per_answer or 1), cls.agent
+    if agent is None:
+        return [(given, first)]
+    kept = answer.mean * (multiplier if agent.keeps_thinking else 1.0)
+    as_written = kept if agent.keeps_thinking or multiplier == 1.0 else 0.0
+    grown = kept + agent.tool_tokens
+    found: list[tuple[Moments, float]] = []
+    for group in np.array_split(np.arange(count, dtype=np.float64), min(count, _MOST_TURNS)):
+        means = given.mean + group * grown
+        spread = np.hypot(given.mean * given.cv, np.sqrt(group) * kept * answer.cv)
+        shared = np.full_like(means, first * given.mean)
+        held = np.where(group > 0.0, means - grown + as_written, shared) if agent.kv_cache == "held" else shared
+        mean = float(np.mean(means))
+        second = float(np.mean(np.square(means) + np.square(spread)))
+        turn = Moments(mean, math.sqrt(max(second / mean**2 - 1.0, 0.0)), len(group) / count)
+        found.append((turn, float(np.mean(held)) / mean))
+    return found
+
+
+_MOST_TURNS = 16
 
 
 def _thinking(cls: RequestClass, answer: Moments, model: ModelSpec, where: str) -> tuple[float, float, float]:

@@ -1,7 +1,7 @@
 """Spec of what is asked: lengths, rates, reasoning, request classes."""
 
 import math
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, ValidationInfo, WithJsonSchema, field_validator, model_validator
 
@@ -123,6 +123,17 @@ class TokensPerDay(Spec):
     output: Positive
 
 
+class Agent(Spec):
+    """How the turns of an answer follow each other: each reads all that was said before it."""
+
+    tool_tokens: NonNegative
+    """Tokens a tool's result adds to the input of the next turn."""
+    keeps_thinking: bool = False
+    """Whether the thinking of a turn stays in the context of the next; most chat templates drop it."""
+    kv_cache: Literal["held", "freed"] = "held"
+    """held: the next turn finds the context of the last one in the prefix cache; freed: it is read again."""
+
+
 class RequestClass(Spec):
     """What one kind of request looks like; a field left out takes the workload's."""
 
@@ -138,6 +149,8 @@ class RequestClass(Spec):
     """Share of the input tokens found in the prefix cache."""
     samples_per_answer: Few | None = None
     turns_per_answer: Few | None = None
+    agent: Agent | None = None
+    """Turns whose context grows; without it every turn reads an input of `input_tokens`."""
     max_tokens: Count | None = None
     """Limit of generated tokens of one sequence; longer ones are cut there."""
     answers_per_second: Positive | None = None
@@ -221,6 +234,15 @@ class WorkloadSpec(RequestClass):
             raise ValueError(
                 f"{'no rate is' if ways == 0 else 'several rates are'} given; expected exactly one of {known}"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _agents(self) -> "WorkloadSpec":
+        for cls in self.classes or (self,):
+            agent, turns = cls.agent or self.agent, cls.turns_per_answer or self.turns_per_answer or 1
+            if agent is not None and turns == 1:
+                of = f" of the class {cls.name!r}" if isinstance(cls, MixedClass) else ""
+                raise ValueError(f"agent{of} has a single turn; expected turns_per_answer of at least 2 beside it")
         return self
 
     @model_validator(mode="after")

@@ -1,0 +1,128 @@
+"""Turns of an agent: the context grows by what was said and what tools returned; the cache decides what is read again."""
+
+import itertools
+from typing import Any
+
+import pytest
+
+from planner.answers import answer
+from planner.cases.workload import Moments, turns
+from planner.errors import BadInputError
+from planner.estimate import estimate
+from planner.physics.lengths import token_demand
+from planner.specs.base import load
+from planner.specs.catalog import Catalog
+from planner.specs.question import build_scenario
+from planner.specs.reader import parse_document
+from planner.specs.scenario import ScenarioSpec
+from planner.specs.workload import RequestClass
+
+AGENT = """\
+name: agent
+model: llama-3.1-70b
+engine: vllm
+workload: {{answers_per_day: 1e5, input_tokens: 1000, answer_tokens: 100, turns_per_answer: {turns}, agent: {agent}}}
+fleet: {{gpus: [h100-sxm], tensor_parallel: 4, precisions: [native]}}
+"""
+
+
+def cls(**fields: Any) -> RequestClass:
+    """Return a class of requests."""
+    return RequestClass.model_validate({"input_tokens": 1000, "answer_tokens": 100, **fields})
+
+
+def by_hand(
+    count: int, tool: float, *, multiplier: float, keeps: bool, held: bool, shared: float
+) -> list[tuple[float, float]]:
+    """Return (input, uncached input) of each turn by walking through the conversation."""
+    found, context, cached = [], 1000.0, shared * 1000.0
+    for _ in range(count):
+        found.append((context, context - cached))
+        said = 100.0 * multiplier if keeps else 100.0
+        reusable = context + (said if keeps or multiplier == 1.0 else 0.0)
+        context += said + tool
+        cached = reusable if held else shared * 1000.0
+    return found
+
+
+@pytest.mark.parametrize(
+    ("keeps", "held", "multiplier"), list(itertools.product([True, False], [True, False], [1.0, 5.0]))
+)
+def test_turns_are_the_conversation_walked_through(*, keeps: bool, held: bool, multiplier: float) -> None:
+    """Each turn's input and what of it is read anew are those of a conversation followed step by step."""
+    agent = {"tool_tokens": 300.0, "keeps_thinking": keeps, "kv_cache": "held" if held else "freed"}
+    found = turns(
+        cls(turns_per_answer=6, agent=agent, cached_share=0.4), Moments(1000.0, 0.0), Moments(100.0, 0.0), multiplier
+    )
+    walked = by_hand(6, 300.0, multiplier=multiplier, keeps=keeps, held=held, shared=0.4)
+    assert [t.mean for t, _ in found] == pytest.approx([i for i, _ in walked])
+    assert [t.mean * (1.0 - c) for t, c in found] == pytest.approx([u for _, u in walked])
+    assert sum(t.weight for t, _ in found) == pytest.approx(1.0)
+
+
+def test_many_turns_are_grouped_without_losing_a_token() -> None:
+    """100 turns in 16 groups: tokens per answer are those of the 100 turns one by one."""
+    agent = {"tool_tokens": 300.0}
+    found = turns(cls(turns_per_answer=100, agent=agent), Moments(1000.0, 0.0), Moments(100.0, 0.0), 1.0)
+    walked = by_hand(100, 300.0, multiplier=1.0, keeps=False, held=True, shared=0.0)
+    assert len(found) == 16
+    assert 100 * sum(t.weight * t.mean for t, _ in found) == pytest.approx(sum(i for i, _ in walked))
+    assert 100 * sum(t.weight * t.mean * (1 - c) for t, c in found) == pytest.approx(sum(u for _, u in walked))
+
+
+def test_a_turn_without_growth_is_a_repeated_request() -> None:
+    """Tools that return nothing and an answer of next to nothing: the agent is the request sent again."""
+    agent = {"tool_tokens": 0.0, "kv_cache": "freed"}
+    rows = turns(cls(turns_per_answer=4, agent=agent), Moments(1000.0, 0.5), Moments(1e-9, 0.2), 1.0)
+    assert [t.mean for t, _ in rows] == pytest.approx([1000.0] * 4)
+    assert [t.cv for t, _ in rows] == pytest.approx([0.5] * 4)
+
+
+def test_holding_the_cache_costs_less_than_reading_again() -> None:
+    """Freed caches are read again: more prefill, more GPU-seconds; the answer's tokens stay the same."""
+    catalog = Catalog()
+    found = {}
+    for kv in ("held", "freed"):
+        text = AGENT.format(turns=10, agent=f"{{tool_tokens: 500, kv_cache: {kv}}}")
+        scenario = build_scenario(parse_document(text, "agent.yaml"), catalog.roots[-1])
+        found[kv] = answer(scenario, catalog)
+    held, freed = found["held"].best, found["freed"].best
+    inputs = sum(1000 + j * 600 for j in range(10))
+    assert held["input_tokens_per_answer"] == freed["input_tokens_per_answer"] == pytest.approx(inputs)
+    assert held["generated_tokens_per_answer"] == pytest.approx(1000)
+    assert held["answer_tokens_per_answer"] == pytest.approx(100)
+    assert freed["gpu_seconds_per_answer"] > 1.5 * held["gpu_seconds_per_answer"]
+    case = found["held"].case().workload
+    demand = token_demand(*(getattr(case, n) for n in DEMAND))
+    assert float(demand.prefill_tokens_per_answer) == pytest.approx(1000 + 9 * 500)
+    assert float(estimate(found["held"].case()).gpu_seconds_per_answer) == pytest.approx(held["gpu_seconds_per_answer"])
+
+
+DEMAND = (
+    "share",
+    "input_tokens_mean",
+    "input_tokens_cv",
+    "answer_tokens_mean",
+    "reasoning_multiplier",
+    "generated_tokens_cv",
+    "cached_share",
+    "samples_per_answer",
+    "turns_per_answer",
+    "max_tokens",
+)
+
+
+@pytest.mark.parametrize(
+    ("agent", "count", "said"),
+    [
+        ("{tool_tokens: 500}", 1, "agent has a single turn; expected turns_per_answer of at least 2"),
+        ("{tool_tokens: -5}", 3, "-5 is negative"),
+        ("{tool_tokens: 5, kv_cache: hold}", 3, "expected one of 'held' or 'freed'"),
+        ("{tool_token: 5}", 3, "Did you mean tool_tokens"),
+    ],
+)
+def test_bad_agents_are_one_sentence(agent: str, count: int, said: str) -> None:
+    """What is wrong with an agent is said with what was expected."""
+    with pytest.raises(BadInputError) as caught:
+        load(ScenarioSpec, parse_document(AGENT.format(turns=count, agent=agent), "agent.yaml"))
+    assert said in str(caught.value)
