@@ -1,4 +1,4 @@
-"""Turns of an agent: the context grows by what was said and what tools returned; the cache decides what is read again."""
+"""Turns of an agent: the context grows by what was said and what tools returned; the cache decides what is re-read."""
 
 import itertools
 from typing import Any
