@@ -60,6 +60,12 @@ def answer(scenario: Scenario, catalog: Catalog, *, today: dt.date | None = None
 
     Raises DataMissingError for unknown names and where no option has a price.
     """
+    routed = next((i for i, c in enumerate(scenario.spec.workload.classes) if c.model), None)
+    if routed is not None:
+        raise BadInputError(
+            "classes of several models are several questions (planner.routes.by_model); expected one model here",
+            where=scenario.loaded.document.field_place(("workload", "classes", routed, "model")),
+        )
     day = today or the_day()
     model, notes = find_model(scenario, catalog)
     options = candidates(scenario, catalog, model, day)

@@ -17,6 +17,7 @@ LEVELS = (
     {"planner.estimate_measured", "planner.options", "planner.provenance"},
     {"planner.advice", "planner.runs"},
     {"planner.answers", "planner.predict"},
+    {"planner.routes"},
     {"planner.economics", "planner.explain", "planner.intervals", "planner.probe"},
     {"planner.report"},
     {"planner.sheet"},

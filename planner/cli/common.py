@@ -12,6 +12,7 @@ from planner.options import NUMBER_FIELDS, Row
 from planner.provenance import inputs
 from planner.report.columns import columns
 from planner.report.document import Report, asked, choose_fields
+from planner.routes import ALL, by_model, totals
 from planner.specs.catalog import Catalog
 from planner.specs.question import Scenario, build_scenario, open_scenario, parse_value
 from planner.specs.reader import exists
@@ -124,8 +125,20 @@ def open_questions(
         wanted: list[str | None] = list(overrides) or [None]
         if "all" in overrides and "all" not in known:
             wanted = [None, *known]
-        questions += [build_scenario(document, folder, override=o, changes=sets) for o in wanted]
+        for one in wanted:
+            questions += by_model(build_scenario(document, folder, override=one, changes=sets))
     return questions
+
+
+def part_of(scenario: Scenario, model: str | None) -> Scenario:
+    """Return the question of one model of a router, its first without a name; other questions as they are."""
+    parts = {part.spec.model: part for part in by_model(scenario)}
+    if model is None:
+        return next(iter(parts.values()))
+    if model not in parts:
+        hint = did_you_mean(model, parts) or f" Known: {', '.join(parts)}."
+        raise BadInputError(f"{scenario.label} has no row {model!r}.{hint}", where="--row")
+    return parts[model]
 
 
 def make_report(
@@ -137,7 +150,9 @@ def make_report(
     for a in answers:
         found = inputs(a.scenario, catalog, a.options[0], a.model)
         provenance += [{"scenario": a.scenario.label, **i.row()} for i in found]
-    return Report(answers, rows, fields, [*missing, *all_warnings(answers)], provenance, asked(answers), show_all)
+    of_routers = totals(answers)
+    warnings = [*missing, *all_warnings(answers)]
+    return Report(answers, rows + of_routers, fields, warnings, provenance, asked(answers), show_all, of_routers)
 
 
 def all_warnings(answers: Sequence[Answer]) -> list[str]:
@@ -207,8 +222,13 @@ def read_gates(largest: Sequence[str], smallest: Sequence[str]) -> list[Gate]:
 
 
 def check_gates(answers: Sequence[Answer], gates: Sequence[Gate]) -> int:
-    """Return the exit code: 1 where nothing meets the SLO or a gate fails, said on stderr."""
-    failures = [f"{a.scenario.label}: {f}" for a in answers for g in gates if (f := g.failure(a.best))]
+    """Return the exit code: 1 where nothing meets the SLO or a gate fails, said on stderr.
+
+    A router is judged by the row of all its models.
+    """
+    judged = [a.best for a in answers if a.scenario.router is None] + totals(answers)
+    failures = [f"{row['scenario']}: {f}" for row in judged for g in gates if (f := g.failure(row))]
     for line in failures:
         click.echo(line, err=True)
-    return EXIT_GATE_FAILED if failures or not all(a.meets for a in answers) else 0
+    met = all(a.meets for a in answers) and all(row["meets_slo"] for row in judged if row["model"] == ALL)
+    return 0 if met and not failures else EXIT_GATE_FAILED

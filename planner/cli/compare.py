@@ -6,9 +6,9 @@ from typing import Any
 
 import click
 
-from planner.answers import Answer
 from planner.cli import common
 from planner.errors import EXIT_INTERRUPTED
+from planner.options import Row
 from planner.report import as_csv, as_json
 from planner.report.as_table import render_grid
 from planner.report.document import choose_fields
@@ -41,14 +41,16 @@ _ROWS: tuple[tuple[str, Callable[[dict[str, Any]], str]], ...] = (
 _RATIOS = ("cost_usd_per_month", "cost_usd_per_answer_used", "gpu_seconds_per_answer", "generated_tokens_per_answer")
 
 
-def grid(answers: list[Answer]) -> tuple[list[str], list[list[str]]]:
+def grid(best: list[Row]) -> tuple[list[str], list[list[str]]]:
     """Return header and rows of the comparison; the last rows are ratios to the first question."""
-    rows = [[name, *(show(a.best) for a in answers)] for name, show in _ROWS]
-    first = answers[0].best
+    rows = [[name, *(show(one) for one in best)] for name, show in _ROWS]
+    first = best[0]
     for name in _RATIOS:
-        cells = [times(a.best[name] / first[name]) if a.best[name] and first[name] else "–" for a in answers]
+        cells = [times(one[name] / first[name]) if one[name] and first[name] else "–" for one in best]
         rows.append([f"{name}, relative", *cells])
-    return ["", *(a.scenario.label for a in answers)], rows
+    labels = [one["scenario"] for one in best]
+    names = [f"{of} {one['model']}" if labels.count(of) > 1 else of for of, one in zip(labels, best, strict=True)]
+    return ["", *names], rows
 
 
 @click.command("compare")
@@ -82,10 +84,10 @@ def command(
     questions = common.open_questions(scenarios, catalog, wanted, common.changes(**question))
     answers, missing = common.answer_all(questions, catalog)
     report = common.make_report(answers, catalog, fields=shown, show_all=True, missing=missing)
-    best = [a.best for a in answers]
+    best = [*(a.best for a in answers), *report.totals]
     common.warn(report.warnings)
     if form == "table":
-        emit(render_grid(*grid(answers)), output)
+        emit(render_grid(*grid(best)), output)
     elif form == "csv":
         emit(as_csv.write(report.fields, ([row.get(n) for n in report.fields] for row in best)), output)
     else:

@@ -71,7 +71,9 @@ def _value(value: Any) -> str:
 @click.argument("scenario", metavar="SCENARIO")
 @click.argument("field", default="cost_usd_per_month", metavar="[FIELD]")
 @click.option("--override", metavar="NAME", help="A variant of the file.")
-@click.option("--row", metavar="LABEL", help="The row of an economic question; its first without it.")
+@click.option(
+    "--row", metavar="LABEL", help="The row of an economic question, or the model of a router; the first without it."
+)
 @click.option("--depth", type=click.IntRange(min=0), help="Leave out formulas deeper than this.")
 @common.question_options
 @common.format_option("text", "json")
@@ -103,7 +105,8 @@ def command(
     if asked_sheet is not None:
         emit(_of_sheet(asked_sheet, field, row, depth, form), output)
         return
-    found = answer(load_scenario(scenario, catalog, override=override, changes=common.changes(**question)), catalog)
+    asked_scenario = load_scenario(scenario, catalog, override=override, changes=common.changes(**question))
+    found = answer(common.part_of(asked_scenario, row), catalog)
     every = inputs(found.scenario, catalog, found.options[0], found.model)
     asked = [i for i in every if i.name == field]
     steps = [] if asked else explain(found, field)

@@ -14,6 +14,7 @@ from planner.specs.question import load_scenario
 @click.command("thinking")
 @click.argument("scenario", default=common.DEFAULT_SCENARIO, metavar="[SCENARIO]")
 @click.option("--override", metavar="NAME", help="A variant of the file.")
+@click.option("--row", metavar="MODEL", help="The model of a router; its first without it.")
 @click.option(
     "--multiplier", "multipliers", multiple=True, type=float, metavar="M", help="Also at this reasoning multiplier."
 )
@@ -23,6 +24,7 @@ from planner.specs.question import load_scenario
 def command(
     scenario: str,
     override: str | None,
+    row: str | None,
     multipliers: tuple[float, ...],
     efforts: tuple[str, ...],
     fields: str | None,
@@ -41,6 +43,6 @@ def command(
     planner thinking o1-class --multiplier 2 --multiplier 8
     """
     catalog = Catalog(catalogs)
-    asked = load_scenario(scenario, catalog, override=override, changes=common.changes(**question))
+    asked = common.part_of(load_scenario(scenario, catalog, override=override, changes=common.changes(**question)), row)
     sheet = thinking(answer(asked, catalog), catalog, variants(multipliers, efforts))
     economic.show(sheet, fields, dialect, form, output)

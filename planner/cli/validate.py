@@ -10,6 +10,7 @@ from planner.cases.candidates import candidates
 from planner.cases.workload import lower_workload
 from planner.cli import common
 from planner.errors import PlannerError
+from planner.routes import by_model
 from planner.specs.base import FileSpec, load
 from planner.specs.catalog import Catalog
 from planner.specs.hardware import AssumptionsFile, EngineSpec, FormatsFile, GpuSpec, SystemSpec
@@ -57,12 +58,12 @@ def check(name: str, catalog: Catalog) -> str:
     document, folder = open_scenario(name, catalog)
     baseline = build_scenario(document, folder)
     for override in (None, *baseline.spec.overrides):
-        scenario = build_scenario(document, folder, override=override)
-        model, _ = find_model(scenario, catalog)
-        lower_workload(scenario.spec, model.spec, where=scenario.loaded.document.place(("workload",)))
-        options = candidates(scenario, catalog, model, today())
-        if options:
-            lower(scenario, catalog, model, options[:1])
+        for scenario in by_model(build_scenario(document, folder, override=override)):
+            model, _ = find_model(scenario, catalog)
+            lower_workload(scenario.spec, model.spec, where=scenario.loaded.document.place(("workload",)))
+            options = candidates(scenario, catalog, model, today())
+            if options:
+                lower(scenario, catalog, model, options[:1])
     variants = len(baseline.spec.overrides)
     return f"scenario with {variants} variant{'s' if variants != 1 else ''}" if variants else "scenario"
 

@@ -1,7 +1,7 @@
 """Markdown for a pull request or a wiki page."""
 
 from planner.report.document import Report
-from planner.report.summary import COLUMNS, best_per_gpu, cells, footnotes, question, verdict
+from planner.report.summary import COLUMNS, all_models, best_per_gpu, cells, footnotes, question, verdict
 
 
 def render(report: Report) -> str:
@@ -18,6 +18,7 @@ def render(report: Report) -> str:
         if answer.warnings:
             lines += ["", *(f"> warning: {escape(w)}" for w in answer.warnings)]
         parts.append("\n".join(lines))
+    parts += [f"**{escape(all_models(row))}**" for row in report.totals]
     return "\n\n".join(parts) + "\n"
 
 

@@ -13,7 +13,7 @@ from rich.table import Table
 from planner.answers import Answer
 from planner.report.document import Report
 from planner.report.output import Terminal
-from planner.report.summary import COLUMNS, SHOWN_OPTIONS, best_per_gpu, cells, footnotes, question, verdict
+from planner.report.summary import COLUMNS, SHOWN_OPTIONS, all_models, best_per_gpu, cells, footnotes, question, verdict
 
 _PIPE_WIDTH = 200
 _LEFT = {"GPU", "engine", "weights", "layout", "offer", "binds"}
@@ -47,6 +47,9 @@ def render(report: Report) -> str:
         if index:
             console.print()
         _answer(console, answer, show_all=report.show_all)
+    for row in report.totals:
+        console.print()
+        console.print(all_models(row), style="bold")
     return _text(out)
 
 

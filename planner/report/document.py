@@ -24,6 +24,8 @@ class Report:
     provenance: list[Row] = field(default_factory=list)
     inputs: list[Any] = field(default_factory=list)
     show_all: bool = False
+    totals: Sequence[Row] = ()
+    """The rows of routers: all models of each together."""
 
 
 def asked(answers: Sequence[Answer]) -> list[Row]:

@@ -35,7 +35,7 @@ def layout(row: Row) -> str:
     'TP8+EP'
     """
     if row["tensor_parallel"] is None:
-        return "as measured"
+        return "as measured" if row["gpus_per_replica"] else "–"
     parts = [
         f"{name}{row[key]}"
         for name, key in (("TP", "tensor_parallel"), ("PP", "pipeline_parallel"), ("DP", "data_parallel"))
@@ -154,6 +154,15 @@ def verdict(answer: Answer) -> list[str]:
             f"{count(row['co2e_kg_per_month'])} kg CO2e a month"
         )
     return [*lines, *_interval(answer)]
+
+
+def all_models(row: Row) -> str:
+    """Return what all models of a router come to."""
+    name = f"{row['scenario']}, all models together"
+    if row["cost_usd_per_month"] is None:
+        return f"{name}: no price, or no options that all of them can use"
+    per_answer = f", {money(row['cost_usd_per_answer'])} an answer" if row["cost_usd_per_answer"] is not None else ""
+    return f"{name}: {plural(row['gpus'], 'GPU')}, {money(row['cost_usd_per_month'])} a month{per_answer}"
 
 
 def _interval(answer: Answer) -> list[str]:

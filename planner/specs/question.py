@@ -40,6 +40,8 @@ class Scenario:
     loaded: Loaded[ScenarioSpec]
     folder: Path
     override: str | None = None
+    router: str | None = None
+    """Label of the question whose classes several models answer, where this is the part of one of them."""
 
     @property
     def spec(self) -> ScenarioSpec:

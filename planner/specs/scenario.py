@@ -126,6 +126,13 @@ class MeasuredRates(Spec):
     """Decode rate of a node."""
 
 
+class RoutingSpec(Spec):
+    """Where several models answer the classes of a workload."""
+
+    fleet: Literal["each", "shared"] = "each"
+    """each: a fleet of its own for every model; shared: one kind of GPU from one offer, whole nodes filled by all."""
+
+
 class ScenarioSpec(FileSpec):
     """A question. Overrides hold named variants: each maps field paths to values."""
 
@@ -145,6 +152,8 @@ class ScenarioSpec(FileSpec):
     """Latency limits at the peak hour."""
     fleet: Annotated[FleetSpec, Field(default_factory=FleetSpec)]
     """Which machines may answer, and how safely."""
+    routing: Annotated[RoutingSpec, Field(default_factory=RoutingSpec)]
+    """Whether the models that classes name have a fleet each, or share nodes."""
     prices: Annotated[PricesSpec, Field(default_factory=PricesSpec)]
     """Which offers are looked at."""
     quality: Annotated[QualitySpec, Field(default_factory=QualitySpec)]

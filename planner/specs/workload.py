@@ -206,6 +206,8 @@ class MixedClass(RequestClass):
     """One of several classes of a workload."""
 
     name: str
+    model: str | None = None
+    """The model a router sends this class to; the scenario's where it does not say."""
     share: Share | None = None
     """Share of the workload's answers; or give the class its own rate."""
 
