@@ -130,11 +130,16 @@ def ml_energy(shift: int = 0) -> Iterator[Check]:
     rows, given = ml_energy_rows(shift)
     groups = [f"{r['architecture']}: {r['model_id'].split('/')[-1]}" for r in given]
     dense = np.asarray([r["architecture"].startswith("Dense") for r in given])
+    by_metric = {}
     for metric, wanted, column, unit in ML_ENERGY_METRICS:
         found, low, high = ratios(rows, [float(r[unit[0]]) * unit[1] for r in given], column)
+        by_metric[metric] = found
         yield Check("ML.ENERGY", metric, wanted, found, groups, low, high)
         if metric == "throughput":
             yield Check("ML.ENERGY, dense models", metric, wanted, np.where(dense, found, np.nan), groups, low, high)
+    joules = by_metric["watts per GPU"] / by_metric["throughput"]  # of the GPUs, a request: power over rate
+    yield Check("ML.ENERGY", "GPU energy per request", None, joules, groups)
+    yield Check("ML.ENERGY, dense models", "GPU energy per request", None, np.where(dense, joules, np.nan), groups)
 
 
 def cost_meter() -> Iterator[Check]:

@@ -1,6 +1,6 @@
 """What the commands share: options, opening questions, gates, output."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -14,7 +14,7 @@ from planner.report.columns import columns
 from planner.report.document import Report, asked, choose_fields
 from planner.routes import ALL, by_model, totals
 from planner.specs.catalog import Catalog
-from planner.specs.question import Scenario, build_scenario, open_scenario, parse_value
+from planner.specs.question import Scenario, build_scenario, load_scenario, open_scenario, parse_value
 from planner.specs.reader import exists
 
 DEFAULT_SCENARIO = "o1-class"
@@ -139,6 +139,19 @@ def part_of(scenario: Scenario, model: str | None) -> Scenario:
         hint = did_you_mean(model, parts) or f" Known: {', '.join(parts)}."
         raise BadInputError(f"{scenario.label} has no row {model!r}.{hint}", where="--row")
     return parts[model]
+
+
+def modelled(
+    name: str, catalog: Catalog, override: str | None, row: str | None, changes: Mapping[str, Any]
+) -> Scenario:
+    """Return one question that the performance model answers. Raises BadInputError where its rates are measured."""
+    scenario = part_of(load_scenario(name, catalog, override=override, changes=changes), row)
+    if scenario.spec.measured_rates is not None:
+        raise BadInputError(
+            "the rates are measured, and say nothing of single answers; expected a question without measured_rates",
+            where=scenario.loaded.document.field_place(("measured_rates",)),
+        )
+    return scenario
 
 
 def make_report(

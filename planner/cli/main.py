@@ -32,6 +32,7 @@ COMMANDS = {
     "predict": "What a benchmark would show, row by row.",
     "calibrate": "Engine factors from measured runs, and their errors on what they have not seen.",
     "thinking": "What thinking multiplies: tokens, GPU time, dollars, energy, latency; and why.",
+    "energy": "Energy and carbon of an answer, from the GPUs to the meter, by grid and source.",
     "quota": "What a subscription's message limits earn, cost and need.",
     "check-gpu": "Compare the local GPU with its spec, and what that does to an estimate.",
     "completion": "Shell completion script.",

@@ -8,7 +8,6 @@ from planner.answers import answer
 from planner.cli import common, economic
 from planner.economics.thinking import thinking, variants
 from planner.specs.catalog import Catalog
-from planner.specs.question import load_scenario
 
 
 @click.command("thinking")
@@ -43,6 +42,6 @@ def command(
     planner thinking o1-class --multiplier 2 --multiplier 8
     """
     catalog = Catalog(catalogs)
-    asked = common.part_of(load_scenario(scenario, catalog, override=override, changes=common.changes(**question)), row)
+    asked = common.modelled(scenario, catalog, override, row, common.changes(**question))
     sheet = thinking(answer(asked, catalog), catalog, variants(multipliers, efforts))
     economic.show(sheet, fields, dialect, form, output)

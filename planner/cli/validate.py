@@ -31,7 +31,7 @@ _MARKS: tuple[tuple[str, type[FileSpec]], ...] = (
     ("hourly_relative_rate", DemandCurve),
     ("limits", PlanFile),
     ("formats", FormatsFile),
-    ("busy_power_floor", AssumptionsFile),
+    ("busy_power_base", AssumptionsFile),
 )
 """A field that only files of that kind have."""
 

@@ -37,6 +37,8 @@ class GridFactor(NamedTuple):
     gco2e_per_kwh: float
     zone: str
     year: str
+    """Empty where the source names none."""
+    source_name: str
     source: Source
     where: str
     """File and line."""
@@ -187,23 +189,36 @@ class Catalog:
 
     def grid(self, zone: str, source: str | None = None, *, where: str = "") -> GridFactor:
         """Return the carbon intensity of a zone; without a source, the newest year wins."""
+        found = self.grids(zone, where=where)
+        named = [g for g in found if source in {None, g.source_name}]
+        if not named:
+            known = ", ".join(g.source_name for g in found)
+            raise DataMissingError(f"no grid zone {zone!r} from {source}. Known: {known}.", where=where)
+        return max(named, key=lambda g: (g.year, g.source_name))
+
+    def grids(self, zone: str, *, where: str = "") -> list[GridFactor]:
+        """Return the carbon intensity of a zone by every source, in the file's order. Raises DataMissingError."""
         sources = load(_GridSources, read_document(self._single("hardware/grid_sources.yaml"))).spec.sources
         path = self._single("hardware/grids.csv")
-        text = read_text(path)
-        rows = [
-            r | {"line": str(line)}
-            for line, r in enumerate(csv.DictReader(text.splitlines()), start=2)
-            if r["zone"].lower() == zone.lower() or r["name"].lower() == zone.lower()
+        rows = list(csv.DictReader(read_text(path).splitlines()))
+        wanted = zone.lower()
+        found = [
+            GridFactor(
+                gco2e_per_kwh=float(row["gco2e_per_kwh"]),
+                zone=row["zone"],
+                year=row["year"],
+                source_name=row["source"],
+                source=sources[row["source"]],
+                where=f"{self.shown(path)}:{line}",
+            )
+            for line, row in enumerate(rows, start=2)
+            if wanted in {row["zone"].lower(), row["name"].lower()}
         ]
-        rows = [r for r in rows if source is None or r["source"] == source]
-        if not rows:
-            zones = {r["zone"] for r in csv.DictReader(text.splitlines())}
-            hint = f" Nearest: {', '.join(nearest(zone, zones))}." if nearest(zone, zones) else ""
-            of = f" from {source}" if source else ""
-            raise DataMissingError(f"no grid zone {zone!r}{of}.{hint} Expected a code such as USA or FRA.", where=where)
-        row = max(rows, key=lambda r: (r["year"], r["source"]))
-        place = f"{self.shown(path)}:{row['line']}"
-        return GridFactor(float(row["gco2e_per_kwh"]), row["zone"], row["year"], sources[row["source"]], place)
+        if not found:
+            hint = nearest(zone, {row[k] for row in rows for k in ("zone", "name")})
+            listed = f" Nearest: {', '.join(hint)}." if hint else ""
+            raise DataMissingError(f"no grid zone {zone!r}.{listed} Expected a code such as USA or FRA.", where=where)
+        return found
 
     def _single(self, name: str) -> Path:
         for root in self.roots:

@@ -275,5 +275,12 @@ class AssumptionsFile(FileSpec):
     """TDP over memory bandwidth for accelerators whose maker publishes no TDP."""
     node_power_overhead: Annotated[float, Field(ge=1)]
     """Node power over the power of its GPUs: CPUs, fans, network."""
+    embodied_kgco2e_per_gpu: Positive
+    """Emissions of making an accelerator [kgCO2e]."""
+    embodied_kgco2e_per_server: Positive
+    """Emissions of making a server of `embodied_server_gpus` without its accelerators [kgCO2e]."""
+    embodied_server_gpus: Count
+    hardware_life_years: Positive
+    """Years over which the making is spread."""
     largest_fleet_gpus: Count
     """The largest single fleet on record: a bigger answer is given with a loud warning."""

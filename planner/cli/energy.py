@@ -1,0 +1,43 @@
+"""`planner energy`: energy and carbon of an answer, from the GPUs to the meter, by grid and source."""
+
+from typing import Any
+
+import click
+
+from planner.answers import answer
+from planner.cli import common, economic
+from planner.economics.energy import energy
+from planner.specs.catalog import Catalog
+
+
+@click.command("energy")
+@click.argument("scenario", default=common.DEFAULT_SCENARIO, metavar="[SCENARIO]")
+@click.option("--override", metavar="NAME", help="A variant of the file.")
+@click.option("--row", metavar="MODEL", help="The model of a router; its first without it.")
+@click.option("--grid", "grids", multiple=True, metavar="ZONE", help="This zone, by every source; may be repeated.")
+@click.option("--embodied", is_flag=True, help="Count the making of GPUs and servers in the total.")
+@common.question_options
+@economic.output_options
+def command(
+    scenario: str,
+    override: str | None,
+    row: str | None,
+    grids: tuple[str, ...],
+    embodied: bool,
+    fields: str | None,
+    dialect: str,
+    form: str,
+    output: str | None,
+    catalogs: tuple[str, ...],
+    **question: Any,
+) -> None:
+    """Say what an answer draws and emits: GPUs, node, building; used and waiting; by grid, year and source.
+
+    \b
+    planner energy o1-class
+    planner energy o1-class --grid USA --grid FRA --embodied
+    """
+    catalog = Catalog(catalogs)
+    asked = common.modelled(scenario, catalog, override, row, common.changes(**question))
+    found = answer(asked, catalog)
+    economic.show(energy(found, catalog, grids, embodied=embodied), fields, dialect, form, output)

@@ -1,0 +1,70 @@
+"""Energy and carbon of an answer: layers from the GPU to the meter, by grid and source, with the making as an option."""
+
+import csv
+import io
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+import pytest
+
+from planner.answers import Answer, answer
+from planner.economics.energy import energy
+from planner.errors import EXIT_BAD_INPUT, EXIT_DATA_MISSING, EXIT_OK
+from planner.specs.catalog import Catalog
+from planner.specs.question import load_scenario
+
+CATALOG = Catalog()
+
+
+@cache
+def found() -> Answer:
+    """Return the answer to the default question."""
+    return answer(load_scenario("o1-class", CATALOG), CATALOG)
+
+
+def test_it_is_the_energy_of_the_estimate() -> None:
+    """Wh an answer, kWh and kg a month are the estimate's own, on the grid and source it uses."""
+    best = found().best
+    line = energy(found(), CATALOG).line("USA ember").values
+    assert line["energy_wh_per_answer"] == pytest.approx(best["energy_wh_per_answer"], rel=1e-9)
+    assert line["energy_kwh_per_month"] == pytest.approx(best["energy_kwh_per_month"], rel=1e-9)
+    assert line["co2e_kg_per_month"] == pytest.approx(best["co2e_kg_per_month"], rel=1e-9)
+
+
+def test_layers_multiply_and_waiting_is_what_is_left() -> None:
+    """GPU x 1.79 of the node x 1.2 of the building; used and waiting make the whole."""
+    line = energy(found(), CATALOG).lines[0].values
+    assert line["energy_wh_per_answer"] == pytest.approx(line["gpu_wh_per_answer"] * 1.79 * 1.2, rel=1e-9)
+    assert line["used_wh_per_answer"] == pytest.approx(line["energy_wh_per_answer"] * (1 - line["waiting_share"]))
+
+
+def test_sources_of_one_grid_differ_as_published() -> None:
+    """United States: 384.4 g/kWh (Ember 2025), 369.473 (codecarbon, 2023): grams follow, 4 % apart."""
+    lines = {line.label: line for line in energy(found(), CATALOG).lines}
+    ratio = lines["USA ember"].values["co2e_g_per_answer"] / lines["USA codecarbon"].values["co2e_g_per_answer"]
+    assert ratio == pytest.approx(384.4 / 369.473, rel=1e-6)
+    assert lines["USA codecarbon"].texts["year"] == "2023"
+
+
+def test_the_making_is_counted_where_it_is_asked() -> None:
+    """An H100-class GPU of 273 kg in an eighth of a 5,700 kg server, over three years (EcoLogits)."""
+    without, counted = (energy(found(), CATALOG, embodied=e).lines[0].values for e in (False, True))
+    gpus, answers = found().best["gpus"], found().best["answers_per_month"]
+    by_hand = gpus * (273 + 5700 / 8) * 1000 / (36 * answers)
+    assert counted["total_g_per_answer"] - without["total_g_per_answer"] == pytest.approx(by_hand, rel=1e-9)
+    assert without["total_g_per_answer"] == without["co2e_g_per_answer"]
+
+
+def test_grids_on_the_command_line(call: Callable[..., Any]) -> None:
+    """Zones by code or name, each by every source; an unknown one is answered with the nearest."""
+    out = call("energy", "--grid", "FRA", "--grid", "China", "--format", "csv")
+    assert out.code == EXIT_OK
+    rows = list(csv.DictReader(io.StringIO(out.out)))
+    assert {(r["grid"], r["source"]) for r in rows} >= {("FRA", "ember"), ("CHN", "codecarbon")}
+    wrong = call("energy", "--grid", "Frnce")
+    assert wrong.code == EXIT_DATA_MISSING
+    assert "Nearest: France" in wrong.errors[0]
+    measured = call("energy", "deepseek-day")
+    assert measured.code == EXIT_BAD_INPUT
+    assert "the rates are measured" in measured.errors[0]
