@@ -9,6 +9,7 @@ from planner.cli import common
 from planner.report import as_csv
 from planner.report.as_table import render_grid
 from planner.report.output import emit
+from planner.specs.api_prices import ApiPricesFile
 from planner.specs.catalog import Catalog
 from planner.specs.hardware import EngineSpec, GpuSpec, SystemSpec
 from planner.specs.market import PricesFile
@@ -144,6 +145,31 @@ def prices(catalog: Catalog) -> Table:
     ], rows()
 
 
+_API_COLUMNS = (
+    "usd_per_mtok_input",
+    "usd_per_mtok_cached_input",
+    "usd_per_mtok_output",
+    "valid_from",
+    "valid_to",
+    "confidence",
+)
+
+
+def api_prices(catalog: Catalog) -> Table:
+    """Return every token price of an API with its days and source."""
+
+    def rows() -> Iterator[list[Any]]:
+        for loaded in catalog.all(ApiPricesFile):
+            for index, quote in enumerate(loaded.spec.token_prices):
+                source = loaded.source("token_prices", index)
+                numbers = [getattr(quote, name) for name in _API_COLUMNS]
+                cells = [c.isoformat() if hasattr(c, "isoformat") else c for c in numbers]
+                aliases = " ".join(quote.aliases)
+                yield [loaded.spec.provider, quote.model, aliases, *cells, source.title if source else None]
+
+    return ["provider", "model", "aliases", *_API_COLUMNS, "source"], rows()
+
+
 def scenarios(catalog: Catalog) -> Table:
     """Return the shipped scenarios and their variants."""
 
@@ -161,6 +187,7 @@ KINDS: dict[str, Callable[[Catalog], Table]] = {
     "systems": systems,
     "engines": engines,
     "prices": prices,
+    "api-prices": api_prices,
     "scenarios": scenarios,
 }
 

@@ -26,7 +26,7 @@ COMMANDS = {
     "compare": "Several questions or variants side by side.",
     "explain": "The chain of formulas behind one number, with the source of every input.",
     "validate": "Check files without answering them.",
-    "list": "What the catalogue knows: models, gpus, systems, engines, prices, scenarios.",
+    "list": "What the catalogue knows: models, gpus, systems, engines, prices, api-prices, scenarios.",
     "init": "Write a commented scenario to start from.",
     "schema": "JSON Schema of the files, or the dictionary of the result columns.",
     "predict": "What a benchmark would show, row by row.",

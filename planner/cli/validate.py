@@ -11,9 +11,11 @@ from planner.cases.workload import lower_workload
 from planner.cli import common
 from planner.errors import PlannerError
 from planner.routes import by_model
+from planner.specs.api_prices import ApiPricesFile
 from planner.specs.base import FileSpec, load
 from planner.specs.catalog import Catalog
 from planner.specs.hardware import AssumptionsFile, EngineSpec, FormatsFile, GpuSpec, SystemSpec
+from planner.specs.json_schema import SCHEMAS
 from planner.specs.market import DemandCurve, PricesFile
 from planner.specs.model import ModelSpec
 from planner.specs.parameters import count_parameters
@@ -24,6 +26,7 @@ from planner.today import today
 
 _MARKS: tuple[tuple[str, type[FileSpec]], ...] = (
     ("quotes", PricesFile),
+    ("token_prices", ApiPricesFile),
     ("hbm_bytes_per_s", GpuSpec),
     ("gpus_per_node", SystemSpec),
     ("factors", EngineSpec),
@@ -52,7 +55,7 @@ def check(name: str, catalog: Catalog) -> str:
             if isinstance(loaded.spec, PricesFile):
                 for index, quote in enumerate(loaded.spec.quotes):
                     catalog.get(GpuSpec, quote.gpu, where=loaded.document.place(("quotes", index, "gpu")))
-            return kind.__name__.removesuffix("Spec").removesuffix("File").lower()
+            return next(word for word, spec in SCHEMAS.items() if spec is kind)
     if path.suffix == ".json" and exists(path) and "workload" not in read_document(path).data:
         return _config(path)
     document, folder = open_scenario(name, catalog)

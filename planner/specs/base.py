@@ -59,6 +59,9 @@ class FileSpec(Spec):
     sources: Annotated[Mapping[str, Source], Field(default_factory=dict)]
     """Where numbers come from, by the names that `source:` uses."""
 
+    def check_document(self, document: Document) -> None:
+        """Refuse what only shows between fields, with places. Raises BadInputError; most kinds have no such rule."""
+
 
 def one_or_many(value: Any) -> Any:  # noqa: ANN401 - whatever the file holds
     """Return a list, None for `any`, and one value as a list of it."""
@@ -108,6 +111,7 @@ def load(kind: type[AnyFileSpec], document: Document) -> Loaded[AnyFileSpec]:
         if name and name not in spec.sources:
             hint = did_you_mean(name, spec.sources) or " Expected a name listed under `sources`."
             raise BadInputError(f"source: {name} is not declared.{hint}", where=document.place(key))
+    spec.check_document(document)
     return Loaded(spec, document)
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 from planner.errors import BadInputError, DataMissingError, nearest
+from planner.specs.api_prices import ApiPricesFile
 from planner.specs.base import FileSpec, Loaded, Source, load
 from planner.specs.hardware import AssumptionsFile, EngineSpec, FormatsFile, FormatSpec, GpuSpec, SystemSpec
 from planner.specs.market import DemandCurve, PricesFile
@@ -25,6 +26,7 @@ _FOLDERS: dict[type[FileSpec], tuple[str, str]] = {
     SystemSpec: ("hardware/systems", "system"),
     EngineSpec: ("hardware/engines", "engine"),
     PricesFile: ("hardware/prices", "provider"),
+    ApiPricesFile: ("hardware/api_prices", "API provider"),
     ModelSpec: ("scenarios/models", "model"),
     DemandCurve: ("scenarios/demand", "demand curve"),
 }
@@ -145,7 +147,7 @@ class Catalog:
                 return Found(self.read(kind, path), f"{name} is answered as {path.stem}")
         hint = nearest(name, files) or nearest(name.rsplit("/", maxsplit=1)[-1], files)
         listed = f" Nearest: {', '.join(hint)}." if hint else ""
-        command = {"GPU": "gpus", "provider": "prices"}.get(word, f"{word}s")
+        command = {"GPU": "gpus", "provider": "prices", "API provider": "api-prices"}.get(word, f"{word}s")
         every = f"Known: {', '.join(files)}." if kind is DemandCurve else f"`planner list {command}` shows all."
         raise DataMissingError(f"unknown {word} {name!r}.{listed} {every}", where=where)
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from planner.specs.api_prices import ApiPricesFile
 from planner.specs.base import FileSpec, models_in
 from planner.specs.hardware import AssumptionsFile, EngineSpec, FormatsFile, GpuSpec, SystemSpec
 from planner.specs.market import DemandCurve, PricesFile
@@ -22,6 +23,7 @@ SCHEMAS: dict[str, type[FileSpec]] = {
     "system": SystemSpec,
     "engine": EngineSpec,
     "prices": PricesFile,
+    "api-prices": ApiPricesFile,
     "model": ModelSpec,
     "demand": DemandCurve,
     "plan": PlanFile,

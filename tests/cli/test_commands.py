@@ -30,6 +30,7 @@ FILES = {
     "system": "hardware/systems/*.yaml",
     "engine": "hardware/engines/*.yaml",
     "prices": "hardware/prices/*.yaml",
+    "api-prices": "hardware/api_prices/*.yaml",
     "formats": "hardware/formats.yaml",
     "assumptions": "hardware/assumptions.yaml",
 }
@@ -232,7 +233,8 @@ def test_validate_accepts_every_shipped_scenario(call: Call, name: str) -> None:
         ("hardware/engines/vllm.yaml", "engine"),
         ("hardware/prices/aws.yaml", "prices"),
         ("scenarios/models/deepseek-r1.yaml", "model"),
-        ("scenarios/demand/azure-2024-coding.yaml", "demandcurve"),
+        ("scenarios/demand/azure-2024-coding.yaml", "demand"),
+        ("hardware/api_prices/openai.yaml", "api-prices"),
     ],
 )
 def test_validate_knows_a_file_by_its_fields(call: Call, pattern: str, word: str) -> None:

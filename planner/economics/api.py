@@ -1,0 +1,176 @@
+"""API prices: which price held on a day, what a bill comes to, what thinking multiplies it by."""
+
+import datetime as dt
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from planner import units
+from planner.economics.api_genai import hint, packaged_price
+from planner.economics.token_price import ApiPrice, Rates
+from planner.errors import BadInputError, DataMissingError, nearest
+from planner.physics.special import Array
+from planner.specs.api_prices import ApiPricesFile, ApiQuote, TokenRates
+from planner.specs.base import Loaded
+from planner.specs.catalog import Catalog, normal
+from planner.today import today
+
+LATEST = "latest"
+
+
+def find_price(catalog: Catalog, model: str, day: dt.date | str = LATEST, *, where: str = "") -> ApiPrice:
+    """Return the API price of a model on a day.
+
+    Parameters
+    ----------
+    catalog : where the dated tables lie (hardware/api_prices).
+    model : a name or alias; `provider/name` where several providers sell it.
+    day : a date, or `latest` for today.
+    where : the place of the question, for errors.
+
+    The tables come first: a model they name is never looked up elsewhere, also not on days they do not cover.
+    Others come from the package genai-prices where it is installed (the `api-prices` extra).
+
+    Raises DataMissingError for an unknown model (nearest names) or a day without a price (nearest prices),
+    BadInputError where several providers sell the model.
+    """
+    asked = today() if isinstance(day, str) else day
+    known = [entry for entry in _entries(catalog) if _means(entry, model)]
+    if not known:
+        found = packaged_price(model, asked)
+        if found is None:
+            raise DataMissingError(_unknown(catalog, model), where=where)
+        return found
+    holding = [entry for entry in known if entry.quote.holds(asked)]
+    if not holding:
+        raise DataMissingError(f"{model} has no API price on {asked}. {_nearest(known, asked)}", where=where)
+    if len(holding) > 1:
+        names = ", ".join(f"{e.file.spec.provider}/{e.quote.model}" for e in holding)
+        raise BadInputError(f"{model} is sold by several providers; expected one of {names}", where=where)
+    return holding[0].price(asked)
+
+
+def bill_usd(
+    price: ApiPrice,
+    input_tokens: Array | float,
+    cached_share: Array | float,
+    output_tokens: Array | float,
+    *,
+    batch: bool = False,
+) -> Array:
+    """Return what an API asks for tokens [USD].
+
+    Parameters
+    ----------
+    input_tokens : all input tokens, cached ones included [tokens].
+    cached_share : share of them read from the provider's cache, in 0..1 [1].
+    output_tokens : all generated tokens, reasoning included: they are billed as output, once [tokens].
+    batch : at the batch service's rates. Raises DataMissingError where none are known.
+
+    References
+    ----------
+    DeepSeek, open-infra-index, day 6: 342 B cached and 266 B other input tokens and 168 B output tokens at
+    0.14, 0.55 and 2.19 USD per million come to 562,027 USD.
+    """
+    rates = price.rates(batch=batch)
+    cached = np.asarray(input_tokens) * cached_share
+    fresh = np.asarray(input_tokens) - cached
+    dollars = (
+        fresh * rates.usd_per_mtok_input
+        + cached * rates.usd_per_mtok_cached_input
+        + np.asarray(output_tokens) * rates.usd_per_mtok_output
+    )
+    return np.asarray(dollars / units.TOKENS_PER_MTOK)
+
+
+def api_multiplier(
+    price: ApiPrice,
+    input_tokens: Array | float,
+    cached_share: Array | float,
+    answer_tokens: Array | float,
+    multiplier: Array | float,
+) -> Array:
+    """Return how many times the API bill of an answer that thinking takes [1].
+
+    Parameters
+    ----------
+    answer_tokens : visible tokens of an answer [tokens].
+    multiplier : all generated tokens over the visible ones, at least 1 [1].
+
+    Below the token multiplier, since the input is billed once either way; equal to it without input. The price
+    is the same model's with and without thinking: between two models, divide two bills.
+    """
+    plain = bill_usd(price, input_tokens, cached_share, answer_tokens)
+    thinking = bill_usd(price, input_tokens, cached_share, np.asarray(answer_tokens) * multiplier)
+    return np.asarray(thinking / plain)
+
+
+@dataclass(frozen=True)
+class _Entry:
+    """A price with the file and the position it stands at."""
+
+    file: Loaded[ApiPricesFile]
+    index: int
+
+    @property
+    def quote(self) -> ApiQuote:
+        return self.file.spec.token_prices[self.index]
+
+    def price(self, day: dt.date) -> ApiPrice:
+        quote, key = self.quote, ("token_prices", self.index)
+        source = self.file.source(*key)
+        ends = f"; {quote.note}" if quote.note else ""
+        return ApiPrice(
+            provider=self.file.spec.provider,
+            model=quote.model,
+            day=day,
+            period=quote.period(),
+            standard=filled(quote),
+            batch=filled(quote.batch) if quote.batch else None,
+            source=source.cite() if source else "no source named",
+            where=self.file.document.place(key),
+            notes=(f"API price of {quote.model}: {quote.period()}{ends}",) if ends or quote.valid_from_is_bound else (),
+        )
+
+
+def filled(rates: TokenRates) -> Rates:
+    """Return rates in which cached input without a discount costs what other input costs."""
+    cached = rates.usd_per_mtok_cached_input
+    plain = rates.usd_per_mtok_input
+    return Rates(plain, plain if cached is None else cached, rates.usd_per_mtok_output)
+
+
+def _entries(catalog: Catalog) -> Iterator[_Entry]:
+    for loaded in catalog.all(ApiPricesFile):
+        for index in range(len(loaded.spec.token_prices)):
+            yield _Entry(loaded, index)
+
+
+def _means(entry: _Entry, model: str) -> bool:
+    """Return whether a name, with or without its provider before it, means an entry's model."""
+    provider = entry.file.spec.provider
+    names = {normal(name) for name in entry.quote.names()}
+    owners = {normal(o) for o in (provider, entry.file.spec.name, *entry.file.spec.aliases)}
+    owner, slash, rest = model.partition("/")
+    return normal(model) in names or (bool(slash) and normal(owner) in owners and normal(rest) in names)
+
+
+def _unknown(catalog: Catalog, model: str) -> str:
+    known = dict.fromkeys(name for entry in _entries(catalog) for name in entry.quote.names())
+    near = nearest(model.rsplit("/", maxsplit=1)[-1], known)
+    listed = f" Nearest: {', '.join(near)}." if near else ""
+    return f"no API price of {model!r}.{listed} `planner list api-prices` shows all{hint()}."
+
+
+def _nearest(known: list[_Entry], day: dt.date) -> str:
+    """Return the prices before and after a day in words."""
+    before = [e for e in known if e.quote.valid_to is not None and e.quote.valid_to < day]
+    after = [e for e in known if e.quote.valid_from > day]
+    closest = [max(before, key=lambda e: e.quote.valid_to or day)] if before else []
+    closest += [min(after, key=lambda e: e.quote.valid_from)] if after else []
+    shown = (
+        f"{e.quote.period()} (${e.quote.usd_per_mtok_input:g} in, ${e.quote.usd_per_mtok_output:g} out)"
+        for e in closest
+    )
+    return f"Nearest: {'; '.join(shown)}."
