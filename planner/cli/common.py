@@ -1,5 +1,6 @@
 """What the commands share: options, opening questions, gates, output."""
 
+import datetime as dt
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -128,6 +129,16 @@ def open_questions(
         for one in wanted:
             questions += by_model(build_scenario(document, folder, override=one, changes=sets))
     return questions
+
+
+def day(text: str, where: str) -> dt.date | str:
+    """Return a date of the command line, or `latest`. Raises BadInputError for anything else."""
+    if text == "latest":
+        return text
+    try:
+        return dt.date.fromisoformat(text)
+    except ValueError:
+        raise BadInputError(f"{text!r} is no date; expected YYYY-MM-DD or latest", where=where) from None
 
 
 def part_of(scenario: Scenario, model: str | None) -> Scenario:

@@ -6,6 +6,7 @@ import click
 
 from planner.answers import answer
 from planner.cli import common, economic
+from planner.economics.api import find_price
 from planner.economics.thinking import thinking, variants
 from planner.specs.catalog import Catalog
 
@@ -18,6 +19,8 @@ from planner.specs.catalog import Catalog
     "--multiplier", "multipliers", multiple=True, type=float, metavar="M", help="Also at this reasoning multiplier."
 )
 @click.option("--effort", "efforts", multiple=True, metavar="LEVEL", help="Also at this effort level of the model.")
+@click.option("--api", metavar="MODEL", help="Also the bill of this model's API for the same tokens.")
+@click.option("--at", metavar="DATE", default="latest", help="The day of the API price, YYYY-MM-DD.")
 @common.question_options
 @economic.output_options
 def command(
@@ -26,6 +29,8 @@ def command(
     row: str | None,
     multipliers: tuple[float, ...],
     efforts: tuple[str, ...],
+    api: str | None,
+    at: str,
     fields: str | None,
     dialect: str,
     form: str,
@@ -43,5 +48,6 @@ def command(
     """
     catalog = Catalog(catalogs)
     asked = common.modelled(scenario, catalog, override, row, common.changes(**question))
-    sheet = thinking(answer(asked, catalog), catalog, variants(multipliers, efforts))
+    price = find_price(catalog, api, common.day(at, "--at"), where="--api") if api else None
+    sheet = thinking(answer(asked, catalog), catalog, variants(multipliers, efforts), price)
     economic.show(sheet, fields, dialect, form, output)

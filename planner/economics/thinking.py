@@ -10,9 +10,12 @@ import numpy as np
 from planner import units
 from planner.answers import Answer
 from planner.cases import Cases, lower
+from planner.economics.api import bill_usd
 from planner.economics.sheet import Line, Sheet, solve_line
+from planner.economics.token_price import ApiPrice
 from planner.estimate import solve, without_thinking
 from planner.formulas import formulas
+from planner.physics.lengths import TokenDemand
 from planner.provenance import inputs
 from planner.serving.power import busy_power_at
 from planner.serving.steady import LIMITS
@@ -46,24 +49,29 @@ def variants(multipliers: Sequence[float], efforts: Sequence[str]) -> list[Varia
     return by_multiplier + [(level, {"effort": level}) for level in efforts]
 
 
-def thinking(found: Answer, catalog: Catalog, others: Sequence[Variant] = ()) -> Sheet:
-    """Return the best option's rows: without thinking, as asked, and the other variants, all on the same machine."""
+def thinking(found: Answer, catalog: Catalog, others: Sequence[Variant] = (), api: ApiPrice | None = None) -> Sheet:
+    """Return the best option's rows: without thinking, as asked, and the other variants, all on the same machine.
+
+    With an API price the bill for the same tokens stands beside them.
+    """
     page, option = formulas(PAGE), found.options[0]
     asked = found.case()
-    plain = quantities(without_thinking(asked))
-    rows = [(NONE, plain), (ASKED, quantities(asked))]
+    plain = quantities(without_thinking(asked), api)
+    rows = [(NONE, plain), (ASKED, quantities(asked, api))]
     for name, fields in others:
         scenario = _changed(found.scenario, fields)
-        rows.append((name, quantities(lower(scenario, catalog, found.model, [option]))))
+        rows.append((name, quantities(lower(scenario, catalog, found.model, [option]), api)))
     label = found.scenario.label
     lines = [_line(label, name, values, plain, page) for name, values in rows]
     sources = inputs(found.scenario, catalog, option, found.model)
+    shown = (*SHOWN, "api_multiplier") if api else SHOWN
+    warnings = [*found.warnings, *(api.notes if api else ())]
     machine = " ".join(
         str(found.best[k]) for k in ("gpu", "engine", "precision", "provider", "price_tier") if found.best[k]
     )
     verdict = [f"on the best option as asked: {machine}", *(_why(line, lines[0]) for line in lines[1:])]
     return Sheet(
-        "thinking", found.scenario.loaded, page, IDENTITY, tuple(page), lines, verdict, found.warnings, sources, SHOWN
+        "thinking", found.scenario.loaded, page, IDENTITY, tuple(page), lines, verdict, warnings, sources, shown
     )
 
 
@@ -75,14 +83,15 @@ def _line(label: str, name: str, values: Mapping[str, float], plain: Mapping[str
     return solve_line(name, {"scenario": label, "thinking": name, "limit": limit}, known, page)
 
 
-def quantities(cases: Cases) -> dict[str, float]:
+def quantities(cases: Cases, api: ApiPrice | None = None) -> dict[str, float]:
     """Return what the page compares, of a single case; NaN where it does not work."""
     found, work = solve(cases)
     load, tokens = work.at_capacity, work.replica.tokens
     with np.errstate(all="ignore"):
         power = busy_power_at(cases, work.replica, load)
-    values = {
+    values: dict[str, Any] = {
         "generated_tokens": tokens.generated_tokens_per_answer,
+        "api_usd": math.nan if api is None else _bill(api, tokens),
         "running": load.running,
         "context_tokens": tokens.context_mean,
         "step_s": load.step_s,
@@ -97,6 +106,11 @@ def quantities(cases: Cases) -> dict[str, float]:
         "limit": found.limit,
     }
     return {name: float(value) for name, value in values.items()}
+
+
+def _bill(api: ApiPrice, tokens: TokenDemand) -> float:
+    found = 1.0 - tokens.prefill_tokens_per_answer / tokens.input_tokens_per_answer
+    return float(bill_usd(api, tokens.input_tokens_per_answer, found, tokens.generated_tokens_per_answer))
 
 
 def _changed(scenario: Scenario, fields: Mapping[str, Any]) -> Scenario:

@@ -1,4 +1,4 @@
-"""Energy and carbon of an answer: layers from the GPU to the meter, by grid and source, with the making as an option."""
+"""Energy and carbon of an answer: layers from the GPU to the meter, by grid and source, the making as an option."""
 
 import csv
 import io

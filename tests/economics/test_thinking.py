@@ -49,7 +49,7 @@ def test_it_agrees_with_the_estimate() -> None:
     for name in ("gpu_time_multiplier", "cost_multiplier", "energy_multiplier", "gpu_seconds_per_answer"):
         assert asked.value(name) == pytest.approx(found.best[name], rel=1e-9)
     assert asked.value("cost_usd_per_month") == found.best["cost_usd_per_month"]
-    assert {none.value(n) for n in none.values if n.endswith("_multiplier")} == {1.0}
+    assert {none.value(n) for n in none.values if n.endswith("_multiplier") and n != "api_multiplier"} == {1.0}
 
 
 def test_more_thinking_costs_more() -> None:
@@ -59,7 +59,7 @@ def test_more_thinking_costs_more() -> None:
     seconds = [line.values["gpu_seconds_per_answer"] for line in lines if line.label != ASKED]
     assert seconds == sorted(seconds)
     by_name = {line.label: line for line in lines}
-    assert by_name["3.9×"].values == pytest.approx(by_name[ASKED].values, rel=1e-9)
+    assert by_name["3.9×"].values == pytest.approx(by_name[ASKED].values, rel=1e-9, nan_ok=True)
 
 
 def test_the_command_answers_in_csv_and_names_an_unknown_effort(call: Callable[..., Any]) -> None:
@@ -71,3 +71,17 @@ def test_the_command_answers_in_csv_and_names_an_unknown_effort(call: Callable[.
     assert wrong.code == EXIT_DATA_MISSING
     assert "no measured multiplier for effort 'huge'" in wrong.errors[0]
     assert "at least 1" in call("thinking", "o1-class", "--multiplier", "0.5").errors[0]
+
+
+def test_the_api_bill_multiplies_less_than_the_tokens(call: Callable[..., Any]) -> None:
+    """R1's first price: input and cached input are billed once, thinking as output (bills added up by hand)."""
+    out = call("thinking", "o1-class", "--api", "deepseek-r1", "--at", "2025-03-01", "--format", "csv")
+    none, asked = csv.DictReader(io.StringIO(out.out))
+    read = 1268 * (0.563 * 0.14 + 0.437 * 0.55)
+    for row in (none, asked):
+        by_hand = (read + float(row["generated_tokens_per_answer"]) * 2.19) / 1e6
+        assert float(row["api_usd_per_answer"]) == pytest.approx(by_hand, rel=1e-9)
+    ratio = float(asked["api_usd_per_answer"]) / float(none["api_usd_per_answer"])
+    assert float(asked["api_multiplier"]) == pytest.approx(ratio, rel=1e-9)
+    assert ratio < float(asked["token_multiplier"])
+    assert "expected YYYY-MM-DD" in call("thinking", "--api", "o1", "--at", "2024-13-01").errors[0]
