@@ -8,10 +8,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache, reduce
 from importlib.resources import files
+from itertools import groupby
 from typing import Any
 
 import numpy as np
 
+from planner import finance
 from planner.capacity import spare_replicas
 from planner.physics.lengths import mean_of_minimum
 from planner.physics.step import overlapped
@@ -39,7 +41,8 @@ class Step:
 
     name: str
     depth: int
-    value: float
+    value: Any
+    """A number, or an array where a quantity has one for each year."""
     expression: str = ""
     substituted: str = ""
     why: str = ""
@@ -79,6 +82,10 @@ _FUNCTIONS: dict[str, Callable[..., Any]] = {
     "square": np.square,
     "capped": lambda mean, second, cap: mean_of_minimum(np.asarray(mean), np.asarray(second), np.asarray(cap)),
     "overlap": lambda a, b, p: overlapped(np.asarray(a), np.asarray(b), np.asarray(p)),
+    "capital_recovery": finance.capital_recovery,
+    "present_value": finance.present_value,
+    "rate_of_return": finance.rate_of_return,
+    "payback": finance.payback,
     "spares": lambda r, up, target: spare_replicas(np.asarray(r), np.asarray(up), np.asarray(target)),
 }
 _SYMBOLS: dict[type, str] = {
@@ -123,20 +130,21 @@ def evaluate(node: ast.expr, values: Mapping[str, Any]) -> Any:  # noqa: ANN401 
     raise ValueError(f"not a formula: {ast.dump(node)}")
 
 
-def names_in(node: ast.expr, values: Mapping[str, float]) -> list[str]:
-    """Return the quantities a formula uses, in order; of a `where` only the branch that holds."""
+def names_in(node: ast.expr, values: Mapping[str, Any]) -> list[str]:
+    """Return the quantities a formula uses, in order; of a `where` of a number only the branch that holds."""
     match node:
         case ast.Name() | ast.Attribute():
             return [ast.unparse(node)]
         case ast.Call(func=ast.Name(id="where"), args=[condition, yes, no]):
-            taken = yes if evaluate(condition, values) else no
-            return [*names_in(condition, values), *names_in(taken, values)]
+            holds = evaluate(condition, values)
+            taken = (yes, no) if np.ndim(holds) else (yes,) if holds else (no,)
+            return [n for part in (condition, *taken) for n in names_in(part, values)]
         case ast.Call(args=arguments):
             return [n for a in arguments for n in names_in(a, values)]
     return [n for child in ast.iter_child_nodes(node) if isinstance(child, ast.expr) for n in names_in(child, values)]
 
 
-def completed(values: Mapping[str, float], known: Mapping[str, Formula]) -> dict[str, float]:
+def completed(values: Mapping[str, Any], known: Mapping[str, Formula]) -> dict[str, Any]:
     """Return the quantities together with those that only the formulas name."""
     found = dict(values)
 
@@ -155,14 +163,14 @@ def completed(values: Mapping[str, float], known: Mapping[str, Formula]) -> dict
 
 
 def walk(
-    name: str, depth: int, known: Mapping[str, Formula], values: Mapping[str, float], steps: list[Step], seen: set[str]
+    name: str, depth: int, known: Mapping[str, Formula], values: Mapping[str, Any], steps: list[Step], seen: set[str]
 ) -> None:
     """Add the chain of formulas behind a quantity to `steps`, each quantity once."""
     if name in seen:
         return
     seen.add(name)
     formula = known.get(name)
-    if formula is None or math.isnan(values.get(name, math.nan)):
+    if formula is None or np.isnan(values.get(name, math.nan)).all():
         steps.append(Step(name, depth, values.get(name, math.nan)))
         return
     tree = parse(formula.expression)
@@ -175,7 +183,7 @@ def walk(
 class _Numbers:
     """Writes a formula with its numbers in place of the names."""
 
-    def __init__(self, values: Mapping[str, float]) -> None:
+    def __init__(self, values: Mapping[str, Any]) -> None:
         self.values = values
 
     def text(self, node: ast.expr) -> str:
@@ -186,8 +194,10 @@ class _Numbers:
                 return f"{self._group(left, op)} {_SYMBOLS[type(op)]} {self._group(right, op, right_side=True)}"
             case ast.Compare(left=left, ops=[op], comparators=[right]):
                 return f"{self.text(left)} {_SYMBOLS[type(op)]} {self.text(right)}"
-            case ast.Call(func=ast.Name(id="where"), args=[condition, yes, no]):
-                return self.text(yes if evaluate(condition, self.values) else no)
+            case ast.Call(func=ast.Name(id="where"), args=[condition, yes, no]) if not np.ndim(
+                holds := evaluate(condition, self.values)
+            ):
+                return self.text(yes if holds else no)
             case ast.Call(func=ast.Name(id=name), args=arguments):
                 return f"{name}({'; '.join(self.text(a) for a in arguments)})"
             case ast.UnaryOp(operand=inner):
@@ -202,13 +212,16 @@ class _Numbers:
         loose = isinstance(node.op, ast.Add | ast.Sub)
         tight = isinstance(outer, ast.Mult | ast.Div)
         keeps = right_side and (isinstance(outer, ast.Div) or (isinstance(outer, ast.Sub) and loose))
-        return f"({inner})" if (loose and tight) or keeps else inner
+        return f"({inner})" if (loose and tight) or keeps or isinstance(outer, ast.Pow) else inner
 
 
-def short(value: float) -> str:
-    """Return a number with six significant digits.
+def short(value: Any) -> str:  # noqa: ANN401 - a number or an array
+    """Return a number with six significant digits, an array in brackets with what repeats said once.
 
-    >>> short(1234567.0), short(0.00123456789), short(3.0)
-    ('1.23457e+06', '0.00123457', '3')
+    >>> short(1234567.0), short(0.00123456789), short(3.0), short(np.array([-1.5, 2, 2, 2]))
+    ('1.23457e+06', '0.00123457', '3', '[-1.5, 3 times 2]')
     """
-    return f"{value:.6g}"
+    if not np.ndim(value):
+        return f"{value:.6g}"
+    runs = [(text, len(list(run))) for text, run in groupby(map(short, value))]
+    return f"[{', '.join(f'{size} times {text}' if size > 1 else text for text, size in runs)}]"

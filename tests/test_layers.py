@@ -11,7 +11,7 @@ LEVELS = (
     {"planner.physics"},
     {"planner.specs"},
     {"planner.cases"},
-    {"planner.serving", "planner.capacity", "planner.cost"},
+    {"planner.serving", "planner.capacity", "planner.cost", "planner.finance"},
     {"planner.estimate", "planner.formulas"},
     {"planner.unseen"},
     {"planner.estimate_measured", "planner.options", "planner.provenance"},

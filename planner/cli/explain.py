@@ -5,6 +5,7 @@ import math
 from typing import Any
 
 import click
+import numpy as np
 
 from planner.answers import Answer, answer
 from planner.cli import common
@@ -124,12 +125,17 @@ def command(
     emit(_json(found.scenario.label, field, steps, sources), output)
 
 
+def _number(value: Any) -> Any:
+    """Return a value as JSON has it: null where it is no number, a list where there is one for each year."""
+    return list(map(_number, value)) if np.ndim(value) else float(value) if math.isfinite(value) else None
+
+
 def _json(label: str, field: str, steps: list[Step], sources: list[Input]) -> str:
     chain = [
         {
             "name": s.name,
             "depth": s.depth,
-            "value": s.value if math.isfinite(s.value) else None,
+            "value": _number(s.value),
             "expression": s.expression or None,
             "with_numbers": s.substituted or None,
             "why": s.why or None,

@@ -23,8 +23,8 @@ class Line:
     label: str
     texts: Mapping[str, str | None]
     """Identity columns: plan, model …"""
-    values: Mapping[str, float]
-    """NaN where there is no number."""
+    values: Mapping[str, Any]
+    """NaN where there is no number; an array where a quantity has one for each year."""
 
     def value(self, name: str) -> float | int | None:
         """Return a result; None where it has no finite value."""
@@ -50,6 +50,8 @@ class Sheet:
     provenance: Sequence[Input] = ()
     shown: Sequence[str] = field(default_factory=tuple)
     """Number columns of the table; all where empty."""
+    sideways: bool = False
+    """Whether the table has a column for each row, as financial statements do."""
 
     @property
     def columns(self) -> list[str]:
@@ -84,9 +86,9 @@ class Sheet:
 
 
 def solve_line(
-    label: str, texts: Mapping[str, str | None], inputs: Mapping[str, float], page: Mapping[str, Formula]
+    label: str, texts: Mapping[str, str | None], inputs: Mapping[str, Any], page: Mapping[str, Formula]
 ) -> Line:
     """Return a row: the inputs and everything the page's formulas make of them (a missing input gives NaN)."""
     with np.errstate(all="ignore"):
-        values = completed({name: np.float64(value) for name, value in inputs.items()}, page)
-    return Line(label, texts, {name: float(value) for name, value in values.items()})
+        values = completed({n: v if np.ndim(v) else np.float64(v) for n, v in inputs.items()}, page)
+    return Line(label, texts, {name: value if np.ndim(value) else float(value) for name, value in values.items()})
