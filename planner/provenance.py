@@ -38,16 +38,16 @@ _SKIPPED = {"overrides", "sources", "title", "name"}
 def inputs(scenario: Scenario, catalog: Catalog, option: Candidate, model: Loaded[ModelSpec]) -> list[Input]:
     """Return every input of an option: the scenario's fields, the GPU, system, engine, price, model, assumptions."""
     found = scenario_inputs(scenario)
-    found += _file_inputs("gpu", option.machine.gpu, _numbers(option.machine.gpu.spec))
+    found += spec_inputs("gpu", option.machine.gpu, _numbers(option.machine.gpu.spec))
     if option.machine.system:
-        found += _file_inputs("system", option.machine.system, _numbers(option.machine.system.spec))
+        found += spec_inputs("system", option.machine.system, _numbers(option.machine.system.spec))
     if scenario.spec.measured_rates is None:
         found += _model_inputs(scenario, catalog, option, model)
     if option.offer:
         index = option.offer.index
-        found += _file_inputs("price", option.offer.file, [("quotes", index, n) for n in ("usd_per_gpu_hour", "as_of")])
+        found += spec_inputs("price", option.offer.file, [("quotes", index, n) for n in ("usd_per_gpu_hour", "as_of")])
     found += _curve_input(scenario, catalog)
-    found += _file_inputs("assumptions", catalog.assumptions, _numbers(catalog.assumptions.spec))
+    found += spec_inputs("assumptions", catalog.assumptions, _numbers(catalog.assumptions.spec))
     grid = catalog.grid(scenario.spec.energy.grid, scenario.spec.energy.grid_source)
     found.append(
         Input(
@@ -67,9 +67,9 @@ def _model_inputs(scenario: Scenario, catalog: Catalog, option: Candidate, model
     fields = ("hidden_size", "vocab_size", "max_context_tokens", "attention", "ffn", "weights")
     extra = ("other_parameters", "tied_embeddings", "learned_positions")
     keys: list[Key] = [(name,) for name in fields + tuple(n for n in extra if getattr(model.spec, n))]
-    found = _file_inputs("engine", option.machine.engine, _engine_keys(option))
-    found += _file_inputs("model", model, keys)
-    return found + _file_inputs("format", catalog.formats, _format_keys(scenario, catalog, option, model))
+    found = spec_inputs("engine", option.machine.engine, _engine_keys(option))
+    found += spec_inputs("model", model, keys)
+    return found + spec_inputs("format", catalog.formats, _format_keys(scenario, catalog, option, model))
 
 
 def _engine_keys(option: Candidate) -> list[Key]:
@@ -192,7 +192,8 @@ def _numbers(spec: FileSpec) -> list[Key]:
     return keys
 
 
-def _file_inputs(group: str, loaded: Loaded[Any], keys: list[Key]) -> list[Input]:
+def spec_inputs(group: str, loaded: Loaded[Any], keys: list[Key]) -> list[Input]:
+    """Return values of a file of the catalogue, each with its source."""
     found = []
     for key in keys:
         source: Source | None = loaded.source(*key)
@@ -239,9 +240,10 @@ def _collect_file(loaded: Loaded[Any], value: Any, key: Key, found: list[Input])
     elif value is not None:
         source, place = loaded.source(*key), loaded.document.place(key)
         given = key in loaded.document.positions or key in loaded.document.origins
-        text = source.cite() if source else GIVEN if given else ASSUMED
+        weak = source is not None and source.confidence == "low"
+        text = source.cite() + ", low confidence" * weak if source else GIVEN if given else ASSUMED
         checked = source.checked.isoformat() if source else None
-        found.append(Input(path_text(key), _plain(value), place, text, checked, assumed=not given and source is None))
+        found.append(Input(path_text(key), _plain(value), place, text, checked, assumed=weak or not (given or source)))
 
 
 def case_values(cases: Cases) -> dict[str, float]:

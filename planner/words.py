@@ -73,3 +73,19 @@ def times(value: float | None) -> str:
     ('27.6×', '1.0×')
     """
     return "–" if value is None else f"{value:,.1f}×"
+
+
+_LARGE = ((1e12, "T"), (1e9, "B"), (1e6, "M"))
+
+
+def large_money(value: float) -> str:
+    """Return dollars with three digits, millions and more by letter.
+
+    >>> large_money(6e11), large_money(-1.25e6), large_money(42_000.0), large_money(1.583)
+    ('$600B', '-$1.25M', '$42,000', '$1.58')
+    """
+    sign, size = "-" if value < 0 else "", abs(value)
+    for step, letter in _LARGE:
+        if size >= step:
+            return f"{sign}${significant(size / step)}{letter}".replace(".00", "")
+    return money(value)

@@ -14,10 +14,10 @@ from planner.calibration.overlay import Evidence, engine_file
 from planner.calibration.readers.registry import read_benchmark
 from planner.calibration.silicon import PACKAGE, benchmark_rows, read_silicon
 from planner.cli import common
-from planner.errors import BadInputError, SurroundingsError
+from planner.errors import BadInputError
 from planner.report import as_csv
 from planner.report.as_table import render_grid
-from planner.report.output import emit, write_file
+from planner.report.output import emit, write_below, write_file
 from planner.specs.catalog import Catalog
 from planner.specs.hardware import EngineErrors, EngineSpec
 from planner.today import today
@@ -145,12 +145,7 @@ def _write(folder: Path, fitted: Fitted, evidence: Evidence, catalog: Catalog) -
     """Write an engine file for each fitted engine and say so."""
     for engine in fitted.values:
         text = engine_file(catalog.get(EngineSpec, engine), fitted, evidence)
-        path = folder / "hardware" / "engines" / f"{engine}.yaml"
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise SurroundingsError(f"cannot be made: {error.strerror}", where=str(path.parent)) from None
-        write_file(path, text)
+        path = write_below(folder, f"hardware/engines/{engine}.yaml", text)
         silent = fitted.silent[engine]
         kept = f"; the runs say nothing of {', '.join(silent)}: kept" if silent else ""
         click.echo(f"wrote {path}{kept}", err=True)

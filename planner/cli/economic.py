@@ -7,13 +7,14 @@ import click
 
 from planner.cli import common
 from planner.cli.validate import kind_of
-from planner.economics.registry import QUESTIONS
+from planner.economics.registry import QUESTIONS, kinds_of
 from planner.economics.sheet import Sheet
+from planner.errors import BadInputError
 from planner.report.as_csv import DIALECTS
 from planner.report.as_sheet import FORMATS, render
 from planner.report.document import choose_fields
 from planner.report.output import emit
-from planner.specs.asked import load_asked
+from planner.specs.asked import load_asked, load_document, open_asked
 from planner.specs.catalog import Catalog
 from planner.specs.reader import exists, read_document
 
@@ -63,11 +64,21 @@ def answer(
     form: str,
     output: str | None,
     catalogs: tuple[str, ...],
-) -> None:
-    """Answer an economic question and print it."""
-    catalog, kind = Catalog(catalogs), QUESTIONS[command]
-    question = load_asked(kind.spec, kind.folder, name, catalog, common.read_sets(sets))
-    show(kind.solve(question, catalog), fields, dialect, form, output)
+) -> Sheet:
+    """Answer an economic question, print it and return it; what kind of file it is, its fields say."""
+    catalog, kinds = Catalog(catalogs), kinds_of(command)
+    document = open_asked([kind.folder for kind in kinds], name, catalog)
+    spec = kind_of(document)
+    other = next((kind for kind in QUESTIONS.values() if kind.spec is spec and kind not in kinds), None)
+    if other or "workload" in document.data:
+        right = f"planner {other.command if other else 'estimate'}"
+        raise BadInputError(
+            f"is a file that `{right}` answers; expected one for `planner {command}`", where=document.where
+        )
+    kind = next((kind for kind in kinds if kind.spec is spec), kinds[0])
+    sheet = kind.solve(load_document(kind.spec, document, common.read_sets(sets)), catalog)
+    show(sheet, fields, dialect, form, output)
+    return sheet
 
 
 def show(sheet: Sheet, fields: str | None, dialect: str, form: str, output: str | None) -> None:

@@ -1,6 +1,7 @@
 """`planner validate`: check scenarios and spec files, all problems of a file at once."""
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -9,10 +10,11 @@ from planner.cases import lower
 from planner.cases.candidates import candidates
 from planner.cases.workload import lower_workload
 from planner.cli import common
+from planner.economics.registry import QUESTIONS
 from planner.errors import PlannerError
 from planner.routes import by_model
 from planner.specs.api_prices import ApiPricesFile
-from planner.specs.base import FileSpec, load
+from planner.specs.base import FileSpec, Loaded, load
 from planner.specs.catalog import Catalog
 from planner.specs.hardware import AssumptionsFile, EngineSpec, FormatsFile, GpuSpec, SystemSpec
 from planner.specs.json_schema import SCHEMAS
@@ -52,9 +54,7 @@ def check(name: str, catalog: Catalog) -> str:
         kind = kind_of(document)
         if kind is not None:
             loaded = load(kind, document)
-            if isinstance(loaded.spec, PricesFile):
-                for index, quote in enumerate(loaded.spec.quotes):
-                    catalog.get(GpuSpec, quote.gpu, where=loaded.document.place(("quotes", index, "gpu")))
+            _look_up(loaded, catalog)
             return next(word for word, spec in SCHEMAS.items() if spec is kind)
     if path.suffix == ".json" and exists(path) and "workload" not in read_document(path).data:
         return _config(path)
@@ -69,6 +69,16 @@ def check(name: str, catalog: Catalog) -> str:
                 lower(scenario, catalog, model, options[:1])
     variants = len(baseline.spec.overrides)
     return f"scenario with {variants} variant{'s' if variants != 1 else ''}" if variants else "scenario"
+
+
+def _look_up(loaded: Loaded[Any], catalog: Catalog) -> None:
+    """Look up the names a file refers to: GPUs of prices, whatever an economic question needs."""
+    if isinstance(loaded.spec, PricesFile):
+        for index, quote in enumerate(loaded.spec.quotes):
+            catalog.get(GpuSpec, quote.gpu, where=loaded.document.place(("quotes", index, "gpu")))
+    for question in QUESTIONS.values():
+        if isinstance(loaded.spec, question.spec):
+            question.solve(loaded, catalog)
 
 
 def _config(path: Path) -> str:

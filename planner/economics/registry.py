@@ -11,7 +11,7 @@ from planner.specs.plan import PlanFile
 
 
 class Question(NamedTuple):
-    """A kind of economic question, by the command that answers it."""
+    """A kind of economic question."""
 
     spec: type[FileSpec]
     folder: str
@@ -20,6 +20,8 @@ class Question(NamedTuple):
     """File of its formulas."""
     solver: str
     """module:function of (question, catalog) -> Sheet; imported when asked."""
+    command: str
+    """The command that answers it; one command may answer several kinds."""
 
     def solve(self, question: Loaded[Any], catalog: Catalog) -> Sheet:
         """Return the answer."""
@@ -28,5 +30,14 @@ class Question(NamedTuple):
         return function(question, catalog)
 
 
-QUESTIONS = {"quota": Question(PlanFile, "scenarios/plans", "economics/quota.csv", "planner.economics.quota:quota")}
-"""Command -> question."""
+QUESTIONS = {
+    "quota": Question(
+        PlanFile, "scenarios/plans", "economics/quota.csv", "planner.economics.quota:quota", command="quota"
+    ),
+}
+"""Kind -> question."""
+
+
+def kinds_of(command: str) -> list[Question]:
+    """Return the kinds of question a command answers."""
+    return [kind for kind in QUESTIONS.values() if kind.command == command]

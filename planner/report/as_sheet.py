@@ -11,6 +11,8 @@ from planner.report.output import Terminal
 from planner.words import money, seconds, share, significant, times
 
 FORMATS = ("table", "json", "csv", "long-csv", "markdown")
+_MOST_SIDEWAYS = 6
+"""Rows that a table on its side has room for."""
 _WORDS = {"USD": money, "share": share, "s": seconds, "x": times}
 
 
@@ -47,21 +49,34 @@ def unit_of(sheet: Sheet, name: str) -> str:
 def cell(value: float | None, unit: str) -> str:
     """Return a number as people read it, by its unit.
 
-    >>> cell(0.153333, "USD"), cell(0.66, "share"), cell(4480.0, "messages"), cell(None, "USD")
-    ('$0.153', '66%', '4,480', '–')
+    >>> cell(0.153333, "USD"), cell(0.66, "share"), cell(4480.0, "messages"), cell(None, "USD"), cell(1.5, "USD/h")
+    ('$0.153', '66%', '4,480', '–', '$1.50')
     """
     if value is None:
         return "–"
-    return _WORDS[unit](value) if unit in _WORDS else significant(value, 4)
+    word = _WORDS.get(unit) or _WORDS.get(unit.partition("/")[0])  # USD/year is money, too
+    if word:
+        return word(value)
+    return f"{value:,.0f}" if float(value).is_integer() else significant(value, 4)
 
 
 def _cells(sheet: Sheet, rows: Sequence[Row]) -> tuple[list[str], list[list[str]], set[int]]:
-    """Return (header, rows, text columns) of the table: one row turned on its side, several side by side."""
+    """Return (header, rows, text columns) of the table: one row is turned on its side, several where the sheet says."""
     shown = list(sheet.shown or sheet.fields)
-    if len(rows) == 1:
-        texts = [[name, str(rows[0][name]), ""] for name in sheet.identity if rows[0][name] is not None]
-        numbers = [[n, cell(rows[0][n], u := unit_of(sheet, n)), u] for n in shown]
-        return ["", "value", "unit"], texts + numbers, {0, 2}
+    if len(rows) == 1 or (sheet.sideways and len(rows) <= _MOST_SIDEWAYS):
+        labels = [line.label for line in sheet.lines]
+        texts = [
+            [name.replace("_", " "), *("–" if row[name] is None else str(row[name]) for row in rows), ""]
+            for name in sheet.identity
+            if any(row[name] is not None for row in rows)
+            and (len(rows) == 1 or [row[name] for row in rows] not in ([sheet.question.spec.name] * len(rows), labels))
+        ]
+        numbers = [
+            [name.replace("_", " "), *(cell(row[name], unit) for row in rows), unit]
+            for name in shown
+            for unit in [unit_of(sheet, name)]
+        ]
+        return ["", *(labels if len(rows) > 1 else ["value"]), "unit"], texts + numbers, {0, len(rows) + 1}
     header = [name.replace("_", " ") for name in (*sheet.identity, *shown)]
     body = [
         [
@@ -86,7 +101,7 @@ def _markdown(sheet: Sheet, rows: Sequence[Row]) -> str:
     header, body, _ = _cells(sheet, rows)
     lines = [f"## {escape(sheet.question.spec.name)}", ""]
     lines += [f"- {escape(line)}" for line in sheet.verdict]
-    lines += ["", "| " + " | ".join(header) + " |", "|" + " --- |" * len(header)]
+    lines += ["", "| " + " | ".join(escape(c) for c in header) + " |", "|" + " --- |" * len(header)]
     lines += ["| " + " | ".join(escape(c) for c in row) + " |" for row in body]
     lines += ["", *(f"> warning: {escape(w)}" for w in sheet.warnings)] if sheet.warnings else []
     return "\n".join(lines) + "\n"

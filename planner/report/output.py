@@ -76,6 +76,17 @@ def write_file(path: Path, text: str) -> None:
         raise SurroundingsError(f"is not a usable file name ({error})", where=where) from None
 
 
+def write_below(folder: Path, relative: str, text: str) -> Path:
+    """Write a file into a folder, making what is missing of its path; return where it is. Raises SurroundingsError."""
+    path = folder / relative
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SurroundingsError(f"cannot be made: {error.strerror}", where=str(path.parent)) from None
+    write_file(path, text)
+    return path
+
+
 def _umask() -> int:
     value = os.umask(0)
     os.umask(value)

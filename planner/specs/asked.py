@@ -1,6 +1,6 @@
 """Opening an economic question: a shipped name, a file or stdin, with --set applied, validated to its kind."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -20,17 +20,21 @@ def load_asked(
 
     Raises BadInputError for a bad file and DataMissingError for an unknown name.
     """
-    document = open_asked(folder, name, catalog)
+    return load_document(kind, open_asked([folder], name, catalog), changes)
+
+
+def load_document(kind: type[Asked], document: Document, changes: Mapping[str, Any] | None = None) -> Loaded[Asked]:
+    """Return a document as a question of a kind, with single fields changed. Raises BadInputError."""
     for path, value in (changes or {}).items():
         document = changed(document, parse_path(path, where="--set"), value, f"--set {path}")
     return load(kind, document)
 
 
-def open_asked(folder: str, name: str, catalog: Catalog) -> Document:
-    """Return the document of a shipped name in a folder of the catalogue, of a file, or of stdin."""
+def open_asked(folders: Sequence[str], name: str, catalog: Catalog) -> Document:
+    """Return the document of a shipped name in some folders of the catalogue, of a file, or of stdin."""
     if name == STDIN:
         return parse_document(read_stdin(), "stdin")
-    shipped = catalog.files(folder)
+    shipped = {stem: path for folder in folders for stem, path in catalog.files(folder).items()}
     if name in shipped:
         return read_document(shipped[name], where=catalog.shown(shipped[name]))
     path = Path(name)

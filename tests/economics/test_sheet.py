@@ -19,7 +19,7 @@ from planner.specs.asked import load_asked
 from planner.specs.catalog import Catalog
 
 CATALOG = Catalog()
-SHIPPED = [(command, name) for command, kind in QUESTIONS.items() for name in CATALOG.files(kind.folder)]
+SHIPPED = [(kind, name) for kind, question in QUESTIONS.items() for name in CATALOG.files(question.folder)]
 
 
 def test_a_missing_input_is_no_number_and_division_by_zero_is_none() -> None:
@@ -38,11 +38,11 @@ def test_a_page_takes_arrays() -> None:
     assert each == [2.0, 2.0, 9.5]
 
 
-@pytest.mark.parametrize(("command", "name"), SHIPPED)
-def test_shipped_questions_are_answered_and_every_number_is_explained(command: str, name: str) -> None:
+@pytest.mark.parametrize(("kind", "name"), SHIPPED)
+def test_shipped_questions_are_answered_and_every_number_is_explained(kind: str, name: str) -> None:
     """Each result of each row has a formula with a unit, and its chain ends in quantities that have a value."""
-    kind = QUESTIONS[command]
-    sheet = kind.solve(load_asked(kind.spec, kind.folder, name, CATALOG), CATALOG)
+    question = QUESTIONS[kind]
+    sheet = question.solve(load_asked(question.spec, question.folder, name, CATALOG), CATALOG)
     assert sheet.lines
     assert len({line.label for line in sheet.lines}) == len(sheet.lines)
     for line in sheet.lines:
@@ -56,10 +56,10 @@ def test_shipped_questions_are_answered_and_every_number_is_explained(command: s
     assert len(sources) == len(sheet.provenance) > 0
 
 
-@pytest.mark.parametrize("command", QUESTIONS)
-def test_pages_name_only_what_exists(command: str) -> None:
+@pytest.mark.parametrize("kind", QUESTIONS)
+def test_pages_name_only_what_exists(kind: str) -> None:
     """No formula of a page is left unused by the results, and each says why."""
-    page = formulas(QUESTIONS[command].page)
+    page = formulas(QUESTIONS[kind].page)
     assert all(f.why and f.unit for f in page.values())
     for formula in page.values():
         assert formula.name not in names_in(parse(formula.expression), _Any())
@@ -72,9 +72,10 @@ class _Any(dict[str, float]):
         return 1.0
 
 
-@pytest.mark.parametrize(("command", "name"), SHIPPED)
-def test_every_format_holds_the_same_numbers(call: Callable[..., Any], command: str, name: str) -> None:
+@pytest.mark.parametrize(("kind", "name"), SHIPPED)
+def test_every_format_holds_the_same_numbers(call: Callable[..., Any], kind: str, name: str) -> None:
     """CSV, long CSV and JSON agree; table and Markdown name every row."""
+    command = QUESTIONS[kind].command
     out = {form: call(command, name, "--format", form) for form in ("table", "json", "csv", "long-csv", "markdown")}
     assert {o.code for o in out.values()} == {EXIT_OK}
     results = json.loads(out["json"].out)["results"]
