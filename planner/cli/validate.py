@@ -20,6 +20,7 @@ from planner.specs.hardware import AssumptionsFile, EngineSpec, FormatsFile, Gpu
 from planner.specs.json_schema import SCHEMAS
 from planner.specs.market import DemandCurve, PricesFile
 from planner.specs.model import ModelSpec
+from planner.specs.owning import OwningFile
 from planner.specs.parameters import count_parameters
 from planner.specs.plan import PlanFile
 from planner.specs.question import build_scenario, open_scenario
@@ -35,6 +36,7 @@ _MARKS: tuple[tuple[str, type[FileSpec]], ...] = (
     ("attention", ModelSpec),
     ("hourly_relative_rate", DemandCurve),
     ("limits", PlanFile),
+    ("cost_of_capital", OwningFile),
     ("formats", FormatsFile),
     ("busy_power_base", AssumptionsFile),
 )

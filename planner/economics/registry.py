@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 from planner.economics.sheet import Sheet
 from planner.specs.base import FileSpec, Loaded
 from planner.specs.catalog import Catalog
+from planner.specs.owning import OwningFile
 from planner.specs.plan import PlanFile
 
 
@@ -33,6 +34,9 @@ class Question(NamedTuple):
 QUESTIONS = {
     "quota": Question(
         PlanFile, "scenarios/plans", "economics/quota.csv", "planner.economics.quota:quota", command="quota"
+    ),
+    "payback": Question(
+        OwningFile, "scenarios/owning", "economics/payback.csv", "planner.economics.payback:payback", command="payback"
     ),
 }
 """Kind -> question."""

@@ -13,6 +13,7 @@ from planner.specs.base import FileSpec, models_in
 from planner.specs.hardware import AssumptionsFile, EngineSpec, FormatsFile, GpuSpec, SystemSpec
 from planner.specs.market import DemandCurve, PricesFile
 from planner.specs.model import ModelSpec
+from planner.specs.owning import OwningFile
 from planner.specs.plan import PlanFile
 from planner.specs.scenario import ScenarioSpec
 from planner.specs.workload import LENGTH_SCHEMA
@@ -27,10 +28,11 @@ SCHEMAS: dict[str, type[FileSpec]] = {
     "model": ModelSpec,
     "demand": DemandCurve,
     "plan": PlanFile,
+    "owning": OwningFile,
     "formats": FormatsFile,
     "assumptions": AssumptionsFile,
 }
-FOLDERS = {"scenario": "scenarios", "model": "scenarios", "demand": "scenarios", "plan": "scenarios"}
+FOLDERS = dict.fromkeys(("scenario", "model", "demand", "plan", "owning"), "scenarios")
 """Where a generated schema lies; the others are under hardware/."""
 _SOURCE = {"type": "string", "description": "Name of an entry of `sources`; covers everything inside."}
 

@@ -31,6 +31,11 @@ _EXCLUSIVE = (
     frozenset(("reasoning_multiplier", "reasoning_tokens", "effort")),
 )
 """Fields of which a workload takes one: setting one drops the others."""
+_REPLACES = {
+    "usd_per_gpu_hour": frozenset(("provider", "tier", "sku", "region", "as_of")),
+    "provider": frozenset(("usd_per_gpu_hour",)),
+}
+"""Fields that setting one drops: a price as a number, or by who quotes it."""
 
 
 @dataclass(frozen=True)
@@ -178,7 +183,7 @@ def _assign(data: Any, key: Key, value: Any, place: str) -> Any:  # noqa: ANN401
         if not rest and head == "mean" and isinstance(data, int | float):
             return value
         raise BadInputError(f"{head!r} is inside a plain value; expected a mapping there", where=place)
-    dropped = {f for group in _EXCLUSIVE if head in group for f in group if f != head}
+    dropped = {f for group in _EXCLUSIVE if head in group for f in group if f != head} | _REPLACES.get(head, set())
     kept = {k: v for k, v in data.items() if k not in dropped}
     kept[head] = _assign(kept.get(head), rest, value, place) if rest else value
     return kept

@@ -23,6 +23,7 @@ Call = Callable[..., Any]
 VERSION = f"inference-planner {planner.__version__}\n"
 FILES = {
     "plan": "scenarios/plans/*.yaml",
+    "owning": "scenarios/owning/*.yaml",
     "scenario": "scenarios/*.yaml",
     "model": "scenarios/models/*.yaml",
     "demand": "scenarios/demand/*.yaml",

@@ -1,0 +1,34 @@
+"""`planner payback`: what owning GPUs costs an hour, and whether and when it pays."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from planner.cli import common, economic
+from planner.economics.owned_prices import price_file, price_path, price_warnings
+from planner.report.output import write_below
+from planner.today import today
+
+
+@click.command("payback")
+@click.argument("name", default="neocloud-2026-05", metavar="[NAME]")
+@click.option(
+    "--write-prices", "folder", metavar="DIR", help="Write the cost per GPU-hour as an owned price, for --catalog DIR."
+)
+@economic.options
+def command(name: str, folder: str | None, **chosen: Any) -> None:
+    """Say what owning GPUs costs an hour, and whether renting them out pays: NPV, IRR, payback.
+
+    NAME is a file, - (stdin) or a shipped name: of machines somebody owns.
+
+    \b
+    planner payback neocloud-2026-05
+    planner payback mine.yaml --set cost_of_capital=0.12 --write-prices mine
+    planner estimate --catalog mine --set prices.tiers=owned
+    """
+    sheet = economic.answer("payback", name, **chosen)
+    if folder is not None:
+        path = write_below(Path(folder), price_path(sheet), price_file(sheet, today()))
+        common.warn(price_warnings(sheet))
+        click.echo(f"wrote {path}; next: planner estimate --catalog {folder} --set prices.tiers=owned", err=True)

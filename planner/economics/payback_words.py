@@ -1,0 +1,104 @@
+"""Owning in words: what an option costs, whether it pays, and what stands on weak ground."""
+
+import re
+from collections.abc import Sequence
+
+from planner import finance
+from planner.economics.sheet import Line
+from planner.specs.base import Loaded
+from planner.specs.owning import OwningFile
+from planner.specs.reader import path_text
+from planner.words import large_money, money, share
+
+LOW = "of low confidence: "
+"""How the warning begins that names weak inputs."""
+OLD_DAYS = 180
+"""Age from which a price of the catalogue warns, as in scenarios."""
+_ASSETS = {"systems": "machines", "network": "network", "building": "building"}
+
+
+def words(line: Line, spec: OwningFile) -> list[str]:
+    """Return an option in sentences: the cost of an hour, what renting out leaves, lives and payback, own use."""
+    rent, cost = line.value("rent_usd_per_gpu_hour"), line.values["usd_per_gpu_hour"]
+    capex = large_money(line.values["capex_usd"])
+    costs = f"{line.label}: {money(cost)} a GPU-hour ({capex} at {spec.cost_of_capital * 100:.3g}%"
+    costs += f", {share(line.values['capex_usd_per_year'] / line.values['cost_usd_per_year'])} of it capital)"
+    if rent is None:
+        return [costs, *_use(line)]
+    return [f"{costs}; {_rented(line, rent)}", *_lives(line), *_use(line)]
+
+
+def _rented(line: Line, rent: float) -> str:
+    """Return what renting out leaves, and whether it pays."""
+    source = f" ({line.texts['rent_source']})" if line.texts["rent_source"] else ""
+    change = line.values["rent.change_per_year"]
+    moving = f" and {'rising' if change > 0 else 'falling'} {abs(change):.0%} a year" if change else ""
+    text = f"rented out at {money(rent)}{source}{moving}"
+    npv = line.value("npv_usd")
+    if npv is None:
+        return f"{text} it leaves {money(line.value('margin_usd_per_gpu_hour'))} in the first year"
+    years = f"over {line.values['horizon_years']:.0f} years"
+    result = f"NPV {large_money(npv)} {years}" if npv >= 0 else f"loses money: NPV {large_money(npv)} {years}"
+    return f"{text}: {result}, {_return(line)}, {_payback(line)}"
+
+
+def _return(line: Line) -> str:
+    irr = line.value("irr")
+    if irr is not None:
+        return f"IRR {irr:.1%}"
+    if finance.rates_of_return(line.values["cash_flow_usd_by_year"]) == 0:
+        return "no IRR, since no year earns more than it costs"
+    return "no single IRR, since several rates make NPV zero"
+
+
+def _payback(line: Line) -> str:
+    simple, discounted = line.value("payback_years"), line.value("discounted_payback_years")
+    if simple is None:
+        return "not paid back by then"
+    today = "never by then" if discounted is None else f"{discounted:.1f}"
+    return f"paid back in {simple:.1f} years ({today} in today's money)"
+
+
+def _lives(line: Line) -> list[str]:
+    """Return how long assets of different lives last beside the payback, where there are several."""
+    owned = {word: line.values[f"{name}.life_years"] for name, word in _ASSETS.items()
+             if name == "systems" or line.values[f"{name}.capex_usd"]}  # fmt: skip
+    simple = line.value("payback_years")
+    if len(set(owned.values())) == 1 or simple is None:
+        return []
+    lives = ", ".join(f"{word} {years:g}" for word, years in owned.items())
+    return [f"{line.label}: life in years: {lives}. That is not the payback time: the money is back after {simple:.1f}"]
+
+
+def _use(line: Line) -> list[str]:
+    """Return what using the machines oneself is worth beside renting them out."""
+    used, more = line.value("own_use_usd_per_year"), line.value("rent_out_less_own_use_usd_per_year")
+    if used is None:
+        return []
+    worth = f"{line.label}: used oneself {large_money(used)} a year"
+    if more is None:
+        return [f"{worth}, it costs {large_money(line.values['cost_usd_per_year'])}"]
+    if more > 0:
+        return [f"{worth}; renting out brings {large_money(more)} more"]
+    return [f"{worth}, {large_money(-more)} more than rented out"]
+
+
+def warnings(question: Loaded[OwningFile], lines: Sequence[Line], weak: Sequence[str], old: Sequence[str]) -> list[str]:
+    """Return what is missing, counted twice or old, and which numbers are of low confidence."""
+    sources = question.spec.sources
+    own = [
+        re.sub(r"^options\[\d+\]\.", "", path_text(key))
+        for key, name in question.document.source_names.items()
+        if name in sources and sources[name].confidence == "low"
+    ]
+    doubtful = list(dict.fromkeys([*own, *weak]))
+    found = [f"{LOW}{', '.join(doubtful)}"] if doubtful else []
+    found += [] if finance.library_is_there() else [f"NPV, IRR and the break-even price {finance.MISSING}"]
+    found += [f"prices older than {OLD_DAYS} days: {', '.join(dict.fromkeys(old))}"] if old else []
+    twice = [x.label for x in lines if x.values["building.capex_usd"] and x.values["site.colo_usd_per_kw_month"]]
+    if twice:
+        found.append(f"{', '.join(twice)}: a building is bought and colocation is paid; both are counted")
+    silent = [line.label for line in lines if line.value("rent_usd_per_gpu_hour") is None]
+    if silent:
+        found.append(f"no rent_out for {', '.join(silent)}: NPV, IRR and payback need what an hour brings")
+    return found
