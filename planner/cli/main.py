@@ -34,7 +34,7 @@ COMMANDS = {
     "thinking": "What thinking multiplies: tokens, GPU time, dollars, energy, latency; and why.",
     "energy": "Energy and carbon of an answer, from the GPUs to the meter, by grid and source.",
     "quota": "What a subscription's message limits earn, cost and need.",
-    "payback": "What owning GPUs costs an hour, and whether and when it pays.",
+    "payback": "What owning GPUs costs an hour, and whether and when it pays; the revenue a spending asks for.",
     "check-gpu": "Compare the local GPU with its spec, and what that does to an estimate.",
     "completion": "Shell completion script.",
 }

@@ -20,12 +20,14 @@ from planner.today import today
 def command(name: str, folder: str | None, **chosen: Any) -> None:
     """Say what owning GPUs costs an hour, and whether renting them out pays: NPV, IRR, payback.
 
-    NAME is a file, - (stdin) or a shipped name: of machines somebody owns.
+    NAME is a file, - (stdin) or a shipped name: of machines somebody owns, or of a spending on GPUs whose required
+    revenue is asked.
 
     \b
     planner payback neocloud-2026-05
     planner payback mine.yaml --set cost_of_capital=0.12 --write-prices mine
     planner estimate --catalog mine --set prices.tiers=owned
+    planner payback sequoia-2024
     """
     sheet = economic.answer("payback", name, **chosen)
     if folder is not None:

@@ -25,6 +25,7 @@ from planner.specs.parameters import count_parameters
 from planner.specs.plan import PlanFile
 from planner.specs.question import build_scenario, open_scenario
 from planner.specs.reader import Document, exists, read_document
+from planner.specs.revenue import RevenueFile
 from planner.today import today
 
 _MARKS: tuple[tuple[str, type[FileSpec]], ...] = (
@@ -37,6 +38,7 @@ _MARKS: tuple[tuple[str, type[FileSpec]], ...] = (
     ("hourly_relative_rate", DemandCurve),
     ("limits", PlanFile),
     ("cost_of_capital", OwningFile),
+    ("data_centre_factor", RevenueFile),
     ("formats", FormatsFile),
     ("busy_power_base", AssumptionsFile),
 )

@@ -9,6 +9,7 @@ from planner.specs.base import FileSpec, Loaded
 from planner.specs.catalog import Catalog
 from planner.specs.owning import OwningFile
 from planner.specs.plan import PlanFile
+from planner.specs.revenue import RevenueFile
 
 
 class Question(NamedTuple):
@@ -37,6 +38,13 @@ QUESTIONS = {
     ),
     "payback": Question(
         OwningFile, "scenarios/owning", "economics/payback.csv", "planner.economics.payback:payback", command="payback"
+    ),
+    "required-revenue": Question(
+        RevenueFile,
+        "scenarios/required-revenue",
+        "economics/required_revenue.csv",
+        "planner.economics.required_revenue:required_revenue",
+        command="payback",
     ),
 }
 """Kind -> question."""

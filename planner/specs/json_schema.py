@@ -15,6 +15,7 @@ from planner.specs.market import DemandCurve, PricesFile
 from planner.specs.model import ModelSpec
 from planner.specs.owning import OwningFile
 from planner.specs.plan import PlanFile
+from planner.specs.revenue import RevenueFile
 from planner.specs.scenario import ScenarioSpec
 from planner.specs.workload import LENGTH_SCHEMA
 
@@ -29,10 +30,11 @@ SCHEMAS: dict[str, type[FileSpec]] = {
     "demand": DemandCurve,
     "plan": PlanFile,
     "owning": OwningFile,
+    "required-revenue": RevenueFile,
     "formats": FormatsFile,
     "assumptions": AssumptionsFile,
 }
-FOLDERS = dict.fromkeys(("scenario", "model", "demand", "plan", "owning"), "scenarios")
+FOLDERS = dict.fromkeys(("scenario", "model", "demand", "plan", "owning", "required-revenue"), "scenarios")
 """Where a generated schema lies; the others are under hardware/."""
 _SOURCE = {"type": "string", "description": "Name of an entry of `sources`; covers everything inside."}
 

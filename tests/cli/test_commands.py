@@ -24,6 +24,7 @@ VERSION = f"inference-planner {planner.__version__}\n"
 FILES = {
     "plan": "scenarios/plans/*.yaml",
     "owning": "scenarios/owning/*.yaml",
+    "required-revenue": "scenarios/required-revenue/*.yaml",
     "scenario": "scenarios/*.yaml",
     "model": "scenarios/models/*.yaml",
     "demand": "scenarios/demand/*.yaml",

@@ -306,6 +306,7 @@ def test_prices_that_cannot_be_written_say_why(call: Callable[..., Any], tmp_pat
         assert words in found.err
     found = call("payback", tmp_path / "mine.yaml", "--write-prices", tmp_path / "x")
     assert "estimate counts idle hours itself" in found.err
+    assert "owns no machines" in call("payback", "sequoia-2024", "--write-prices", tmp_path / "x").err
 
 
 def test_the_chain_shows_every_year(call: Callable[..., Any]) -> None:

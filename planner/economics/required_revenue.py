@@ -1,0 +1,44 @@
+"""Required revenue: what a spending on GPUs asks its users to earn, and how much of it is missing."""
+
+import math
+
+from planner.economics.sheet import Line, Sheet, solve_line
+from planner.formulas import formulas
+from planner.provenance import file_inputs
+from planner.specs.base import Loaded
+from planner.specs.catalog import Catalog
+from planner.specs.revenue import RevenueFile
+from planner.words import large_money as usd
+
+PAGE = "economics/required_revenue.csv"
+IDENTITY = ("question", "row")
+FIELDS = tuple(formulas(PAGE))
+
+
+def required_revenue(question: Loaded[RevenueFile], catalog: Catalog) -> Sheet:  # noqa: ARG001 - every solver takes it
+    """Return a row for each spending of the file."""
+    spec, page = question.spec, formulas(PAGE)
+    shared = {"data_centre_factor": spec.data_centre_factor, "gross_margin": spec.gross_margin}
+    lines = []
+    for each in spec.spending:
+        earned = math.nan if each.revenue_usd_per_year is None else each.revenue_usd_per_year
+        inputs = shared | {
+            "spending.gpu_spend_usd_per_year": each.gpu_spend_usd_per_year,
+            "spending.revenue_usd_per_year": earned,
+        }
+        lines.append(solve_line(each.name, {"question": spec.name, "row": each.name}, inputs, page))
+    verdict = [_words(line) for line in lines]
+    sources = file_inputs(question)
+    return Sheet("payback", question, page, IDENTITY, FIELDS, lines, verdict, provenance=sources, sideways=True)
+
+
+def _words(line: Line) -> str:
+    """Return a row in words; what nobody gave is left out."""
+    required = f"{line.label}: {usd(line.values['required_revenue_usd_per_year'])} a year are required"
+    hole = line.value("hole_usd_per_year")
+    if hole is None:
+        return f"{required}; the file gives no revenue to hold against it"
+    earned, spent = line.values["revenue_usd_per_year"], line.values["spend_less_revenue_usd_per_year"]
+    gap = f"{usd(hole)} are missing" if hole > 0 else f"{usd(-hole)} more than required"
+    cash = f"{usd(spent)} more is spent than earned" if spent > 0 else f"{usd(-spent)} more is earned than spent"
+    return f"{required}, {usd(earned)} are earned: {gap}. That is no loss: {cash} in that year"
