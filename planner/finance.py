@@ -92,6 +92,25 @@ def payback(earned: Array, bought: Array) -> Array:
     return np.asarray(np.nan)
 
 
+def lasting_payback(earned: Array, bought: Array) -> Array:
+    """Return the years until what was earned covers what was bought, and always will [years]; else NaN.
+
+    Parameters as for `payback`; later than it where things bought again put the account into debt once more.
+    """
+    if np.ndim(earned) == 0 or np.ndim(bought) == 0 or np.isnan(earned).any():
+        return np.asarray(np.nan)
+    owed = np.cumsum(bought) - np.cumsum(earned)
+    last = int(np.flatnonzero(owed > 0)[-1]) if (owed > 0).any() else -1
+    if last + 1 == len(owed):
+        return np.asarray(np.nan)
+    return payback(earned, bought) if last < 1 else np.asarray(last + owed[last] / earned[last + 1])
+
+
+def running_total(flows: Array) -> Array:
+    """Return what yearly sums add up to by each year [USD]."""
+    return np.cumsum(flows)
+
+
 def library_is_there() -> bool:
     """Return whether present values and rates of return can be had."""
     return find_spec(LIBRARY) is not None

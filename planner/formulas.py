@@ -86,6 +86,8 @@ _FUNCTIONS: dict[str, Callable[..., Any]] = {
     "present_value": finance.present_value,
     "rate_of_return": finance.rate_of_return,
     "payback": finance.payback,
+    "lasting_payback": finance.lasting_payback,
+    "running_total": finance.running_total,
     "spares": lambda r, up, target: spare_replicas(np.asarray(r), np.asarray(up), np.asarray(target)),
 }
 _SYMBOLS: dict[type, str] = {

@@ -97,6 +97,21 @@ def test_payback(earned: list[float], bought: list[float], years: float | None) 
     assert np.isnan(found) if years is None else found == pytest.approx(years)
 
 
+@pytest.mark.parametrize(
+    ("earned", "bought", "years"),
+    [
+        ([0.0, 40.0, 40.0, 40.0], [100.0, 0.0, 0.0, 0.0], 2.5),
+        ([0.0, 60.0, 60.0, 60.0, 60.0], [100.0, 0.0, 100.0, 0.0, 0.0], 200 / 60),  # the first 100 after 1.67 years
+        ([0.0, 60.0, 60.0, 60.0], [100.0, 0.0, 100.0, 0.0], None),
+        ([0.0, 60.0, 60.0], [0.0, 0.0, 0.0], 0.0),
+    ],
+)
+def test_lasting_payback(earned: list[float], bought: list[float], years: float | None) -> None:
+    """By hand: what is bought again must be earned, too."""
+    found = float(finance.lasting_payback(np.array(earned), np.array(bought)))
+    assert np.isnan(found) if years is None else found == pytest.approx(years)
+
+
 def test_without_the_library_there_is_no_number(monkeypatch: pytest.MonkeyPatch) -> None:
     """Present value and rate of return are missing, the rest answers."""
     monkeypatch.setattr(finance, "find_spec", lambda _: None)

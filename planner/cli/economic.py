@@ -1,6 +1,6 @@
 """What the economic commands share: options, opening the question, output."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import click
@@ -64,8 +64,9 @@ def answer(
     form: str,
     output: str | None,
     catalogs: tuple[str, ...],
+    view: Callable[[Sheet], Sheet] | None = None,
 ) -> Sheet:
-    """Answer an economic question, print it and return it; what kind of file it is, its fields say."""
+    """Answer an economic question, print it or a view of it, and return it; the fields of a file say its kind."""
     catalog, kinds = Catalog(catalogs), kinds_of(command)
     document = open_asked([kind.folder for kind in kinds], name, catalog)
     spec = kind_of(document)
@@ -77,7 +78,7 @@ def answer(
         )
     kind = next((kind for kind in kinds if kind.spec is spec), kinds[0])
     sheet = kind.solve(load_document(kind.spec, document, common.read_sets(sets)), catalog)
-    show(sheet, fields, dialect, form, output)
+    show(view(sheet) if view else sheet, fields, dialect, form, output)
     return sheet
 
 

@@ -7,6 +7,7 @@ import click
 
 from planner.cli import common, economic
 from planner.economics.owned_prices import price_file, price_path, price_warnings
+from planner.economics.payback import by_year
 from planner.report.output import write_below
 from planner.today import today
 
@@ -16,20 +17,21 @@ from planner.today import today
 @click.option(
     "--write-prices", "folder", metavar="DIR", help="Write the cost per GPU-hour as an owned price, for --catalog DIR."
 )
+@click.option("--by-year", "years", is_flag=True, help="The cash flow, a row for each year.")
 @economic.options
-def command(name: str, folder: str | None, **chosen: Any) -> None:
+def command(name: str, folder: str | None, years: bool, **chosen: Any) -> None:
     """Say what owning GPUs costs an hour, and whether renting them out pays: NPV, IRR, payback.
 
     NAME is a file, - (stdin) or a shipped name: of machines somebody owns, or of a spending on GPUs whose required
     revenue is asked.
 
     \b
-    planner payback neocloud-2026-05
+    planner payback neocloud-2026-05 --by-year --format csv
     planner payback mine.yaml --set cost_of_capital=0.12 --write-prices mine
     planner estimate --catalog mine --set prices.tiers=owned
     planner payback sequoia-2024
     """
-    sheet = economic.answer("payback", name, **chosen)
+    sheet = economic.answer("payback", name, view=by_year if years else None, **chosen)
     if folder is not None:
         path = write_below(Path(folder), price_path(sheet), price_file(sheet, today()))
         common.warn(price_warnings(sheet))

@@ -3,6 +3,7 @@
 import datetime as dt
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -46,6 +47,7 @@ SHOWN = (
     "npv_usd",
     "irr",
     "payback_years",
+    "lasting_payback_years",
     "discounted_payback_years",
 )
 _ASSETS = ("systems", "network", "building")
@@ -75,6 +77,36 @@ def payback(question: Loaded[OwningFile], catalog: Catalog) -> Sheet:
     verdict = [sentence for line in lines for sentence in words(line, question.spec)]
     doubts = warnings(question, lines, weak, old)
     return Sheet("payback", question, page, IDENTITY, FIELDS, lines, verdict, doubts, provenance, SHOWN, sideways=True)
+
+
+BY_YEAR = (
+    "revenue_usd_by_year",
+    "operating_usd_by_year",
+    "sold_usd_by_year",
+    "bought_usd_by_year",
+    "left_usd_by_year",
+    "cash_flow_usd_by_year",
+    "running_total_usd_by_year",
+    "present_value_usd_by_year",
+)
+
+
+def by_year(sheet: Sheet) -> Sheet:
+    """Return a sheet of machines with a row for each option and year. Raises BadInputError for other questions."""
+    if not isinstance(sheet.question.spec, OwningFile):
+        raise BadInputError(
+            f"{sheet.question.spec.name} has no years; expected machines somebody owns", where="--by-year"
+        )
+    lines = [
+        Line(
+            f"{line.label}, year {year:.0f}",
+            {**{name: line.texts[name] for name in ("owning", "option")}, "year": f"{year:.0f}"},
+            {name: line.values[name][index] if np.ndim(line.values[name]) else math.nan for name in BY_YEAR},
+        )
+        for line in sheet.lines
+        for index, year in enumerate(line.values["year"])
+    ]
+    return replace(sheet, identity=("owning", "option", "year"), fields=BY_YEAR, lines=lines, shown=(), sideways=False)
 
 
 def _line(

@@ -67,7 +67,13 @@ def _lives(line: Line) -> list[str]:
     if len(set(owned.values())) == 1 or simple is None:
         return []
     lives = ", ".join(f"{word} {years:g}" for word, years in owned.items())
-    return [f"{line.label}: life in years: {lives}. That is not the payback time: the money is back after {simple:.1f}"]
+    back = f"the money is back after {simple:.1f}"
+    lasting = line.value("lasting_payback_years")
+    if lasting is None:
+        back += ", though not for good within the horizon: machines are bought again"
+    elif lasting > simple:
+        back += f", and for good, with all that is bought again, after {lasting:.1f}"
+    return [f"{line.label}: life in years: {lives}. That is not the payback time: {back}"]
 
 
 def _use(line: Line) -> list[str]:

@@ -181,6 +181,7 @@ def test_a_life_is_not_a_payback_time() -> None:
     earned = 7200 * 8760 * 3.30 - line.values["operating_usd_per_year"]
     assert line.value("payback_years") == pytest.approx(1e9 / earned)
     assert line.value("payback_years") < 6 < line.values["building.life_years"] == 15
+    assert line.value("lasting_payback_years") == pytest.approx((1e9 + 0.5e9) / earned)
     assert any("machines 6, network 6, building 15" in sentence for sentence in solved("asset-lives").verdict)
 
 
@@ -351,6 +352,22 @@ def test_labels_of_people_do_not_break_a_table(call: Callable[..., Any]) -> None
     assert header.replace("\\|", "").count("|") == 6
 
 
+def test_the_cash_flow_by_year(call: Callable[..., Any]) -> None:
+    """A row for each option and year; the sums in today's money are NPV, those of the years the running total."""
+    found = call("payback", "asset-lives", "--by-year", "--format", "csv")
+    rows = [r for r in csv.DictReader(io.StringIO(found.out)) if r["option"] == "half long-lived"]
+    assert [r["year"] for r in rows] == [str(year) for year in range(16)]
+    npv = solved("asset-lives").line("half long-lived").values["npv_usd"]
+    assert sum(float(r["present_value_usd_by_year"]) for r in rows) == pytest.approx(npv)
+    flows = [float(r["cash_flow_usd_by_year"]) for r in rows]
+    assert float(rows[-1]["running_total_usd_by_year"]) == pytest.approx(sum(flows))
+    assert [r["year"] for r in rows if float(r["bought_usd_by_year"])] == ["0", "6", "12"]
+    assert "year" in call("payback", "asset-lives", "--by-year").out
+    assert "has no years" in call("payback", "sequoia-2024", "--by-year").err
+    bare = call("payback", "neocloud-2026-05", "--by-year", "--set", "options[0].rent_out=null", "-f", "csv")
+    assert next(csv.DictReader(io.StringIO(bare.out)))["cash_flow_usd_by_year"] == ""
+
+
 def test_validate_looks_up_the_names(call: Callable[..., Any], tmp_path: Path) -> None:
     """A file with an unknown system is not ok."""
     path = tmp_path / "mine.yaml"
@@ -377,3 +394,4 @@ def test_the_page_says_what_the_command_says() -> None:
         assert f"{line.values['break_even_usd_per_gpu_hour']:.2f}" in page, label
     for line in solved("asset-lives").lines:
         assert f"after {line.values['payback_years']:.1f}" in page
+        assert f"after {line.values['lasting_payback_years']:.1f}" in page
