@@ -32,6 +32,11 @@ def scenario_warnings(scenario: Scenario, model: ModelSpec) -> list[str]:
             "all lengths are constants: a p95 or p99 limit then sees no long request, and fleets come out too small; "
             "give {mean, cv} or a histogram (production chat has cv 0.8 to 1.5)"
         )
+    if spec.fleet.speculative_tokens > 0:
+        drafts = f"{spec.fleet.speculative_tokens} drafted, {spec.fleet.acceptance:g} of them kept"
+        found.append(
+            f"speculative decoding ({drafts}) is arithmetic: no speculative run was measured, and there is no interval"
+        )
     if spec.prices.tiers == ("spot",):
         found.append("spot machines can be taken away at short notice; interruptions are not in the cost")
     return found
@@ -80,9 +85,10 @@ def option_warnings(
         )
     found += _price_warnings(scenario, options, today)
     if best["basis"] in {"datasheet", "assumed"} and scenario.spec.measured_rates is None:
+        interval = "" if scenario.spec.fleet.speculative_tokens else ", and see --interval"
         found.append(
             f"no run like {best['model']} on {best['gpu']} with {best['engine']} was measured: data-sheet figures with "
-            "the factors of others; expect errors of tens of percent, and see --interval"
+            f"the factors of others; expect errors of tens of percent{interval}"
         )
     if not any(row["meets_slo"] for row in results):
         found.append(nothing_meets(scenario, results))

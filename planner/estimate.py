@@ -255,10 +255,10 @@ def _load_at_peak(cases: Cases, replica: Replica, capacity: Capacity, running: A
 def _prefill_share(replica: Replica, load: Load) -> Array:
     """Return the share of GPU-seconds that prefill takes: its engine time over that and the decode of a step.
 
-    Decode only takes time while some sequence runs, with probability 1 - exp(-b) (Poisson).
+    Decode, drafting included, only takes time while some sequence runs, with probability 1 - exp(-b) (Poisson).
     """
     prefill = load.prefill_tokens_per_step * load.prefill_work_s
-    decode = load.step_alone_s * -np.expm1(-load.running / replica.ranks)
+    decode = load.step_alone_s * (1.0 + replica.draft_share) * -np.expm1(-load.running / replica.ranks)
     return np.asarray(prefill / (prefill + decode))
 
 

@@ -57,6 +57,8 @@ def case_namespace(cases: Cases) -> tuple[dict[str, float], Estimate, Work]:
         "prefill_share": float(work.prefill_share),
         "prefill_chunk": float(work.replica.prefill_chunk),
         "decode_steps_per_answer": float(work.replica.decode_steps_per_answer),
+        "tokens_per_step": float(work.replica.tokens_per_step),
+        "draft_share": float(work.replica.draft_share),
         "billed_gpus": float(work.money.gpu_hours_per_month_reserved / units.HOURS_PER_MONTH),
         "units_billed": float(work.fleet.nodes),
         "plain_gpu_seconds_per_answer": float(work.gpu_seconds_per_answer_plain),

@@ -80,12 +80,15 @@ def request_lengths(answer: Answer) -> tuple[float, float] | None:
 def with_intervals(answer: Answer) -> Answer:
     """Return an answer whose rows also hold INTERVAL_FIELDS; missing where an engine has no errors on record.
 
+    They are missing with speculative decoding too: no run with drafts was measured.
+
     Latencies are those of the fleet as sized, times the errors. The rest is solved again for a machine that is faster
     or slower by the error of the throughput, or of the first token where that binds; a slow machine that cannot meet
     the limits at any size leaves its side missing. Where a number does not move one way with speed (the split of the
     dollars, power per answer) its interval spans the fast, the expected and the slow machine.
     """
-    if answer.scenario.spec.measured_rates is not None:
+    spec = answer.scenario.spec
+    if spec.measured_rates is not None or spec.fleet.speculative_tokens > 0:
         return replace(answer, results=[row | dict.fromkeys(INTERVAL_FIELDS) for row in answer.results])
     bounds = [_bounds_of(answer, option) for option in answer.options]
     chosen = answer.cases.rows(np.asarray(answer.rows_of_results)) if answer.cases.shape else answer.cases

@@ -127,7 +127,7 @@ def rows(
         row |= {
             "prices_as_of": quote.as_of.isoformat() if quote else None,
             "price_source": source.title if source else None,
-            "basis": basis(option, model),
+            "basis": basis(option, model, drafts=scenario.spec.fleet.speculative_tokens > 0),
             "scenario_hash": digest,
         }
         result.append(row)
@@ -145,10 +145,11 @@ _DIGITS = 12
 """Significant digits of a result: more are noise of the arithmetic."""
 
 
-def basis(option: Candidate, model: ModelSpec) -> str:
-    """Return the weakest link: engine factors (on models and GPUs like those fitted), GPU facts, price."""
+def basis(option: Candidate, model: ModelSpec, *, drafts: bool) -> str:
+    """Return the weakest link: engine factors (on models and GPUs like those fitted), drafts, GPU facts, price."""
     machine = option.machine
-    weakest = BASES.index(machine_basis(machine.engine.spec, model, machine.gpu.spec, layout=option.layout))
+    founded = machine_basis(machine.engine.spec, model, machine.gpu.spec, layout=option.layout, pools=drafts)
+    weakest = BASES.index(founded)
     quote = option.offer.quote if option.offer else None
     if quote is not None and quote.kind in {"estimate", "assumption"}:
         weakest = BASES.index("assumed")

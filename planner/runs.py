@@ -17,6 +17,7 @@ from planner.errors import BadInputError
 from planner.specs.catalog import Catalog
 from planner.specs.model import ModelSpec
 from planner.specs.question import parse_value
+from planner.specs.scenario import USUAL_ACCEPTANCE
 
 REQUIRED = ("model", "gpu", "input_tokens", "output_tokens")
 NUMBERS = (
@@ -39,8 +40,6 @@ NUMBERS = (
     "prefill_data_parallel",
     "prefill_expert_parallel",
 )
-USUAL_ACCEPTANCE = 0.7
-"""Share of drafted tokens kept where a run does not say: an assumption."""
 TEXTS = ("id", "model", "gpu", "engine", "engine_version", "precision", "kv_precision")
 
 

@@ -173,7 +173,9 @@ def _layout(spec: ScenarioSpec, catalog: Catalog, scenario: Scenario, options: S
         [[c.layout.tensor, c.layout.pipeline, c.layout.data, c.layout.expert] for c in options], dtype=np.float64
     )
     sizes = [layouts[:, i] for i in range(layouts.shape[1])]
-    return LayoutColumns(*[*sizes, np.asarray(kv.weight_bytes), np.zeros(()), np.zeros(())])
+    drafted = float(spec.fleet.speculative_tokens)
+    kept = float(spec.fleet.acceptance) if drafted else 0.0
+    return LayoutColumns(*[*sizes, np.asarray(kv.weight_bytes), np.asarray(drafted), np.asarray(kept)])
 
 
 def _fleet(spec: ScenarioSpec) -> FleetColumns:

@@ -172,6 +172,8 @@ def _interval(answer: Answer) -> list[str]:
         return []
     if answer.scenario.spec.measured_rates is not None:
         return ["no interval: the rates are measured"]
+    if answer.scenario.spec.fleet.speculative_tokens > 0:
+        return ["no interval: no run with speculative decoding was measured"]
     if row["ttft_p95_s_p10"] is None:
         return [f"no interval: the file of {row['engine']} has no errors on record"]
     parts = [

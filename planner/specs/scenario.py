@@ -10,6 +10,9 @@ from planner.specs.base import Count, Factor, FileSpec, Names, NonNegative, Posi
 from planner.specs.market import Tier
 from planner.specs.workload import WorkloadSpec
 
+USUAL_ACCEPTANCE = 0.7
+"""Share of drafted tokens kept where nobody says: an assumption."""
+
 
 class DemandSpec(Spec):
     """How the load moves around its mean."""
@@ -66,6 +69,10 @@ class FleetSpec(Spec):
     """Time until a failed replica is back."""
     failures_per_gpu_hour: NonNegative = 1.97e-5
     """419 interruptions in 54 days of 16,384 H100 (Llama 3 paper, table 5): an upper bound."""
+    speculative_tokens: Annotated[int, Field(ge=0, le=100)] = 0
+    """Tokens that speculative decoding drafts for a sequence in every step; 0 is none."""
+    acceptance: Annotated[float, Field(ge=0, lt=1)] = USUAL_ACCEPTANCE
+    """Probability that a drafted token is kept, given that all before it were; 0.7 is an assumption."""
     billing: Literal["peak", "mean"] = "peak"
     """peak: the fleet for the peak is reserved all month; mean: machines follow demand and the mean is paid."""
 
@@ -172,4 +179,6 @@ class ScenarioSpec(FileSpec):
         limited = [n for n in type(self.slo).model_fields if getattr(self.slo, n) is not None]
         if self.measured_rates is not None and limited:
             raise ValueError(f"slo.{limited[0]} cannot be judged with measured_rates; expected no slo beside them")
+        if self.measured_rates is not None and self.fleet.speculative_tokens:
+            raise ValueError("fleet.speculative_tokens changes no measured rate; expected none beside measured_rates")
         return self

@@ -92,7 +92,8 @@ def read(case: dict) -> Bag:
     v.multiplier = total(lambda c: c.wun * c.mean) / total(lambda c: c.wun * c.mean / c.m)
     v.truncated = 1.0 - total(lambda c: c.wun * share_below(c.cut, c.mean, c.cv)) / v.sequences
     v.output = v.generated / v.sequences
-    v.steps = v.sequences * max(v.output - 1.0, 1e-6)
+    v.kept = sum(v.acceptance**i for i in range(int(v.draft_tokens) + 1))
+    v.steps = v.sequences * max(v.output - 1.0, 1e-6) / v.kept
     v.cv2 = total(lambda c: c.wun * c.g2) / v.sequences / v.output**2 - 1.0
     v.n1, v.n2 = v.prefill / v.requests, total(lambda c: c.wu * c.i2 * c.new**2) / v.requests
     v.x1 = total(lambda c: c.wun * (c.i1 * c.g1 + c.g2 / 2)) / v.generated
@@ -178,9 +179,10 @@ def collectives(v: Bag, tokens: float) -> float:
 
 def operations(v: Bag, b: float, prefill: float) -> list[tuple[float, float]]:
     """Return (memory, compute) seconds of dense, experts, decode attention and prefill attention."""
-    hbm, flop, tokens = v.hbm_bytes_per_s * v.memory_efficiency, v.compute_efficiency * v.tp, b + prefill
+    hbm, flop, verified = v.hbm_bytes_per_s * v.memory_efficiency, v.compute_efficiency * v.tp, 1.0 + v.draft_tokens
+    tokens = b * verified + prefill
     products = tokens * (v.attention_parameters / v.attention_flop_per_s + v.ffn_parameters / v.ffn_flop_per_s)
-    products += b * v.head_parameters / v.attention_flop_per_s
+    products += b * verified * v.head_parameters / v.attention_flop_per_s
     active, imbalance = v.experts_per_token / v.experts, v.expert_imbalance if v.expert_parallel > 1.0 else 1.0
     touched = 1.0 - (1.0 - active) ** (tokens * v.dp)
     found = [
@@ -198,7 +200,7 @@ def operations(v: Bag, b: float, prefill: float) -> list[tuple[float, float]]:
     ]
     chunk = max(min(v.n1, v.max_batched_tokens), 1.0)
     for first, second, macs, state, times, reads in (
-        (v.x1, v.x2, (v.decode_macs_full, v.decode_macs_window, v.decode_macs_sparse), v.state_bytes, b, b),
+        (v.x1, v.x2, (v.decode_macs_full, v.decode_macs_window, v.decode_macs_sparse), v.state_bytes, b * verified, b),
         (v.y1, v.y2, (v.prefill_macs_full, v.prefill_macs_window, v.prefill_macs_sparse), 0, prefill, prefill / chunk),
     ):
         window, sparse = (mean_of_minimum(first, second, cut) for cut in (v.window_tokens, v.sparse_top_k))
@@ -218,7 +220,8 @@ def overlap(v: Bag, sides: tuple[float, float]) -> float:
 def step(v: Bag, b: float, prefill: float) -> float:
     """Return t(b, P)."""
     overhead = v.layer_equivalents * v.layer_overhead_s + v.step_overhead_s + b * v.sequence_overhead_s
-    return overhead + collectives(v, b + prefill) + sum(overlap(v, sides) for sides in operations(v, b, prefill))
+    exchanged = collectives(v, b * (1.0 + v.draft_tokens) + prefill)
+    return overhead + exchanged + sum(overlap(v, sides) for sides in operations(v, b, prefill))
 
 
 def pieces(v: Bag, batch: float) -> tuple[float, float]:
@@ -228,10 +231,20 @@ def pieces(v: Bag, batch: float) -> tuple[float, float]:
     return piece, prompts / piece
 
 
-def steady(v: Bag, batch: float) -> float:
-    """Return the mean step time of a replica that runs this many sequences."""
+def engine_step(v: Bag, batch: float) -> float:
+    """Return the mean step time of a replica that runs this many sequences, without the drafting."""
     piece, share = pieces(v, batch)
     return (1.0 - share) * step(v, batch / v.ranks, 0.0) + share * step(v, batch / v.ranks, piece)
+
+
+def drafting(v: Bag, batch: float) -> float:
+    """Return the time that drafting adds to a step."""
+    return v.draft_tokens / v.layers * step(v, batch / v.ranks, 0.0)
+
+
+def steady(v: Bag, batch: float) -> float:
+    """Return the mean time between two steps of a replica that runs this many sequences."""
+    return engine_step(v, batch) + drafting(v, batch)
 
 
 def rate(v: Bag, batch: float) -> float:
@@ -255,7 +268,7 @@ def first_token(v: Bag, batch: float, limit: float, p: str) -> float:
     queue = wait_quantile(busy, arrivals * v.n2 * per_token**2 / (2.0 * (1.0 - busy)), q)
     beta = min((limit - batch) / math.sqrt(batch), 30.0)
     full = 1.0 / (1.0 + beta * NORMAL.cdf(beta) / NORMAL.pdf(beta))
-    service = (1.0 + v.cv2) / 2.0 * (v.output - 1.0) * steady(v, batch)
+    service = (1.0 + v.cv2) / 2.0 * (v.output - 1.0) * steady(v, batch) / v.kept
     slot = wait_quantile(full, full * service / (limit - batch), q)
     host = v.request_overhead_s + v.prompt_overhead_s
     steps = v.scheduling_steps * steady(v, batch) + step(v, b, 0.0)
@@ -264,7 +277,7 @@ def first_token(v: Bag, batch: float, limit: float, p: str) -> float:
 
 def latencies(v: Bag, batch: float, limit: float) -> dict[str, float]:
     """Return every latency percentile at a running batch."""
-    out, u, ttft50, tpot50 = {}, v.requests, first_token(v, batch, limit, "p50"), steady(v, batch)
+    out, u, ttft50, tpot50 = {}, v.requests, first_token(v, batch, limit, "p50"), steady(v, batch) / v.kept
     for p, q in QUANTILES.items():
         high = min(batch + NORMAL.inv_cdf(q) * math.sqrt(batch), max(limit, batch))
         widened = step(v, high / v.ranks, 0.0) / step(v, batch / v.ranks, 0.0)
@@ -314,7 +327,8 @@ def busy_watts(v: Bag, batch: float) -> float:
         memory_side, compute_side = (sum(side) for side in zip(*operations(v, b, tokens), strict=True))
         streamed += part * min(memory_side, step(v, b, tokens))
         products += part * min(compute_side, step(v, b, tokens))
-    drawn = v.busy_power_base + (v.busy_power_memory * streamed + v.busy_power_compute * products) / steady(v, batch)
+    mixed = v.busy_power_memory * streamed + v.busy_power_compute * products
+    drawn = v.busy_power_base + mixed / engine_step(v, batch)
     return v.tdp_w * min(drawn, v.busy_power_top)
 
 
@@ -337,7 +351,8 @@ def load(v: Bag, out: dict[str, float], paid: float, batch: float) -> None:
     """Add dollars, power and carbon of the paid GPUs at the peak's running batch."""
     price, answers = v.usd_per_gpu_hour * (1.0 + v.extra_share), out["answers_per_month"]
     per_token = step(v, batch / v.ranks, v.max_batched_tokens) / v.max_batched_tokens / v.pp
-    prompts, alone = batch / v.ranks * v.prefill / v.steps * per_token, step(v, batch / v.ranks, 0.0)
+    prompts = batch / v.ranks * v.prefill / v.steps * per_token
+    alone = step(v, batch / v.ranks, 0.0) + drafting(v, batch)
     prefill_share = prompts / (prompts - alone * math.expm1(-batch / v.ranks))
     out["gpu_hours_per_month_reserved"] = paid * 730.0
     out["gpu_hours_per_month_used"] = answers * out["gpu_seconds_per_answer"] / 3600.0

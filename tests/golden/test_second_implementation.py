@@ -54,9 +54,15 @@ def random_layout(rng: random.Random) -> dict[str, float]:
         "data_parallel": float(dp),
         "expert_parallel": 1.0,
         "kv_bytes": rng.choice([1.0, 2.0]),
-        "draft_tokens": 0.0,
-        "acceptance": 0.0,
+        **random_drafts(rng.getrandbits(32)),
     }
+
+
+def random_drafts(seed: int) -> dict[str, float]:
+    """Draw speculative decoding in a third of the cases."""
+    rng = random.Random(seed)  # noqa: S311 - nothing secret is drawn
+    drafted = float(rng.choice([0, 0, 1, 2, 4, 7]) if rng.random() < 2 / 3 else 0)
+    return {"draft_tokens": drafted, "acceptance": rng.uniform(0.0, 0.95) if drafted else 0.0}
 
 
 def random_model(rng: random.Random, layout: dict[str, float], memory: float) -> dict[str, float]:
