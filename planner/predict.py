@@ -19,11 +19,12 @@ from planner.runs import NUMBERS, REQUIRED, TEXTS, Run, cases_of, layouts, resol
 from planner.serving.benchmark import Shown, Traffic, shown
 from planner.serving.pools import Pools, PoolsShown, most_requests_per_s, shown_by_pools
 from planner.serving.power import busy_power_at, reading_power_at
-from planner.serving.replica import Replica, build_replica, prompt_transfer_s
+from planner.serving.replica import Replica, build_replica
 from planner.serving.steady import length_quantiles
 from planner.specs.catalog import Catalog, model_note
 from planner.specs.hardware import GpuSpec
 from planner.specs.model import ModelSpec
+from planner.splits import has_room, pools_of, traffic_of, with_splits
 from planner.unseen import error_bounds, unseen
 
 OUTPUTS = (
@@ -42,6 +43,8 @@ OUTPUTS = (
     "limit",
     "basis",
     "error",
+    "prefill_workers",
+    "decode_workers",
 )
 ERRORS_OF = {
     **dict.fromkeys(("ttft_mean_s", "ttft_p50_s", "ttft_p99_s"), "ttft"),
@@ -72,6 +75,7 @@ def predict(rows: Sequence[Mapping[str, str]], catalog: Catalog) -> list[dict[st
         cases = cases_of(list(runs.values()), catalog)
         sized = _with_layouts(list(runs.values()), cases)
         cases = dataclasses.replace(cases, layout=layouts(sized))
+        sized = with_splits(sized, cases)
         for index, result in zip(runs, _solve(cases, sized), strict=True):
             out[index] |= result
     return out
@@ -119,12 +123,8 @@ def _with_layouts(runs: Sequence[Run], cases: Cases) -> list[Run]:
             sized[i] = dataclasses.replace(runs[i], layout=Layout(size))
         if left.size:
             layout = layouts([sized[i] for i in left])
-            left = left[~_fits(build_replica(dataclasses.replace(cases.rows(left), layout=layout)))]
+            left = left[~has_room(build_replica(dataclasses.replace(cases.rows(left), layout=layout)))]
     return sized
-
-
-def _fits(replica: Replica) -> Mask:
-    return np.asarray(replica.memory.max_running_sequences >= 1.0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -146,35 +146,27 @@ def solve_runs(cases: Cases, runs: Sequence[Run]) -> Solved:
     with np.errstate(divide="ignore", invalid="ignore", over="ignore", under="ignore"):
         replica, lengths = build_replica(cases), length_quantiles(cases)
         in_context = replica.tokens.input_tokens_per_answer + replica.tokens.generated_tokens_mean
-        too_long, has_room = in_context > cases.model.max_context_tokens, _fits(replica)
+        too_long, room = in_context > cases.model.max_context_tokens, has_room(replica)
         replicas = np.asarray([run.replicas for run in runs])
         concurrency = np.asarray([run.numbers["concurrency"] for run in runs]) / replicas
         rate = np.asarray([run.numbers["request_rate"] for run in runs]) / replicas
         equal = np.asarray([run.numbers["length_spread"] == 0.0 for run in runs])
-        found = shown(replica, lengths, has_room & ~too_long, Traffic(concurrency, rate, equal))
+        found = shown(replica, lengths, room & ~too_long, Traffic(concurrency, rate, equal))
         engine_first = replica.memory.max_running_sequences < replica.memory.sequences_that_fit
-        return Solved(_columns(cases, replica, found, replicas), has_room, too_long, found.overloaded, engine_first)
+        return Solved(_columns(cases, replica, found, replicas), room, too_long, found.overloaded, engine_first)
 
 
 def solve_pools(cases: Cases, runs: Sequence[Run]) -> Solved:
     """Return what runs show whose prompts are read by workers of their own; `cases` are those of the decode workers."""
     with np.errstate(divide="ignore", invalid="ignore", over="ignore", under="ignore"):
-        reading = dataclasses.replace(cases, layout=layouts(runs, of_prefill=True))
-        prefill, decode, lengths = build_replica(reading), build_replica(cases), length_quantiles(cases)
+        (pools, reading), lengths = pools_of(cases, runs), length_quantiles(cases)
+        decode = pools.decode
         in_context = decode.tokens.input_tokens_per_answer + decode.tokens.generated_tokens_mean
-        too_long, has_room = in_context > cases.model.max_context_tokens, _fits(decode) & _fits(prefill)
-        workers = np.asarray([[run.pool.workers if run.pool else np.nan, run.replicas] for run in runs]).T
-        transfer = prompt_transfer_s(reading, cases, workers[0], workers[1])
-        pools = Pools(prefill, decode, workers[0], workers[1], transfer)
-        traffic = Traffic(
-            np.asarray([run.numbers["concurrency"] for run in runs]),
-            np.asarray([run.numbers["request_rate"] for run in runs]),
-            np.zeros(len(runs), dtype=bool),
-        )
-        found = shown_by_pools(pools, lengths, has_room & ~too_long, traffic)
+        too_long, room = in_context > cases.model.max_context_tokens, has_room(decode) & has_room(pools.prefill)
+        found = shown_by_pools(pools, lengths, room & ~too_long, traffic_of(runs))
         engine_first = decode.memory.max_running_sequences < decode.memory.sequences_that_fit
         columns = _pool_columns(cases, reading, pools, found)
-        return Solved(columns, has_room, too_long, found.overloaded, engine_first)
+        return Solved(columns, room, too_long, found.overloaded, engine_first)
 
 
 def _solve(cases: Cases, runs: Sequence[Run]) -> list[dict[str, Any]]:
@@ -208,7 +200,8 @@ def _verdicts(found: Solved, runs: Sequence[Run]) -> list[dict[str, Any]]:
             served = f"{values['requests_per_s']:.4g} requests/s"
             limit = "max_sequences" if found.engine_first[i] else "kv_cache"
             verdict |= {"limit": limit, "error": f"request_rate is more than it can serve, {served} at most"}
-        results.append(values | _intervals(run, values) | verdict)
+        workers = {"prefill_workers": int(run.pool.workers), "decode_workers": int(run.replicas)} if run.pool else {}
+        results.append(values | _intervals(run, values) | verdict | workers)
     return results
 
 

@@ -43,11 +43,15 @@ NUMBERS = (
 TEXTS = ("id", "model", "gpu", "engine", "engine_version", "precision", "kv_precision")
 
 
+_OF_PREFILL = ("prefill_tensor_parallel", "prefill_data_parallel", "prefill_expert_parallel")
+
+
 class Pool(NamedTuple):
     """Equal workers."""
 
     layout: Layout
     workers: float
+    """NaN where the split of the run's GPUs is yet to be solved."""
 
 
 @dataclass(frozen=True)
@@ -87,11 +91,13 @@ def resolve(row: Mapping[str, str], names: Names) -> Run:
     layout, pool = _layout(numbers), None
     if not math.isnan(numbers["prefill_gpus"]) or not math.isnan(numbers["decode_gpus"]):
         layout, pool = _pools(numbers)
+    elif not all(math.isnan(numbers[name]) for name in _OF_PREFILL):
+        layout, pool = _open_pools(numbers)
     heads = max(group.heads for group in model.attention)
     for name, one in (("tensor_parallel", layout), ("prefill_tensor_parallel", pool.layout if pool else None)):
         if one and heads % one.tensor:
             raise BadInputError(f"{name} {one.tensor} does not divide the {heads} attention heads of {model.id}")
-    if layout and not math.isnan(numbers["gpus"]) and numbers["gpus"] < layout.gpus:
+    if layout and not pool and not math.isnan(numbers["gpus"]) and numbers["gpus"] < layout.gpus:
         raise BadInputError(f"gpus {numbers['gpus']:g} is less than TP x PP x DP = {layout.gpus}")
     of_replicas = numbers["decode_gpus"] if pool else numbers["gpus"]
     replicas = of_replicas / layout.gpus if layout and not math.isnan(of_replicas) else 1.0
@@ -106,9 +112,7 @@ def _pools(numbers: Mapping[str, float]) -> tuple[Layout, Pool]:
     if not math.isnan(numbers["gpus"]) and numbers["gpus"] != numbers["prefill_gpus"] + numbers["decode_gpus"]:
         raise BadInputError(f"gpus {numbers['gpus']:g} is not the sum of prefill_gpus and decode_gpus; leave it empty")
     decode = _layout({**numbers, "gpus": numbers["decode_gpus"]})
-    given = {k: numbers[f"prefill_{k}_parallel"] for k in ("tensor", "data", "expert")}
-    stated = not (math.isnan(given["tensor"]) and math.isnan(given["data"]))
-    prefill = Layout(**{k: 1 if math.isnan(v) else int(v) for k, v in given.items()}) if stated else decode
+    prefill = _prefill_layout(numbers) or decode
     pairs = (("prefill_gpus", prefill), ("decode_gpus", decode))
     for name, layout in pairs:
         if layout and numbers[name] % layout.gpus:
@@ -116,6 +120,50 @@ def _pools(numbers: Mapping[str, float]) -> tuple[Layout, Pool]:
     if decode is None or prefill is None:
         raise BadInputError("decode_gpus needs tensor_parallel or data_parallel of a decode worker")
     return decode, Pool(prefill, numbers["prefill_gpus"] / prefill.gpus)
+
+
+def _prefill_layout(numbers: Mapping[str, float]) -> Layout | None:
+    """Return a prefill worker's own layout; None where the run gives none."""
+    given = {k: numbers[f"prefill_{k}_parallel"] for k in ("tensor", "data", "expert")}
+    if math.isnan(given["tensor"]) and math.isnan(given["data"]):
+        return None
+    return Layout(**{k: 1 if math.isnan(v) else int(v) for k, v in given.items()})
+
+
+def _open_pools(numbers: Mapping[str, float]) -> tuple[Layout, Pool]:
+    """Return (a decode worker's layout, the prefill pool) where both share `gpus`: its workers are yet to be split."""
+    named = next(name for name in _OF_PREFILL if not math.isnan(numbers[name]))
+    decode = _layout({**numbers, "gpus": math.nan})
+    if math.isnan(numbers["gpus"]) or decode is None:
+        missing = "gpus" if math.isnan(numbers["gpus"]) else "tensor_parallel or data_parallel of a decode worker"
+        raise BadInputError(
+            f"{named} is given without {missing}; expected it, to solve the split, or prefill_gpus and decode_gpus"
+        )
+    prefill, gpus = _prefill_layout(numbers) or decode, numbers["gpus"]
+    sizes = (prefill.gpus, decode.gpus)
+    if not whole_splits(gpus, *sizes):
+        least, around = sum(sizes), range(1, sum(sizes) + 1)
+        near = [next((g for d in around if whole_splits(g := gpus + s * d, *sizes)), None) for s in (-1, 1)]
+        hint = ", ".join(f"{g:g}" for g in near if g) or f"{least} or more"
+        raise BadInputError(
+            f"gpus {gpus:g} cannot be split into prefill workers of {sizes[0]} and decode workers of {sizes[1]} GPUs; "
+            f"nearest: {hint}"
+        )
+    return decode, Pool(prefill, math.nan)
+
+
+def whole_splits(gpus: float, reader: int, writer: int) -> range:
+    """Return u >= 1 with u x reader + v x writer = gpus for some v >= 1; sizes are GPUs of a worker.
+
+    >>> list(whole_splits(32, 8, 4)), list(whole_splits(14, 8, 4))
+    ([1, 2, 3], [])
+    """
+    step = writer // math.gcd(reader, writer)
+    for first in range(1, step + 1):
+        rest = gpus - first * reader
+        if rest > 0 and rest % writer == 0:
+            return range(first, int(gpus - writer) // reader + 1, step)
+    return range(0)
 
 
 def _number(name: str, text: str) -> float:

@@ -16,6 +16,7 @@ LEVELS = (
     {"planner.unseen"},
     {"planner.estimate_measured", "planner.options", "planner.provenance"},
     {"planner.advice", "planner.runs"},
+    {"planner.splits"},
     {"planner.answers", "planner.predict"},
     {"planner.routes"},
     {"planner.economics", "planner.explain", "planner.intervals", "planner.probe"},

@@ -169,7 +169,7 @@ def closed_ttft_s(replica: Replica, lengths: Lengths | None, load: Load, concurr
     roomy = replace(replica, memory=replace(replica.memory, max_running_sequences=places))
     alone = ttft_s(roomy, lengths, replace(load, answers_per_s=np.zeros_like(load.running)), name)
     others = np.maximum(concurrency - 1.0, 0.0) / concurrency
-    queued = (ttft_s(roomy, lengths, load, name) - alone) * others
+    queued = np.where(others > 0.0, (ttft_s(roomy, lengths, load, name) - alone) * others, 0.0)
     return np.asarray(alone + queued + _opening_s(replica, load, concurrency, name))
 
 

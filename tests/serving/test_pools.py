@@ -31,6 +31,13 @@ def test_every_request_in_flight_is_somewhere() -> None:
     assert row["running_batch"] == pytest.approx(row["requests_per_s"] * 400 * row["tpot_mean_s"], rel=1e-6)
 
 
+def test_as_many_readers_as_requests_leave_nobody_waiting() -> None:
+    """One request for each prefill worker: TTFT is what one request alone takes, whatever the writers do."""
+    alone = shown(concurrency="1", prefill_gpus="4", decode_gpus="16")
+    wide = shown(concurrency="16", prefill_gpus="64", decode_gpus="4")
+    assert wide["ttft_mean_s"] == pytest.approx(alone["ttft_mean_s"], rel=0.01)
+
+
 def test_writers_are_not_held_up_by_prompts() -> None:
     """Four decode workers write faster than four replicas that also read, at the same requests in flight."""
     both = predict([RUN | {"prefill_gpus": "", "decode_gpus": "", "gpus": "16"}], CATALOG)[0]
