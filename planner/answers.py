@@ -15,6 +15,7 @@ from planner.errors import BadInputError, DataMissingError
 from planner.estimate import Estimate, estimate
 from planner.estimate_measured import estimate_measured, measured_load
 from planner.options import Row, rank, rows
+from planner.pool_layouts import with_pools
 from planner.specs.base import Loaded
 from planner.specs.catalog import Catalog, model_note
 from planner.specs.hardware import GpuSpec
@@ -75,6 +76,7 @@ def answer(scenario: Scenario, catalog: Catalog, *, today: dt.date | None = None
         raise DataMissingError("no GPU, engine and layout of the catalogue matches the fleet's filters", where=place)
     if scenario.spec.measured_rates is not None:
         options = _one_layout(options)
+    options = with_pools(scenario, catalog, model, options)
     cases = lower(scenario, catalog, model, options)
     found = _flat(_estimate(scenario, cases))
     if np.all(np.isnan(found.usd_per_gpu_hour)):

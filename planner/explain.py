@@ -13,6 +13,7 @@ from planner.cases.workload import growth_factor
 from planner.errors import BadInputError, did_you_mean
 from planner.estimate import Estimate, Work, solve
 from planner.estimate_measured import measured_load
+from planner.explain_pools import pool_formulas, pool_values
 from planner.formulas import Formula, Step, completed, formulas, walk
 from planner.provenance import case_values
 from planner.serving.steady import QUANTILES, length_quantiles, step_terms_at, waits
@@ -65,6 +66,8 @@ def case_namespace(cases: Cases) -> tuple[dict[str, float], Estimate, Work]:
         "gpu_power_w": float(work.energy.gpu_power_w),
         "plain_busy_power_w": float(work.plain_busy_power_w),
     }
+    if work.pools is not None:
+        values |= pool_values(cases, work, work.pools)
     return values, found, work
 
 
@@ -86,7 +89,7 @@ def explain(answer: Answer, field: str) -> list[Step]:
 def namespace(answer: Answer) -> dict[str, float]:
     """Return the quantities of an answer's best option by the names the formulas use."""
     if answer.scenario.spec.measured_rates is None:
-        return completed(case_namespace(answer.case())[0], formulas())
+        return completed(case_namespace(answer.case())[0], known_formulas(answer))
     return measured_namespace(answer)
 
 
@@ -116,9 +119,9 @@ def measured_namespace(answer: Answer) -> dict[str, float]:
 
 
 def known_formulas(answer: Answer) -> dict[str, Formula]:
-    """Return the formulas behind an answer's results: the model's, or those of measured rates."""
+    """Return the formulas behind an answer's best option: of one pool, of two, or those of measured rates."""
     if answer.scenario.spec.measured_rates is None:
-        return formulas()
+        return formulas() if answer.options[0].prefill is None else pool_formulas()
     known = formulas("formulas_measured.csv")
     if answer.scenario.spec.workload.tokens_per_day is not None:
         return known

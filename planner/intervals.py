@@ -12,7 +12,7 @@ from planner.cases.candidates import Candidate
 from planner.estimate import Estimate, estimate
 from planner.options import NUMBER_FIELDS, Row, number
 from planner.physics.special import Array
-from planner.serving.steady import LIMITS
+from planner.serving.slo import LIMITS
 from planner.unseen import Bounds, error_bounds, unseen
 
 LATENCIES = {"ttft": "ttft", "tpot": "tpot", "time_to_answer": "tpot", "e2e": "tpot"}
@@ -61,7 +61,10 @@ def slowed(cases: Cases, factor: Array) -> Cases:
 def unseen_of(answer: Answer, option: Candidate) -> tuple[str, ...]:
     """Return what of an option the fit of its engine's factors has not seen, the lengths of a request among it."""
     lengths = request_lengths(answer)
-    return unseen(option.machine.engine.spec, answer.model.spec, option.machine.gpu.spec, lengths, layout=option.layout)
+    engine, model, gpu = option.machine.engine.spec, answer.model.spec, option.machine.gpu.spec
+    reads = unseen(engine, model, gpu, layout=option.prefill)
+    found = unseen(engine, model, gpu, lengths, layout=option.layout, pools=option.prefill is not None)
+    return tuple(dict.fromkeys((*found, *reads)))
 
 
 def request_lengths(answer: Answer) -> tuple[float, float] | None:

@@ -13,7 +13,8 @@ from planner.cases import Cases
 from planner.cases.candidates import Candidate, Layout
 from planner.estimate import Estimate
 from planner.physics.special import Array
-from planner.serving.steady import LIMITS, METRICS, QUANTILES
+from planner.serving.slo import LIMITS
+from planner.serving.steady import METRICS, QUANTILES
 from planner.specs.hardware import EngineSpec, GpuSpec
 from planner.specs.model import ModelSpec
 from planner.specs.question import Scenario
@@ -36,7 +37,16 @@ IDENTITY_FIELDS = (
     "expert_parallel",
     "data_parallel",
 )
-NUMBER_FIELDS = tuple(f.name for f in dataclasses.fields(Estimate) if f.name not in _LEADING)
+PREFILL_FIELDS = (
+    "prefill_tensor_parallel",
+    "prefill_pipeline_parallel",
+    "prefill_expert_parallel",
+    "prefill_data_parallel",
+    "prefill_gpus_per_replica",
+    "prefill_replicas",
+)
+"""Of the pool that reads prompts, where answers are written by another; None with one pool."""
+NUMBER_FIELDS = tuple(f.name for f in dataclasses.fields(Estimate) if f.name not in {*_LEADING, *PREFILL_FIELDS})
 RESULT_FIELDS = (
     *IDENTITY_FIELDS,
     "gpus_per_replica",
@@ -48,9 +58,18 @@ RESULT_FIELDS = (
     "price_source",
     "basis",
     "scenario_hash",
+    *PREFILL_FIELDS,
 )
 """The contract's result fields in order: JSON keys and CSV headers."""
-_WHOLE = {"gpus_per_replica", "replicas", "spare_replicas", "nodes", "gpus", "max_concurrency_per_replica"}
+_WHOLE = {
+    "gpus_per_replica",
+    "replicas",
+    "spare_replicas",
+    "nodes",
+    "gpus",
+    "max_concurrency_per_replica",
+    "prefill_replicas",
+}
 BASES = ("measured", "calibrated", "datasheet", "assumed")
 """How well a number is founded, best first."""
 
@@ -97,7 +116,8 @@ def rows(
 ) -> list[Row]:
     """Return result rows in the contract's field order; a missing number is None."""
     digest = scenario_hash(scenario)
-    table = {name: np.asarray(getattr(found, name))[list(chosen)].tolist() for name in (*_LEADING, *NUMBER_FIELDS)}
+    solved = (*_LEADING, *NUMBER_FIELDS, "prefill_replicas")
+    table = {name: np.asarray(getattr(found, name))[list(chosen)].tolist() for name in solved}
     result = []
     for position, index in enumerate(chosen):
         option = options[index]
@@ -129,9 +149,17 @@ def rows(
             "price_source": source.title if source else None,
             "basis": basis(option, model, drafts=scenario.spec.fleet.speculative_tokens > 0),
             "scenario_hash": digest,
+            **_prefill(option.prefill),
+            "prefill_replicas": number("prefill_replicas", table["prefill_replicas"][position]),
         }
         result.append(row)
     return result
+
+
+def _prefill(layout: Layout | None) -> Row:
+    """Return the layout of the replicas that only read prompts, as fields."""
+    sizes = (layout.tensor, layout.pipeline, layout.expert, layout.data, layout.gpus) if layout else (None,) * 5
+    return dict(zip(PREFILL_FIELDS, sizes, strict=False))
 
 
 def number(name: str, value: float) -> float | int | None:
@@ -148,7 +176,8 @@ _DIGITS = 12
 def basis(option: Candidate, model: ModelSpec, *, drafts: bool) -> str:
     """Return the weakest link: engine factors (on models and GPUs like those fitted), drafts, GPU facts, price."""
     machine = option.machine
-    founded = machine_basis(machine.engine.spec, model, machine.gpu.spec, layout=option.layout, pools=drafts)
+    unlike = drafts or option.prefill is not None
+    founded = machine_basis(machine.engine.spec, model, machine.gpu.spec, layout=option.layout, pools=unlike)
     weakest = BASES.index(founded)
     quote = option.offer.quote if option.offer else None
     if quote is not None and quote.kind in {"estimate", "assumption"}:

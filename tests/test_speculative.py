@@ -14,7 +14,8 @@ from planner.answers import Answer, answer
 from planner.cases import Cases
 from planner.errors import BadInputError
 from planner.estimate import Estimate, estimate
-from planner.explain import case_namespace, completed, evaluate, explain, formulas, parse
+from planner.explain import case_namespace, explain
+from planner.formulas import completed, evaluate, formulas, parse
 from planner.intervals import INTERVAL_FIELDS, with_intervals
 from planner.provenance import scenario_inputs
 from planner.report.summary import verdict

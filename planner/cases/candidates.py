@@ -86,6 +86,8 @@ class Candidate:
     precision: Precision
     layout: Layout
     offer: Offer | None
+    prefill: Layout | None = None
+    """Of the replicas that read prompts, where those of `layout` only write answers; None: one pool does both."""
 
 
 def candidates(scenario: Scenario, catalog: Catalog, model: Loaded[ModelSpec], today: dt.date) -> list[Candidate]:

@@ -263,11 +263,16 @@ class Cases:
     fleet: FleetColumns
     offer: OfferColumns
     energy: EnergyColumns
+    prefill_layout: LayoutColumns | None = None
+    """Of the replicas that read prompts, where those of `layout` only write; NaN in cases with one pool. None: no case
+    has two pools."""
 
     def groups(self) -> Iterator[tuple[str, Columns]]:
-        """Yield (name, group)."""
+        """Yield (name, group), of those that are there."""
         for field in dataclasses.fields(self):
-            yield field.name, getattr(self, field.name)
+            group = getattr(self, field.name)
+            if group is not None:
+                yield field.name, group
 
     @property
     def shape(self) -> tuple[int, ...]:

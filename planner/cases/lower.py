@@ -5,7 +5,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from planner.cases.candidates import Candidate, Machine, Precision
+from planner.cases.candidates import Candidate, Layout, Machine, Precision
 from planner.cases.columns import (
     Array,
     Cases,
@@ -52,17 +52,19 @@ def lower(scenario: Scenario, catalog: Catalog, model: Loaded[ModelSpec], option
         else None
     )
     workload = lower_workload(spec, model.spec, where=place(("workload", "effort")))
+    layout = _layout(spec, catalog, scenario, options)
     rows: list[Any] = [
         lower_model(model.spec, [c.precision for c in options]),
         _gpu(options, catalog.assumptions.spec),
         _engine(model.spec, options),
-        _layout(spec, catalog, scenario, options),
+        layout,
         workload,
         lower_demand(spec, curve),
         SloColumns(**{name: np.asarray(_or_nan(getattr(spec.slo, name))) for name in SloColumns.__dataclass_fields__}),
         _fleet(spec),
         _offer(spec, options),
         _energy(spec, catalog, scenario),
+        _prefill_layout(layout, options),
     ]
     cases = Cases(*rows)
     return cases.rows_of_one() if len(options) == 1 else cases
@@ -169,13 +171,23 @@ def _engine(model: ModelSpec, options: Sequence[Candidate]) -> EngineColumns:
 def _layout(spec: ScenarioSpec, catalog: Catalog, scenario: Scenario, options: Sequence[Candidate]) -> LayoutColumns:
     place = scenario.loaded.document.place(("fleet", "kv_precision"))
     _, kv = catalog.format(spec.fleet.kv_precision, where=place)
-    layouts = np.asarray(
-        [[c.layout.tensor, c.layout.pipeline, c.layout.data, c.layout.expert] for c in options], dtype=np.float64
-    )
-    sizes = [layouts[:, i] for i in range(layouts.shape[1])]
+    sizes = _sizes([c.layout for c in options])
     drafted = float(spec.fleet.speculative_tokens)
     kept = float(spec.fleet.acceptance) if drafted else 0.0
     return LayoutColumns(*[*sizes, np.asarray(kv.weight_bytes), np.asarray(drafted), np.asarray(kept)])
+
+
+def _sizes(layouts: Sequence[Layout | None]) -> list[Array]:
+    """Return tensor, pipeline, data and expert parallel sizes; NaN where there is no layout."""
+    rows = [(one.tensor, one.pipeline, one.data, one.expert) if one else (_NAN,) * 4 for one in layouts]
+    return list(np.asarray(rows, dtype=np.float64).T)
+
+
+def _prefill_layout(layout: LayoutColumns, options: Sequence[Candidate]) -> LayoutColumns | None:
+    """Return the layouts of replicas that only read prompts, which draft nothing; None where no option has any."""
+    if not any(c.prefill for c in options):
+        return None
+    return LayoutColumns(*[*_sizes([c.prefill for c in options]), layout.kv_bytes, np.zeros(()), np.zeros(())])
 
 
 def _fleet(spec: ScenarioSpec) -> FleetColumns:

@@ -13,12 +13,13 @@ from planner.cases import Cases, lower
 from planner.economics.api import bill_usd
 from planner.economics.sheet import Line, Sheet, solve_line
 from planner.economics.token_price import ApiPrice
-from planner.estimate import solve, without_thinking
+from planner.estimate import solve
 from planner.formulas import formulas
 from planner.physics.lengths import TokenDemand
 from planner.provenance import inputs
 from planner.serving.power import busy_power_at
-from planner.serving.steady import LIMITS
+from planner.serving.slo import LIMITS
+from planner.sizing import without_thinking
 from planner.specs.catalog import Catalog
 from planner.specs.question import Scenario, build_scenario
 from planner.words import significant, times

@@ -13,7 +13,7 @@ from planner.cases.candidates import Candidate, candidates
 from planner.estimate import Estimate, estimate
 from planner.probe.compare import Check
 from planner.serving.replica import build_replica
-from planner.serving.steady import LIMITS
+from planner.serving.slo import LIMITS
 from planner.specs.base import Loaded
 from planner.specs.catalog import Catalog
 from planner.specs.hardware import GpuSpec

@@ -59,6 +59,9 @@ def render_long(report: Report, dialect: str = "plain") -> str:
         if row.get("tensor_parallel") is not None:
             sizes = (f" {short}{row[f'{name}_parallel']}" for short, name in _LAYOUT_PARTS)
             option += "".join(sizes)
+        if row.get("prefill_tensor_parallel") is not None:
+            sizes = (f" {short}{row[f'prefill_{name}_parallel']}" for short, name in _LAYOUT_PARTS)
+            option += " prefill" + "".join(sizes)
         for name in report.fields:
             value = row.get(name)
             if name in beside or isinstance(value, bool) or not isinstance(value, int | float):

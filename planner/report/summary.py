@@ -29,19 +29,27 @@ SHOWN_OPTIONS = 12
 
 
 def layout(row: Row) -> str:
-    """Return the layout of a replica, e.g. TP8 or DP16+EP.
+    """Return the layout of a replica, e.g. TP8 or DP16+EP; of two pools how many of each.
 
     >>> layout({"tensor_parallel": 8, "pipeline_parallel": 1, "data_parallel": 1, "expert_parallel": 8})
     'TP8+EP'
     """
     if row["tensor_parallel"] is None:
         return "as measured" if row["gpus_per_replica"] else "–"
+    if row.get("prefill_tensor_parallel") is None:
+        return _sizes(row)
+    pools = (("P", "prefill_replicas", _sizes(row, "prefill_")), ("D", "replicas", _sizes(row)))
+    return " + ".join(f"{name} " + (f"{row[n]}×" if row[n] else "") + sizes for name, n, sizes in pools)
+
+
+def _sizes(row: Row, pool: str = "") -> str:
+    """Return the sizes of a replica's layout, of the pool whose fields start with `pool`."""
     parts = [
-        f"{name}{row[key]}"
+        f"{name}{row[f'{pool}{key}']}"
         for name, key in (("TP", "tensor_parallel"), ("PP", "pipeline_parallel"), ("DP", "data_parallel"))
-        if row[key] > 1
+        if row[f"{pool}{key}"] > 1
     ]
-    return ("·".join(parts) or "TP1") + ("+EP" if row["expert_parallel"] > 1 else "")
+    return ("·".join(parts) or "TP1") + ("+EP" if row[f"{pool}expert_parallel"] > 1 else "")
 
 
 def offer(row: Row) -> str:
@@ -122,8 +130,7 @@ def verdict(answer: Answer) -> list[str]:
     ]
     if row["replicas"] is not None:
         lines.append(
-            f"{plural(row['replicas'], 'replica')} + {count(row['spare_replicas'])} spare "
-            f"of {plural(row['gpus_per_replica'], 'GPU')} ({layout(row)}, {row['precision']}, {row['engine']}); "
+            f"{_replicas(row)}; "
             f"{share(row['utilization'])} of the GPU-hours are used, "
             f"{money(row['cost_usd_per_answer_used'])} an answer on used hours alone"
         )
@@ -165,6 +172,17 @@ def all_models(row: Row) -> str:
     return f"{name}: {plural(row['gpus'], 'GPU')}, {money(row['cost_usd_per_month'])} a month{per_answer}"
 
 
+def _replicas(row: Row) -> str:
+    """Return how many replicas of what; of two pools those of both."""
+    spare, size = row["spare_replicas"], plural(row["gpus_per_replica"], "GPU")
+    on = f"{row['precision']}, {row['engine']}"
+    if row["prefill_replicas"] is None:
+        return f"{plural(row['replicas'], 'replica')} + {count(spare)} spare of {size} ({_sizes(row)}, {on})"
+    reads = f"{count(row['prefill_replicas'])} × {plural(row['prefill_gpus_per_replica'], 'GPU')}"
+    writes = f"{count(row['replicas'])} × {size} ({_sizes(row)})"
+    return f"{reads} ({_sizes(row, 'prefill_')}) read prompts, {writes} write answers, {count(spare)} spare ({on})"
+
+
 def _interval(answer: Answer) -> list[str]:
     """Return how sure the best option is, where that was asked, and what of it no measured run was like."""
     row = answer.best
@@ -195,6 +213,7 @@ def _interval(answer: Answer) -> list[str]:
 _UNSEEN = {kind: kind for kind in ("model", "architecture", "layout", "lengths")} | {
     "gpu": "GPU",
     "maker": "GPU's maker",
+    "pools": "two pools",
 }
 """What a fit has not seen -> how it is said."""
 

@@ -10,7 +10,7 @@ from planner.serving.benchmark import Traffic, closed_ttft_s, ttft_s
 from planner.serving.replica import Replica
 from planner.serving.steady import Lengths, Load, latency_at, load_at, running_for_rate
 
-_IDLE = 1e-9
+_IDLE = 1e-15
 """Running batch of a worker that writes nothing."""
 _WIDEST = 40.0
 _ALL_BUT_FULL = 1.0 - 1e-9
@@ -88,9 +88,10 @@ def shown_by_pools(pools: Pools, lengths: Lengths, fits: Mask, traffic: Traffic)
 
 
 def most_requests_per_s(pools: Pools) -> Array:
-    """Return the rate at which the prefill workers do nothing but read."""
+    """Return the rate of answers at which the prefill workers do nothing but read (`predict`: one request each)."""
     idle = load_at(pools.prefill, np.full_like(pools.prefill_workers, _IDLE))
-    prompt = pools.prefill.tokens.prefill_tokens_mean * idle.prefill_work_s
+    tokens = pools.prefill.tokens
+    prompt = tokens.prefill_tokens_mean * tokens.requests_per_answer * idle.prefill_work_s
     return np.asarray(pools.prefill_workers * pools.prefill.ranks / pools.prefill.stages / np.maximum(prompt, 1e-30))
 
 

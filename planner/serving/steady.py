@@ -1,19 +1,18 @@
-"""The steady state of a replica: Little's law solved for the running batch, latencies, capacity within an SLO.
+"""The steady state of a replica: Little's law solved for the running batch, latencies.
 
 Choosing the running batch B gives the rate without an inner fixed point: B sequences take one step each
 t(B, P), P = B x (prefill tokens / decode steps), so answers/s = B / (decode steps per answer x t).
 """
 
-import math
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import reduce
 
 import numpy as np
 
-from planner.cases.columns import Cases, SloColumns
+from planner.cases.columns import Cases
 from planner.physics.lengths import mixture_quantile
 from planner.physics.roots import solve_increasing
-from planner.physics.special import Array, Mask
+from planner.physics.special import Array
 from planner.physics.step import StepCosts, StepTerms, mean_step_s, mean_step_terms, step_time_s
 from planner.serving.queueing import Wait, prefill_wait, slot_wait
 from planner.serving.replica import Replica
@@ -22,12 +21,8 @@ QUANTILES = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
 METRICS = ("ttft", "tpot", "time_to_answer", "e2e")
 _Z = {"p50": 0.0, "p95": 1.6448536269514722, "p99": 2.3263478740408408}
 """Standard normal quantiles."""
-_SMALLEST_LOAD = 1e-6
+SMALLEST_LOAD = 1e-6
 """Smallest running batch looked at, as a share of the largest: an idle replica."""
-_LARGEST_RATIO = 1e30
-_NO_LIMIT = np.zeros(())
-_FIRST_LOOK = 0.1
-"""The solver looks at a quarter of the largest batch first (a tenth of 13.8 in logarithms)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,7 +74,7 @@ def length_quantiles(cases: Cases) -> Lengths:
     before = np.where(several, generated, thinking + 1.0)
     before_cv = np.where(several, w.generated_tokens_cv, w.thinking_tokens_cv * thinking / (thinking + 1.0))
     cut = np.where(several, w.max_tokens, w.max_tokens * before / generated)
-    cut = np.maximum(cut, _SMALLEST_LOAD)
+    cut = np.maximum(cut, SMALLEST_LOAD)
     return Lengths(
         prefill={
             k: mixture_quantile(q, uncached, w.input_tokens_cv, no_cap, requests, one) for k, q in QUANTILES.items()
@@ -138,10 +133,39 @@ def unqueued_s(replica: Replica, load: Load) -> Array:
 
 
 def latency_at(replica: Replica, lengths: Lengths, load: Load, percentile: str, *, to_the_end: bool = True) -> Latency:
-    """Return the latencies at a percentile; without `to_the_end` only those of the first token and of a step.
+    """Return the latencies of a replica that reads and writes, at a percentile; see `latency_after`."""
+    first = first_token_s(replica, lengths, load)
+    return latency_after(first, replica, lengths, load, percentile, to_the_end=to_the_end)
+
+
+def first_token_s(replica: Replica, lengths: Lengths, load: Load) -> Callable[[str], Array]:
+    """Return the time to first token [s] as a function of the percentile's name.
 
     TTFT = request and prompt overhead + waits + scheduling steps + S(n), S(n) = t(B, 0) + n x t(B, budget) / budget:
     a step of decodes and the prompt in chunks. The waits' quantiles are added (an upper bound).
+    """
+    prefill_queue, slot_queue = waits(replica, load)
+    work, fixed = load.prefill_work_s, unqueued_s(replica, load)
+
+    def at(name: str) -> Array:
+        queued = prefill_queue.quantile_s(QUANTILES[name]) + slot_queue.quantile_s(QUANTILES[name])
+        return np.asarray(fixed + queued + lengths.prefill[name] * work * replica.stages)
+
+    return at
+
+
+def latency_after(
+    ttft: Callable[[str], Array],
+    replica: Replica,
+    lengths: Lengths,
+    load: Load,
+    percentile: str,
+    *,
+    to_the_end: bool = True,
+) -> Latency:
+    """Return the latencies at a percentile; without `to_the_end` only those of the first token and of a step.
+
+    The time to first token is given, as a function of the percentile's name; `replica` writes what follows.
     TPOT is the step time, in proportion to a step without prefill of the batch at its own quantile,
     B + z sqrt(B) (Poisson).
     End-to-end adds the decode of G - 1 tokens; quantiles of independent parts are combined around
@@ -149,12 +173,6 @@ def latency_at(replica: Replica, lengths: Lengths, load: Load, percentile: str, 
     turns repeats the request.
     """
     q = QUANTILES[percentile]
-    prefill_queue, slot_queue = waits(replica, load)
-    work, fixed = load.prefill_work_s, unqueued_s(replica, load)
-
-    def ttft(name: str) -> Array:
-        queued = prefill_queue.quantile_s(QUANTILES[name]) + slot_queue.quantile_s(QUANTILES[name])
-        return np.asarray(fixed + queued + lengths.prefill[name] * work * replica.stages)
 
     def tpot(name: str) -> Array:
         if name == "p50":
@@ -189,103 +207,6 @@ def latency_at(replica: Replica, lengths: Lengths, load: Load, percentile: str, 
     return Latency(
         ttft=first, tpot=shown_step, time_to_answer=np.asarray(earlier + after(lengths.thinking, one)), e2e=whole
     )
-
-
-@dataclass(frozen=True, eq=False)
-class Capacity:
-    """The highest load of a replica within its SLO."""
-
-    running: Array
-    """NaN where no load meets the SLO or nothing fits."""
-    meets_slo: Mask
-    largest_running: Array
-    smallest_running: Array
-    """The load of a replica that is all but idle."""
-
-
-LIMITS = (
-    "",
-    "memory",
-    "kv_cache",
-    "max_sequences",
-    "prefill",
-    "ttft",
-    "tpot",
-    "time_to_answer",
-    "e2e",
-    "context",
-    "max_gpus",
-    "price_missing",
-)
-"""What binds. kv_cache, max_sequences and prefill (the step's token budget) bind throughput."""
-
-
-def slo_ratios(replica: Replica, lengths: Lengths, slo: SloColumns, running: Array) -> dict[str, Array]:
-    """Return latency over its limit for each metric that has one (worst percentile; 0 where a case has none)."""
-    load = load_at(replica, running)
-    ratios: dict[str, Array] = {}
-    for percentile in QUANTILES:
-        every = {metric: getattr(slo, f"{metric}_{percentile}_s") for metric in METRICS}
-        limits = {metric: limit for metric, limit in every.items() if not np.all(np.isnan(limit))}
-        if not limits:
-            continue
-        to_the_end = not limits.keys() <= {"ttft", "tpot"}
-        latency = latency_at(replica, lengths, load, percentile, to_the_end=to_the_end)
-        for metric, limit in limits.items():
-            ratio = getattr(latency, metric) / limit
-            ratios[metric] = np.fmax(ratios.get(metric, _NO_LIMIT), ratio)
-    return ratios
-
-
-def slo_capacity(replica: Replica, lengths: Lengths, slo: SloColumns) -> Capacity:
-    """Return the highest load within the SLO, solved in the logarithm of the running batch."""
-    from_memory = replica.memory.max_running_sequences
-    most = np.minimum(from_memory, _prefill_limit(replica))
-    possible = np.maximum(most, np.finfo(np.float64).tiny)
-    top = np.log(possible)
-
-    def excess(log_running: Array, given: tuple[Replica, Lengths, SloColumns]) -> Array:
-        ratios = slo_ratios(*given, np.exp(log_running))
-        worst = reduce(np.maximum, ratios.values())
-        return np.asarray(1.0 - 1.0 / np.clip(worst, 1.0 / _LARGEST_RATIO, _LARGEST_RATIO))
-
-    bottom = top + math.log(_SMALLEST_LOAD)
-    has_limit = not all(np.all(np.isnan(column)) for _, column in slo.items())
-    given = (replica, lengths, _bound(slo))
-    log_best = solve_increasing(excess, bottom, top, given, first=_FIRST_LOOK) if has_limit else top
-    meets = (log_best > bottom) & (most > 0.0)
-    running = np.where(meets, np.exp(log_best), np.nan)
-    return Capacity(running, meets, np.asarray(most), np.exp(bottom))
-
-
-def _bound(slo: SloColumns) -> SloColumns:
-    """Return the limits with those that no case has as single numbers: the solver then does not carry them along."""
-    return slo.map(lambda column: np.asarray(np.nan) if np.all(np.isnan(column)) else column)
-
-
-def _prefill_limit(replica: Replica) -> Array:
-    """Return the running batch at which every step is full of prefill tokens."""
-    return np.asarray(
-        replica.ranks * replica.token_budget / np.maximum(replica.prefill_tokens_per_decode, np.finfo(np.float64).tiny)
-    )
-
-
-def binding_limit(replica: Replica, lengths: Lengths, slo: SloColumns, capacity: Capacity) -> Array:
-    """Return the index into LIMITS of what keeps the load from rising, or of what fails at the smallest load."""
-    at = np.where(capacity.meets_slo, capacity.running, capacity.smallest_running)
-    ratios = slo_ratios(replica, lengths, slo, at)
-    stacked = np.stack(np.broadcast_arrays(at, *(ratios.get(m, _NO_LIMIT) for m in METRICS))[1:])
-    by_slo = np.argmax(np.nan_to_num(stacked, posinf=_LARGEST_RATIO), axis=0) + LIMITS.index("ttft")
-    at_top = capacity.meets_slo & (capacity.running >= capacity.largest_running * _ALL_BUT_FULL)
-    memory = replica.memory
-    prefill_first = _prefill_limit(replica) <= memory.max_running_sequences
-    engine_first = memory.max_running_sequences < memory.sequences_that_fit
-    by_memory = np.where(engine_first, LIMITS.index("max_sequences"), LIMITS.index("kv_cache"))
-    throughput = np.where(prefill_first, LIMITS.index("prefill"), by_memory)
-    return np.where(at_top, throughput, by_slo)
-
-
-_ALL_BUT_FULL = 1.0 - 1e-9
 
 
 def running_for_rate(replica: Replica, answers_per_s: Array, most: Array) -> Array:

@@ -69,6 +69,9 @@ class FleetSpec(Spec):
     """Time until a failed replica is back."""
     failures_per_gpu_hour: NonNegative = 1.97e-5
     """419 interruptions in 54 days of 16,384 H100 (Llama 3 paper, table 5): an upper bound."""
+    pools: Literal["one", "two", "any"] = "one"
+    """one: each replica reads prompts and writes answers; two: prompts are read by replicas of their own; any: the
+    cheaper."""
     speculative_tokens: Annotated[int, Field(ge=0, le=100)] = 0
     """Tokens that speculative decoding drafts for a sequence in every step; 0 is none."""
     acceptance: Annotated[float, Field(ge=0, lt=1)] = USUAL_ACCEPTANCE
@@ -179,6 +182,8 @@ class ScenarioSpec(FileSpec):
         limited = [n for n in type(self.slo).model_fields if getattr(self.slo, n) is not None]
         if self.measured_rates is not None and limited:
             raise ValueError(f"slo.{limited[0]} cannot be judged with measured_rates; expected no slo beside them")
+        if self.measured_rates is not None and self.fleet.pools != "one":
+            raise ValueError("fleet.pools: nodes with measured_rates serve either phase already; expected one")
         if self.measured_rates is not None and self.fleet.speculative_tokens:
             raise ValueError("fleet.speculative_tokens changes no measured rate; expected none beside measured_rates")
         return self

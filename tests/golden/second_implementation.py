@@ -18,7 +18,7 @@ FIELDS = """fits meets_slo gpus_per_replica replicas spare_replicas nodes nodes_
     gpu_hours_per_month_reserved gpu_hours_per_month_used usd_per_gpu_hour cost_usd_per_month
     cost_usd_per_answer cost_usd_per_answer_used cost_usd_per_mtok_input cost_usd_per_mtok_output accuracy
     cost_usd_per_correct_answer gpu_time_multiplier cost_multiplier energy_multiplier power_kw
-    energy_kwh_per_month energy_wh_per_answer co2e_kg_per_month"""
+    energy_kwh_per_month energy_wh_per_answer co2e_kg_per_month prefill_gpus_per_replica prefill_replicas"""
 
 
 def below(z: float) -> float:
@@ -86,6 +86,7 @@ def read(case: dict) -> Bag:
     def total(term: Callable[[Bag], float]) -> float:
         return sum(term(c) for c in parts)
 
+    v.mean_prompt = total(lambda c: c.share * c.i1)
     v.requests, v.sequences = total(lambda c: c.wu), total(lambda c: c.wun)
     v.inputs, v.prefill = total(lambda c: c.wu * c.i1), total(lambda c: c.wu * c.i1 * c.new)
     v.generated, v.visible = total(lambda c: c.wun * c.g1), total(lambda c: c.share * c.g1 / c.m)
@@ -275,13 +276,14 @@ def first_token(v: Bag, batch: float, limit: float, p: str) -> float:
     return host + queue + slot + steps + v.uncached[p] * per_token * v.pp
 
 
-def latencies(v: Bag, batch: float, limit: float) -> dict[str, float]:
-    """Return every latency percentile at a running batch."""
-    out, u, ttft50, tpot50 = {}, v.requests, first_token(v, batch, limit, "p50"), steady(v, batch) / v.kept
+def latencies(v: Bag, batch: float, limit: float, first: Callable[[str], float] | None = None) -> dict[str, float]:
+    """Return every latency percentile at a running batch; `first` is the TTFT of a percentile where others read."""
+    first = first or (lambda p: first_token(v, batch, limit, p))
+    out, u, ttft50, tpot50 = {}, v.requests, first("p50"), steady(v, batch) / v.kept
     for p, q in QUANTILES.items():
         high = min(batch + NORMAL.inv_cdf(q) * math.sqrt(batch), max(limit, batch))
         widened = step(v, high / v.ranks, 0.0) / step(v, batch / v.ranks, 0.0)
-        ttft, tpot = first_token(v, batch, limit, p), tpot50 if p == "p50" else tpot50 * widened
+        ttft, tpot = first(p), tpot50 if p == "p50" else tpot50 * widened
         found = []
         for tokens in (v.longest, v.thinking):
             decode50, decode = max(tokens["p50"] - 1.0, 0.0) * tpot50, max(tokens[p] - 1.0, 0.0) * tpot
@@ -349,11 +351,17 @@ def fleet(v: Bag, out: dict[str, float], served: float) -> float:
 
 def load(v: Bag, out: dict[str, float], paid: float, batch: float) -> None:
     """Add dollars, power and carbon of the paid GPUs at the peak's running batch."""
-    price, answers = v.usd_per_gpu_hour * (1.0 + v.extra_share), out["answers_per_month"]
     per_token = step(v, batch / v.ranks, v.max_batched_tokens) / v.max_batched_tokens / v.pp
     prompts = batch / v.ranks * v.prefill / v.steps * per_token
     alone = step(v, batch / v.ranks, 0.0) + drafting(v, batch)
-    prefill_share = prompts / (prompts - alone * math.expm1(-batch / v.ranks))
+    idle = math.exp(-batch / (v.peak_to_mean * v.burst))
+    watts = busy_watts(v, batch) * (1.0 - idle) + v.idle_w * idle
+    bill(v, out, paid, prompts / (prompts - alone * math.expm1(-batch / v.ranks)), watts)
+
+
+def bill(v: Bag, out: dict[str, float], paid: float, prefill_share: float, watts: float) -> None:
+    """Add dollars, power and carbon of the paid GPUs that draw so many watts each."""
+    price, answers = v.usd_per_gpu_hour * (1.0 + v.extra_share), out["answers_per_month"]
     out["gpu_hours_per_month_reserved"] = paid * 730.0
     out["gpu_hours_per_month_used"] = answers * out["gpu_seconds_per_answer"] / 3600.0
     out["utilization"] = out["gpu_hours_per_month_used"] / (paid * 730.0)
@@ -362,27 +370,21 @@ def load(v: Bag, out: dict[str, float], paid: float, batch: float) -> None:
     out["cost_usd_per_mtok_input"] = out["cost_usd_per_answer"] * prefill_share / v.inputs * 1e6
     out["cost_usd_per_mtok_output"] = out["cost_usd_per_answer"] * (1.0 - prefill_share) / v.generated * 1e6
     out["cost_usd_per_correct_answer"] = out["cost_usd_per_answer"] / v.accuracy
-    idle = math.exp(-batch / (v.peak_to_mean * v.burst))
-    watts = busy_watts(v, batch) * (1.0 - idle) + v.idle_w * idle
     out["power_kw"] = paid * watts * v.node_power_overhead * v.pue / 1e3
     out["energy_kwh_per_month"] = out["power_kw"] * 730.0
     out["energy_wh_per_answer"] = out["energy_kwh_per_month"] * 1e3 / answers
     out["co2e_kg_per_month"] = out["energy_kwh_per_month"] * v.gco2e_per_kwh / 1e3
 
 
-def estimate(case: dict) -> dict[str, float]:
-    """Return the estimate of one case; NaN where there is no number."""
-    options = []
-    plain_workload = [
-        c | {"reasoning_multiplier": 1.0, "generated_tokens_cv": c["answer_tokens_cv"]} for c in case["workload"]
-    ]
-    for workload in (case["workload"], plain_workload):
-        v = read(case | {"workload": workload})
-        fits, limit = memory(v)
-        largest = min(limit, v.ranks * v.max_batched_tokens * v.steps / v.prefill)
-        options.append((v, fits, limit, largest, capacity(v, limit, largest) if fits else math.nan))
-    (v, fits, limit, largest, batch), (plain, _, _, _, plain_batch) = options
-    out = dict.fromkeys(FIELDS.split(), math.nan) | {
+def both_workloads(case: dict) -> list[dict]:
+    """Return the case and the same without thinking."""
+    plain = [c | {"reasoning_multiplier": 1.0, "generated_tokens_cv": c["answer_tokens_cv"]} for c in case["workload"]]
+    return [case, case | {"workload": plain}]
+
+
+def known(v: Bag, fits: bool, limit: float) -> dict[str, float]:  # noqa: FBT001 - a result, not a switch
+    """Return the fields that no load changes; the others are missing."""
+    return dict.fromkeys(FIELDS.split(), math.nan) | {
         "fits": float(fits),
         "meets_slo": 0.0,
         "gpus_per_replica": v.size,
@@ -396,6 +398,18 @@ def estimate(case: dict) -> dict[str, float]:
         "max_concurrency_per_replica": math.floor(limit),
         "usd_per_gpu_hour": v.usd_per_gpu_hour,
     }
+
+
+def estimate(case: dict) -> dict[str, float]:
+    """Return the estimate of one case; NaN where there is no number."""
+    options = []
+    for asked in both_workloads(case):
+        v = read(asked)
+        fits, limit = memory(v)
+        largest = min(limit, v.ranks * v.max_batched_tokens * v.steps / v.prefill)
+        options.append((v, fits, limit, largest, capacity(v, limit, largest) if fits else math.nan))
+    (v, fits, limit, largest, batch), (plain, _, _, _, plain_batch) = options
+    out = known(v, fits, limit)
     if math.isnan(batch):
         return out | (latencies(v, 1e-6 * largest, limit) if fits else {})
     served = rate(v, batch)

@@ -13,7 +13,7 @@ import pytest
 from planner.cases import columns
 from planner.estimate import Estimate, estimate
 
-CASES = 50
+CASES, POOLS_CASES = 50, 12
 Case = dict
 GROUPS = {
     "model": columns.ModelColumns,
@@ -28,16 +28,16 @@ GROUPS = {
 }
 
 
-def load_second() -> ModuleType:
-    """Import the sibling module by its path: tests are not a package."""
-    path = Path(__file__).with_name("second_implementation.py")
-    spec = importlib.util.spec_from_file_location("second_implementation", path)
+def load_second(name: str = "second_implementation") -> ModuleType:
+    """Import a sibling module by its path: tests are not a package."""
+    path = Path(__file__).with_name(f"{name}.py")
+    spec = importlib.util.spec_from_file_location(name, path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
 
 
-second = load_second()
+second, second_pools = load_second(), load_second("second_pools")
 
 
 def spread(rng: random.Random, low: float, high: float) -> float:
@@ -294,16 +294,33 @@ def columns_of(case: Case) -> columns.Cases:
     }
     names = case["workload"][0]
     workload = {k: np.asarray([component[k] for component in case["workload"]], dtype=np.float64) for k in names}
+    if "prefill_layout" in case:
+        sizes = {k: np.asarray(v) for k, v in case["prefill_layout"].items()}
+        groups["prefill_layout"] = columns.LayoutColumns(**sizes)
     return columns.Cases(workload=columns.WorkloadColumns(**workload), **groups)
 
 
-def differences(case: Case) -> dict[str, tuple[float, float]]:
+def pools_case(seed: int) -> Case:
+    """Draw one case with two pools: a reader's layout is the writer's, wider or narrower."""
+    rng, case = random.Random(seed), random_case(seed)  # noqa: S311 - nothing secret is drawn
+    layout = case["layout"] | {"draft_tokens": 0.0, "acceptance": 0.0}
+    layout["tensor_parallel"] *= rng.choice([1.0, 1.0, 2.0])
+    layout["data_parallel"] *= rng.choice([1.0, 1.0, 2.0])
+    if layout["expert_parallel"] > 1.0:
+        layout["expert_parallel"] = layout["tensor_parallel"] * layout["data_parallel"]
+    return case | {"prefill_layout": layout}
+
+
+def differences(case: Case, tolerance: float = 1e-9) -> dict[str, tuple[float, float]]:
     """Return {field: (planner's, second's)} where the two differ."""
-    ours, theirs = estimate(columns_of(case)), second.estimate(case)
+    ours = estimate(columns_of(case))
+    theirs = second_pools.estimate(second, case) if "prefill_layout" in case else second.estimate(case)
     found = {}
     for name, value in theirs.items():
         got = float(getattr(ours, name))
-        if not (math.isnan(got) and math.isnan(value)) and not math.isclose(got, value, rel_tol=1e-9, abs_tol=1e-12):
+        if not (math.isnan(got) and math.isnan(value)) and not math.isclose(
+            got, value, rel_tol=tolerance, abs_tol=1e-12
+        ):
             found[name] = (got, value)
     return found
 
@@ -315,6 +332,14 @@ def test_a_case_agrees(seed: int) -> None:
     text = [
         f"{name}: planner {a!r}, page {b!r}, ratio - 1 = {a / b - 1 if b else a:.2g}" for name, (a, b) in found.items()
     ]
+    assert not found, "\n".join(text)
+
+
+@pytest.mark.parametrize("seed", range(POOLS_CASES))
+def test_a_case_with_two_pools_agrees(seed: int) -> None:
+    """Every number of a random case with two pools is that of the method page, to 1e-6: a load is looked for."""
+    found = differences(pools_case(seed), 1e-6)
+    text = [f"{name}: planner {a!r}, page {b!r}" for name, (a, b) in found.items()]
     assert not found, "\n".join(text)
 
 

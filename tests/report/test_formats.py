@@ -31,7 +31,9 @@ time_to_answer_p99_s, e2e_p50_s, e2e_p95_s, e2e_p99_s, output_tokens_per_s_per_g
 gpu_hours_per_month_reserved, gpu_hours_per_month_used, usd_per_gpu_hour, cost_usd_per_month, cost_usd_per_answer,
 cost_usd_per_answer_used, cost_usd_per_mtok_input, cost_usd_per_mtok_output, accuracy, cost_usd_per_correct_answer,
 gpu_time_multiplier, cost_multiplier, energy_multiplier, power_kw, energy_kwh_per_month, energy_wh_per_answer,
-co2e_kg_per_month, prices_as_of, price_source, basis, scenario_hash
+co2e_kg_per_month, prices_as_of, price_source, basis, scenario_hash,
+prefill_tensor_parallel, prefill_pipeline_parallel, prefill_expert_parallel, prefill_data_parallel,
+prefill_gpus_per_replica, prefill_replicas
 """
 FIELDS = [name.strip() for name in CONTRACT.replace("\n", " ").split(",")]
 TEXTS = {"scenario", "model", "gpu", "system", "engine", "precision", "provider", "price_tier", "region", "limit",
@@ -100,6 +102,25 @@ def test_every_shipped_question_is_answered_alike_in_every_format(call: Call, qu
         assert f"{rows[0]['gpus']:,} × {rows[0]['gpu']}" in text
         assert "nan" not in text.lower().split()
         assert not any(line != line.rstrip() for line in text.splitlines())
+
+
+def test_two_pools_are_answered_alike_in_every_format(call: Call) -> None:
+    """Fields, CSV and long CSV as with one pool; the table, Markdown and `compare` say what either pool is."""
+    two = ["--set", "fleet.pools=any", "--set", "fleet.gpus=a100-sxm-80gb"]
+    rows = json.loads(call("estimate", "o1-class", *two, "--all", "--format", "json").out)["results"]
+    assert [list(row) for row in rows] == [FIELDS] * len(rows)
+    best = rows[0]
+    assert best["prefill_replicas"] >= 1
+    assert best["prefill_gpus_per_replica"] == best["prefill_tensor_parallel"] * best["prefill_pipeline_parallel"]
+    _check_types(rows)
+    _check_csv(call("estimate", "o1-class", *two, "--all", "--format", "csv").out, rows)
+    _check_long(call("estimate", "o1-class", *two, "--all", "--format", "long-csv").out, rows)
+    sizes = f"P {best['prefill_replicas']}×TP{best['prefill_tensor_parallel']}"
+    for form in ("table", "markdown"):
+        text = call("estimate", "o1-class", *two, "--format", form).out
+        assert sizes in text
+        assert f"{best['prefill_replicas']} × {best['prefill_gpus_per_replica']} GPUs" in text
+    assert sizes in call("compare", "o1-class", "chat-assistant", *two).out
 
 
 def _check_types(rows: list[dict[str, Any]]) -> None:

@@ -1,0 +1,141 @@
+"""The highest load of a replica within its SLO, and what binds it."""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import reduce
+
+import numpy as np
+
+from planner.cases.columns import SloColumns
+from planner.physics.roots import solve_increasing
+from planner.physics.special import Array, Mask
+from planner.serving.replica import Replica
+from planner.serving.steady import METRICS, QUANTILES, SMALLEST_LOAD, Latency, Lengths, latency_at, load_at
+
+_LARGEST_RATIO = 1e30
+_NO_LIMIT = np.zeros(())
+_FIRST_LOOK = 0.1
+"""The solver looks at a quarter of the largest batch first (a tenth of 13.8 in logarithms)."""
+
+
+@dataclass(frozen=True, eq=False)
+class Capacity:
+    """The highest load of a replica within its SLO."""
+
+    running: Array
+    """NaN where no load meets the SLO or nothing fits."""
+    meets_slo: Mask
+    largest_running: Array
+    smallest_running: Array
+    """The load of a replica that is all but idle."""
+
+
+LIMITS = (
+    "",
+    "memory",
+    "kv_cache",
+    "max_sequences",
+    "prefill",
+    "ttft",
+    "tpot",
+    "time_to_answer",
+    "e2e",
+    "context",
+    "max_gpus",
+    "price_missing",
+)
+"""What binds. kv_cache, max_sequences and prefill (the step's token budget) bind throughput."""
+
+
+def slo_ratios(replica: Replica, lengths: Lengths, slo: SloColumns, running: Array) -> dict[str, Array]:
+    """Return latency over its limit at a running batch; see `ratios_of`."""
+    load = load_at(replica, running)
+    return ratios_of(lambda p, to_the_end: latency_at(replica, lengths, load, p, to_the_end=to_the_end), slo)
+
+
+def ratios_of(latencies: Callable[[str, bool], Latency], slo: SloColumns) -> dict[str, Array]:
+    """Return latency over its limit for each metric that has one (worst percentile; 0 where a case has none).
+
+    `latencies` takes a percentile's name and whether those of whole answers are needed.
+    """
+    ratios: dict[str, Array] = {}
+    for percentile in QUANTILES:
+        every = {metric: getattr(slo, f"{metric}_{percentile}_s") for metric in METRICS}
+        limits = {metric: limit for metric, limit in every.items() if not np.all(np.isnan(limit))}
+        if not limits:
+            continue
+        to_the_end = not limits.keys() <= {"ttft", "tpot"}
+        latency = latencies(percentile, to_the_end)
+        for metric, limit in limits.items():
+            ratio = getattr(latency, metric) / limit
+            ratios[metric] = np.fmax(ratios.get(metric, _NO_LIMIT), ratio)
+    return ratios
+
+
+def slo_capacity(replica: Replica, lengths: Lengths, slo: SloColumns) -> Capacity:
+    """Return the highest load within the SLO, solved in the logarithm of the running batch."""
+    from_memory = replica.memory.max_running_sequences
+    most = np.minimum(from_memory, _prefill_limit(replica))
+    possible = np.maximum(most, np.finfo(np.float64).tiny)
+    top = np.log(possible)
+
+    def excess(log_running: Array, given: tuple[Replica, Lengths, SloColumns]) -> Array:
+        return excess_of(slo_ratios(*given, np.exp(log_running)))
+
+    bottom = top + math.log(SMALLEST_LOAD)
+    given = (replica, lengths, bound(slo))
+    log_best = solve_increasing(excess, bottom, top, given, first=_FIRST_LOOK) if has_limit(slo) else top
+    meets = (log_best > bottom) & (most > 0.0)
+    running = np.where(meets, np.exp(log_best), np.nan)
+    return Capacity(running, meets, np.asarray(most), np.exp(bottom))
+
+
+def excess_of(ratios: dict[str, Array]) -> Array:
+    """Return how far the worst ratio is beyond 1, between -1e30 and 1: what the solvers bring to zero."""
+    worst = reduce(np.maximum, ratios.values())
+    return np.asarray(1.0 - 1.0 / np.clip(worst, 1.0 / _LARGEST_RATIO, _LARGEST_RATIO))
+
+
+def has_limit(slo: SloColumns) -> bool:
+    """Return whether any case has a limit."""
+    return not all(np.all(np.isnan(column)) for _, column in slo.items())
+
+
+def bound(slo: SloColumns) -> SloColumns:
+    """Return the limits with those that no case has as single numbers: the solver then does not carry them along."""
+    return slo.map(lambda column: np.asarray(np.nan) if np.all(np.isnan(column)) else column)
+
+
+def _prefill_limit(replica: Replica) -> Array:
+    """Return the running batch at which every step is full of prefill tokens."""
+    return np.asarray(
+        replica.ranks * replica.token_budget / np.maximum(replica.prefill_tokens_per_decode, np.finfo(np.float64).tiny)
+    )
+
+
+def binding_limit(replica: Replica, lengths: Lengths, slo: SloColumns, capacity: Capacity) -> Array:
+    """Return the index into LIMITS of what keeps the load from rising, or of what fails at the smallest load."""
+    at = np.where(capacity.meets_slo, capacity.running, capacity.smallest_running)
+    by_slo = worst_metric(slo_ratios(replica, lengths, slo, at), METRICS)
+    at_top = capacity.meets_slo & (capacity.running >= capacity.largest_running * _ALL_BUT_FULL)
+    prefill_first = _prefill_limit(replica) <= replica.memory.max_running_sequences
+    throughput = np.where(prefill_first, LIMITS.index("prefill"), running_limit(replica))
+    return np.where(at_top, throughput, by_slo)
+
+
+def worst_metric(ratios: dict[str, Array], metrics: Sequence[str]) -> Array:
+    """Return the index into LIMITS of the metric that is nearest to its limit, or farthest beyond it."""
+    spread = np.broadcast_arrays(*(ratios.get(m, _NO_LIMIT) for m in metrics))
+    worst = np.argmax(np.nan_to_num(np.stack(spread), posinf=_LARGEST_RATIO), axis=0)
+    return np.asarray(np.take([LIMITS.index(m) for m in metrics], worst))
+
+
+def running_limit(replica: Replica) -> Array:
+    """Return the index into LIMITS of what keeps the running batch from growing: the cache, or the engine's limit."""
+    memory = replica.memory
+    engine_first = memory.max_running_sequences < memory.sequences_that_fit
+    return np.where(engine_first, LIMITS.index("max_sequences"), LIMITS.index("kv_cache"))
+
+
+_ALL_BUT_FULL = 1.0 - 1e-9
