@@ -1,10 +1,11 @@
 """DeepSeek's published day, 2025-02-27: 226.75 nodes on average, 278 at the peak, $87,072 at $2 per GPU-hour."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from planner.answers import answer
+from planner.answers import Answer, answer
 from planner.errors import BadInputError
 from planner.explain import namespace
 from planner.specs import Catalog, load_scenario
@@ -66,14 +67,24 @@ def test_the_model_alone_is_told_apart() -> None:
     assert alone["basis"] != "measured"
 
 
+def alone_with(**changes: Any) -> Answer:
+    """Return the answer of the model alone with some fields changed."""
+    return answer(load_scenario("deepseek-day", CATALOG, override="model-alone", changes=changes), CATALOG)
+
+
 def test_the_page_says_what_the_program_says() -> None:
     """docs/deepseek-day.md holds the figures of today's code."""
     page = (Path(__file__).resolve().parents[2] / "docs" / "deepseek-day.md").read_text(encoding="utf-8")
     measured = answer(load_scenario("deepseek-day", CATALOG), CATALOG)
     alone = answer(load_scenario("deepseek-day", CATALOG, override="model-alone"), CATALOG)
-    for found in (measured, alone):
+    apart = alone_with(**{"fleet.pools": "two"})
+    assert measured.best["nodes_mean"] < apart.best["gpus"] / 8 < alone.best["gpus"] / 8
+    for found in (measured, alone, apart):
         day = found.best["cost_usd_per_month"] / HOURS_PER_MONTH * HOURS_PER_DAY
         nodes = day / (8 * 2.0 * HOURS_PER_DAY)
         assert f"| {nodes:.1f} | ${day:,.0f} |" in page
+    for pools in ("one", "two"):
+        best = alone_with(**{"fleet.pools": pools, "slo.ttft_p95_s": 5}).best
+        assert f"{best['cost_usd_per_month'] / HOURS_PER_MONTH / 16:.1f} " in page.split("Asked for a TTFT")[1]
     values = namespace(alone)
     assert f"{values['capacity.collectives_s'] * 1e3:.1f} of {values['capacity.step_s'] * 1e3:.0f} ms" in page
