@@ -57,6 +57,7 @@ def case_namespace(cases: Cases) -> tuple[dict[str, float], Estimate, Work]:
         "tokens_per_mtok": units.TOKENS_PER_MTOK,
         "prefill_share": float(work.prefill_share),
         "prefill_chunk": float(work.replica.prefill_chunk),
+        "pause_s": float(work.replica.pause_s),
         "decode_steps_per_answer": float(work.replica.decode_steps_per_answer),
         "tokens_per_step": float(work.replica.tokens_per_step),
         "draft_share": float(work.replica.draft_share),

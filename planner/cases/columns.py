@@ -180,6 +180,18 @@ class WorkloadColumns(Columns):
 
 
 @dataclass(frozen=True, eq=False)
+class PauseColumns(Columns):
+    """What happens between the turns of an answer."""
+
+    pause_s: Array
+    """Time of all tools of an answer."""
+    held_pause_s: Array
+    """That of them during which the KV cache is held."""
+    held_tokens: Array
+    """Tokens held then, averaged over that time."""
+
+
+@dataclass(frozen=True, eq=False)
 class DemandColumns(Columns):
     """How much is asked."""
 
@@ -266,6 +278,8 @@ class Cases:
     prefill_layout: LayoutColumns | None = None
     """Of the replicas that read prompts, where those of `layout` only write; NaN in cases with one pool. None: no case
     has two pools."""
+    pauses: PauseColumns | None = None
+    """None: no case has tools that take time."""
 
     def groups(self) -> Iterator[tuple[str, Columns]]:
         """Yield (name, group), of those that are there."""

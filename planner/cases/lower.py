@@ -22,7 +22,7 @@ from planner.cases.columns import (
 from planner.cases.layer_kinds import layer_equivalents, layer_kinds
 from planner.cases.maker import at_speed, maker_speed
 from planner.cases.model import lower_model
-from planner.cases.workload import lower_demand, lower_workload
+from planner.cases.workload import lower_demand, lower_pauses, lower_workload
 from planner.specs.base import Loaded
 from planner.specs.catalog import Catalog
 from planner.specs.hardware import AssumptionsFile, FormatSpec, GpuSpec
@@ -65,6 +65,7 @@ def lower(scenario: Scenario, catalog: Catalog, model: Loaded[ModelSpec], option
         _offer(spec, options),
         _energy(spec, catalog, scenario),
         _prefill_layout(layout, options),
+        lower_pauses(spec, model.spec, where=place(("workload", "effort"))),
     ]
     cases = Cases(*rows)
     return cases.rows_of_one() if len(options) == 1 else cases

@@ -6,7 +6,7 @@ from itertools import product
 
 import numpy as np
 
-from planner.cases.columns import DemandColumns, WorkloadColumns
+from planner.cases.columns import DemandColumns, PauseColumns, WorkloadColumns
 from planner.errors import DataMissingError, did_you_mean
 from planner.physics.lengths import lognormal_from_quantiles
 from planner.specs.market import DemandCurve
@@ -65,6 +65,33 @@ def lower_workload(spec: ScenarioSpec, model: ModelSpec, *, where: str) -> Workl
         rows += _class_rows(_filled(cls, workload), share, model, where)
     columns = np.asarray(rows, dtype=np.float64).T
     return WorkloadColumns(*columns)
+
+
+def lower_pauses(spec: ScenarioSpec, model: ModelSpec, *, where: str) -> PauseColumns | None:
+    """Return the pauses between the turns of an answer; None where no tool takes time."""
+    total = held = tokens = 0.0
+    for cls, share in _shares(spec.workload):
+        one = _filled(cls, spec.workload)
+        if one.agent is None or not one.agent.tool_time_s:
+            continue
+        pauses = share * (int(one.turns_per_answer or 1) - 1) * one.agent.tool_time_s
+        total += pauses
+        if one.agent.kv_cache == "held":
+            held += pauses
+            tokens += pauses * _held_between_turns(one, model, where)
+    if not total:
+        return None
+    return PauseColumns(*(np.asarray(v) for v in (total, held, tokens / held if held else 0.0)))
+
+
+def _held_between_turns(cls: RequestClass, model: ModelSpec, where: str) -> float:
+    """Return the mean tokens a conversation holds while a tool works: what the next turn finds again."""
+    given, answer = moments(cls.input_tokens or _NONE), moments(cls.answer_tokens or _NONE)
+    count, grown, as_written = (
+        int(cls.turns_per_answer or 1),
+        *_growth(cls, answer, _thinking(cls, answer, model, where)[0]),
+    )
+    return given.mean + (count - 2) / 2.0 * grown + as_written
 
 
 def _shares(workload: WorkloadSpec) -> list[tuple[RequestClass, float]]:
@@ -127,9 +154,8 @@ def turns(cls: RequestClass, given: Moments, answer: Moments, multiplier: float)
     count, agent = int(cls.turns_per_answer or 1), cls.agent
     if agent is None:
         return [(given, first)]
-    kept = answer.mean * (multiplier if agent.keeps_thinking else 1.0)
-    as_written = kept if agent.keeps_thinking or multiplier == 1.0 else 0.0
-    grown = kept + agent.tool_tokens
+    grown, as_written = _growth(cls, answer, multiplier)
+    kept = grown - agent.tool_tokens
     found: list[tuple[Moments, float]] = []
     for group in np.array_split(np.arange(count, dtype=np.float64), min(count, _MOST_TURNS)):
         means = given.mean + group * grown
@@ -144,6 +170,15 @@ def turns(cls: RequestClass, given: Moments, answer: Moments, multiplier: float)
 
 
 _MOST_TURNS = 16
+
+
+def _growth(cls: RequestClass, answer: Moments, multiplier: float) -> tuple[float, float]:
+    """Return (tokens a turn adds to the context of the next, those of them that stay in the cache as written)."""
+    agent = cls.agent
+    if agent is None:
+        return 0.0, 0.0
+    kept = answer.mean * (multiplier if agent.keeps_thinking else 1.0)
+    return kept + agent.tool_tokens, kept if agent.keeps_thinking or multiplier == 1.0 else 0.0
 
 
 def _thinking(cls: RequestClass, answer: Moments, model: ModelSpec, where: str) -> tuple[float, float, float]:

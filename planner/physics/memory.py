@@ -27,6 +27,8 @@ class Memory:
     """Sequences whose cache finds room in a replica, over all its data-parallel ranks."""
     max_running_sequences: Array
     """The same, or the engine's own limit where that is lower."""
+    paused_bytes: Array
+    """KV cache on one GPU of conversations that wait for a tool, while a replica runs all it can."""
 
 
 def weight_bytes_per_gpu(

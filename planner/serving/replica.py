@@ -9,6 +9,7 @@ from planner.cases.columns import Cases
 from planner.physics import memory as mem
 from planner.physics import step
 from planner.physics.lengths import TokenDemand, deviation_of_minimum, mean_of_minimum, token_demand
+from planner.physics.roots import solve_increasing
 from planner.physics.special import Array
 
 
@@ -42,6 +43,8 @@ class Replica:
     """Tokens a step yields a sequence: 1, more with speculative decoding."""
     draft_share: Array
     """Time of drafting over that of a step of decodes."""
+    pause_s: Array
+    """Time of an answer during which tools work."""
 
 
 def build_replica(cases: Cases) -> Replica:
@@ -62,7 +65,7 @@ def build_replica(cases: Cases) -> Replica:
     layout = cases.layout
     yielded = step.accepted_tokens(layout.draft_tokens, layout.acceptance)
     steps = tokens.sequences_per_answer * np.maximum(tokens.generated_tokens_mean - 1.0, _SHORTEST_DECODE) / yielded
-    return Replica(
+    replica = Replica(
         tokens=tokens,
         memory=_memory(cases, tokens),
         costs=_costs(cases, tokens),
@@ -79,7 +82,53 @@ def build_replica(cases: Cases) -> Replica:
         prefill_first=cases.engine.prefill_first,
         tokens_per_step=yielded,
         draft_share=np.asarray(layout.draft_tokens / cases.model.layers),
+        pause_s=np.zeros(()) if cases.pauses is None else cases.pauses.pause_s,
     )
+    return replica if cases.pauses is None else dataclasses.replace(replica, memory=_beside_pauses(cases, replica))
+
+
+def _beside_pauses(cases: Cases, replica: Replica) -> mem.Memory:
+    """Return the memory of a replica whose cache also holds conversations that wait for a tool.
+
+    At a rate lambda, lambda T conversations wait (Little's law), so the batch B that fits leaves room for them:
+    B mu + z sqrt(B) sigma = K - lambda(B) T held / DP. More batch is more rate and less room: one solution.
+    """
+    m, pauses, memory, dp = cases.model, cases.pauses, replica.memory, cases.layout.data_parallel
+    if pauses is None:
+        return memory
+    state = m.state_bytes / np.minimum(cases.layout.tensor_parallel, m.state_heads)
+    tokens = pauses.held_tokens
+    held = _cache_bytes(cases, tokens, np.minimum(tokens, m.window_tokens), tokens) + state
+    waiting = pauses.held_pause_s * held / cases.layout.pipeline_parallel / dp
+    z = cases.engine.kv_overflow_z
+
+    def paused(running: Array, of: Replica) -> Array:
+        sequences = running / of.ranks
+        t, alone = step.mean_step_s(of.costs, sequences, sequences * of.prefill_tokens_per_decode, of.prefill_chunk)
+        return np.asarray(running / (of.decode_steps_per_answer * (t + of.draft_share * alone)))
+
+    def excess(log_running: Array, given: tuple[Replica, Array, Array, Array]) -> Array:
+        of, bytes_s, ranks, spread = given
+        room = of.memory.kv_capacity_bytes - paused(np.exp(log_running), of) * bytes_s
+        mean, sd = of.memory.kv_bytes_per_sequence, of.memory.kv_bytes_per_sequence_sd
+        fits = mem.running_limit(room, mean, sd, spread) * ranks
+        return np.asarray(log_running - np.log(np.maximum(fits, _NOTHING)))
+
+    top = np.log(np.maximum(memory.sequences_that_fit, _NOTHING))
+    given = (replica, waiting, dp, z)
+    running = np.exp(solve_increasing(excess, top - _WIDEST, top, given))
+    limit = cases.engine.max_running_sequences * replica.ranks
+    most = np.minimum(running, limit)
+    return dataclasses.replace(
+        memory,
+        sequences_that_fit=running,
+        max_running_sequences=most,
+        paused_bytes=np.asarray(paused(running, replica) * waiting),
+    )
+
+
+_NOTHING, _WIDEST = 1e-12, 30.0
+"""Sequences that are none, and how far below those that fit without pauses the solver looks, in logarithms."""
 
 
 _SHORTEST_DECODE = 1e-6
@@ -153,6 +202,7 @@ def _memory(cases: Cases, tokens: TokenDemand) -> mem.Memory:
         kv_bytes_longest_request=np.asarray(alone),
         sequences_that_fit=np.asarray(fitting),
         max_running_sequences=np.asarray(np.minimum(fitting, limit)),
+        paused_bytes=np.zeros(()),
     )
 
 

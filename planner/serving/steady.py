@@ -205,7 +205,10 @@ def latency_after(
     whole = after(lengths.output, turns)
     earlier = np.where(turns > 1.0, after(lengths.output, np.maximum(turns - 1.0, 0.0)), 0.0)
     return Latency(
-        ttft=first, tpot=shown_step, time_to_answer=np.asarray(earlier + after(lengths.thinking, one)), e2e=whole
+        ttft=first,
+        tpot=shown_step,
+        time_to_answer=np.asarray(earlier + after(lengths.thinking, one) + replica.pause_s),
+        e2e=np.asarray(whole + replica.pause_s),
     )
 
 

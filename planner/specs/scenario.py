@@ -184,6 +184,9 @@ class ScenarioSpec(FileSpec):
             raise ValueError(f"slo.{limited[0]} cannot be judged with measured_rates; expected no slo beside them")
         if self.measured_rates is not None and self.fleet.pools != "one":
             raise ValueError("fleet.pools: nodes with measured_rates serve either phase already; expected one")
+        agents = [c.agent for c in (self.workload, *self.workload.classes) if c.agent is not None]
+        if self.fleet.pools != "one" and any(agent.tool_time_s for agent in agents):
+            raise ValueError("fleet.pools: which pool holds a cache while a tool works is not modelled; expected one")
         if self.measured_rates is not None and self.fleet.speculative_tokens:
             raise ValueError("fleet.speculative_tokens changes no measured rate; expected none beside measured_rates")
         return self

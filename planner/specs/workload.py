@@ -128,10 +128,12 @@ class Agent(Spec):
 
     tool_tokens: NonNegative
     """Tokens a tool's result adds to the input of the next turn."""
+    tool_time_s: NonNegative = 0.0
+    """Time a tool takes before the next turn is asked [s]."""
     keeps_thinking: bool = False
     """Whether the thinking of a turn stays in the context of the next; most chat templates drop it."""
     kv_cache: Literal["held", "freed"] = "held"
-    """held: the next turn finds the context of the last one in the prefix cache; freed: it is read again."""
+    """held: the cache waits for the tool, the next turn finds the context of the last one; freed: it is read again."""
 
 
 class RequestClass(Spec):

@@ -1,15 +1,18 @@
 """Turns of an agent: the context grows by what was said and what tools returned; the cache decides what is re-read."""
 
+import dataclasses
 import itertools
 from typing import Any
 
+import numpy as np
 import pytest
 
 from planner.answers import answer
 from planner.cases.workload import Moments, turns
 from planner.errors import BadInputError
-from planner.estimate import estimate
+from planner.estimate import estimate, solve
 from planner.physics.lengths import token_demand
+from planner.serving.steady import latency_at, length_quantiles, load_at
 from planner.specs.base import load
 from planner.specs.catalog import Catalog
 from planner.specs.question import build_scenario
@@ -98,6 +101,37 @@ def test_holding_the_cache_costs_less_than_reading_again() -> None:
     assert float(estimate(found["held"].case()).gpu_seconds_per_answer) == pytest.approx(held["gpu_seconds_per_answer"])
 
 
+@pytest.mark.parametrize("tool_time_s", [0.0, 5.0, 60.0])
+def test_slow_tools_take_room_where_the_cache_is_held(tool_time_s: float) -> None:
+    """Nine tool calls add their time end to end; held caches lower the batch, by Little's law, freed ones do not."""
+    catalog, found = Catalog(), {}
+    for kv in ("held", "freed"):
+        text = AGENT.format(turns=10, agent=f"{{tool_tokens: 500, tool_time_s: {tool_time_s}, kv_cache: {kv}}}")
+        scenario = build_scenario(parse_document(text, "agent.yaml"), catalog.roots[-1])
+        case = answer(scenario, catalog).case()
+        found[kv] = (case, *solve(case))
+        without = solve(dataclasses.replace(case, pauses=None))
+        late = (
+            found[kv][1].e2e_p50_s
+            - latency_at(
+                dataclasses.replace(found[kv][2].replica, pause_s=np.zeros(())),
+                length_quantiles(case),
+                found[kv][2].shown,
+                "p50",
+            ).e2e
+        )
+        assert float(late) == pytest.approx(9 * tool_time_s, abs=1e-9)
+        fewer = without[1].replica.memory.max_running_sequences - found[kv][2].replica.memory.max_running_sequences
+        assert (float(fewer) > 0.0) == (kv == "held" and tool_time_s > 0.0)
+    case, _, work = found["held"]
+    if tool_time_s:
+        memory, rate = work.replica.memory, load_at(work.replica, work.replica.memory.sequences_that_fit).answers_per_s
+        held = 1000 + 8 / 2 * 600 + 100  # on average after turns 1 to 9: prompt, what was added, the last answer
+        assert float(case.pauses.held_tokens) == pytest.approx(held)
+        kv_bytes = 2 * 80 * 8 * 128 * 2 / 4  # Llama 3.1 70B, 16 bit, over four GPUs
+        assert float(memory.paused_bytes) == pytest.approx(float(rate) * 9 * tool_time_s * held * kv_bytes, rel=1e-6)
+
+
 DEMAND = (
     "share",
     "input_tokens_mean",
@@ -117,6 +151,7 @@ DEMAND = (
     [
         ("{tool_tokens: 500}", 1, "agent has a single turn; expected turns_per_answer of at least 2"),
         ("{tool_tokens: -5}", 3, "-5 is negative"),
+        ("{tool_tokens: 5, tool_time_s: -1}", 3, "-1 is negative"),
         ("{tool_tokens: 5, kv_cache: hold}", 3, "expected one of 'held' or 'freed'"),
         ("{tool_token: 5}", 3, "Did you mean tool_tokens"),
     ],

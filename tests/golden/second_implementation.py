@@ -72,7 +72,8 @@ def quantiles(parts: list[tuple[float, ...]], *shares: float) -> list[float]:
 
 def read(case: dict) -> Bag:
     """Return a case's columns in one bag, with the tokens of an answer, contexts and length quantiles."""
-    v = Bag(**{k: x for name, group in case.items() if name != "workload" for k, x in group.items()})
+    v = Bag(pause_s=0.0, held_pause_s=0.0, held_tokens=0.0)
+    vars(v).update({k: x for name, group in case.items() if name != "workload" for k, x in group.items()})
     v.slo, v.tp, v.pp, v.dp = case["slo"], v.tensor_parallel, v.pipeline_parallel, v.data_parallel
     v.ranks, v.size, v.kv_ranks = v.dp * v.pp, v.tp * v.pp * v.dp, min(v.tp, v.kv_heads)
     parts = [Bag(**component) for component in case["workload"]]
@@ -147,8 +148,16 @@ def memory(v: Bag) -> tuple[bool, float]:
     z = v.kv_overflow_z * cache_bytes(v, spread, capped, spread) / v.pp
     fits = room >= cache_bytes(v, x, min(x, v.window_tokens), x) / v.pp + state
     fits = fits and v.inputs / v.requests + v.output <= v.max_context_tokens
-    root = (math.sqrt(z**2 + 4.0 * mean * max(room, 0.0)) - z) / (2.0 * mean)
-    return fits, min(root**2 * v.dp, v.max_running_sequences * v.dp * v.pp)
+
+    def batch_in(free: float) -> float:
+        return ((math.sqrt(z**2 + 4.0 * mean * max(free, 0.0)) - z) / (2.0 * mean)) ** 2 * v.dp
+
+    found = batch_in(room)
+    if v.held_pause_s > 0.0 and found > 0.0:
+        y = v.held_tokens
+        waits = v.held_pause_s / v.dp * (cache_bytes(v, y, min(y, v.window_tokens), y) / v.pp + state)
+        found = bisect_log(lambda b: b < batch_in(room - rate(v, b) * waits), found * 1e-12, found)
+    return fits, min(found, v.max_running_sequences * v.dp * v.pp)
 
 
 def collectives(v: Bag, tokens: float) -> float:
@@ -289,9 +298,9 @@ def latencies(v: Bag, batch: float, limit: float, first: Callable[[str], float] 
             decode50, decode = max(tokens["p50"] - 1.0, 0.0) * tpot50, max(tokens[p] - 1.0, 0.0) * tpot
             found += [ttft50 + decode50, math.hypot(ttft - ttft50, decode - decode50) if p != "p50" else 0.0]
         out[f"ttft_{p}_s"], out[f"tpot_{p}_s"] = ttft, tpot if v.output > 1.0 else math.nan
-        out[f"e2e_{p}_s"] = u * found[0] + math.sqrt(u) * found[1]
+        out[f"e2e_{p}_s"] = u * found[0] + math.sqrt(u) * found[1] + v.pause_s
         earlier = (u - 1.0) * found[0] + math.sqrt(u - 1.0) * found[1] if u > 1.0 else 0.0
-        out[f"time_to_answer_{p}_s"] = earlier + found[2] + found[3]
+        out[f"time_to_answer_{p}_s"] = earlier + found[2] + found[3] + v.pause_s
     return out
 
 

@@ -13,7 +13,7 @@ import pytest
 from planner.cases import columns
 from planner.estimate import Estimate, estimate
 
-CASES, POOLS_CASES = 50, 12
+CASES, POOLS_CASES, PAUSES_CASES = 50, 12, 12
 Case = dict
 GROUPS = {
     "model": columns.ModelColumns,
@@ -297,6 +297,8 @@ def columns_of(case: Case) -> columns.Cases:
     if "prefill_layout" in case:
         sizes = {k: np.asarray(v) for k, v in case["prefill_layout"].items()}
         groups["prefill_layout"] = columns.LayoutColumns(**sizes)
+    if "pauses" in case:
+        groups["pauses"] = columns.PauseColumns(**{k: np.asarray(v) for k, v in case["pauses"].items()})
     return columns.Cases(workload=columns.WorkloadColumns(**workload), **groups)
 
 
@@ -309,6 +311,14 @@ def pools_case(seed: int) -> Case:
     if layout["expert_parallel"] > 1.0:
         layout["expert_parallel"] = layout["tensor_parallel"] * layout["data_parallel"]
     return case | {"prefill_layout": layout}
+
+
+def paused_case(seed: int) -> Case:
+    """Draw one case with tools that take time, while which more or less cache is held."""
+    rng, case = random.Random(seed), random_case(seed)  # noqa: S311 - nothing secret is drawn
+    pause = spread(rng, 0.1, 1000.0)
+    held = {"held_pause_s": pause * rng.choice([0.0, 0.5, 1.0, 1.0]), "held_tokens": spread(rng, 100.0, 50000.0)}
+    return case | {"pauses": {"pause_s": pause, **held}}
 
 
 def differences(case: Case, tolerance: float = 1e-9) -> dict[str, tuple[float, float]]:
@@ -339,6 +349,14 @@ def test_a_case_agrees(seed: int) -> None:
 def test_a_case_with_two_pools_agrees(seed: int) -> None:
     """Every number of a random case with two pools is that of the method page, to 1e-6: a load is looked for."""
     found = differences(pools_case(seed), 1e-6)
+    text = [f"{name}: planner {a!r}, page {b!r}" for name, (a, b) in found.items()]
+    assert not found, "\n".join(text)
+
+
+@pytest.mark.parametrize("seed", range(PAUSES_CASES))
+def test_a_case_with_pauses_agrees(seed: int) -> None:
+    """Every number of a random case with tools that take time is that of the method page, to 1e-9."""
+    found = differences(paused_case(seed))
     text = [f"{name}: planner {a!r}, page {b!r}" for name, (a, b) in found.items()]
     assert not found, "\n".join(text)
 
