@@ -16,6 +16,7 @@ import numpy as np
 from planner import finance
 from planner.capacity import spare_replicas
 from planner.physics.lengths import mean_of_minimum
+from planner.physics.quality import coverage, expected_tries, vote_accuracy, wilson
 from planner.physics.step import overlapped
 from planner.serving.steady import QUANTILES
 
@@ -88,6 +89,10 @@ _FUNCTIONS: dict[str, Callable[..., Any]] = {
     "payback": finance.payback,
     "lasting_payback": finance.lasting_payback,
     "running_total": finance.running_total,
+    "coverage": coverage,
+    "tries": expected_tries,
+    "vote": vote_accuracy,
+    "wilson": wilson,
     "spares": lambda r, up, target: spare_replicas(np.asarray(r), np.asarray(up), np.asarray(target)),
 }
 _SYMBOLS: dict[type, str] = {

@@ -69,6 +69,7 @@ _WHOLE = {
     "gpus",
     "max_concurrency_per_replica",
     "prefill_replicas",
+    "samples",
 }
 BASES = ("measured", "calibrated", "datasheet", "assumed")
 """How well a number is founded, best first."""

@@ -239,7 +239,8 @@ def _collect_file(loaded: Loaded[Any], value: Any, key: Key, found: list[Input])
             _collect_file(loaded, item, (*key, index), found)
     elif value is not None:
         source, place = loaded.source(*key), loaded.document.place(key)
-        given = key in loaded.document.positions or key in loaded.document.origins
+        one = key[:-1] if key and isinstance(key[-1], int) else key  # a list may be given as its only item
+        given = any(k in loaded.document.positions or k in loaded.document.origins for k in (key, one))
         weak = source is not None and source.confidence == "low"
         text = source.cite() + ", low confidence" * weak if source else GIVEN if given else ASSUMED
         checked = source.checked.isoformat() if source else None

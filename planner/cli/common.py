@@ -15,6 +15,7 @@ from planner.report.columns import columns
 from planner.report.document import Report, asked, choose_fields
 from planner.routes import ALL, by_model, totals
 from planner.specs.catalog import Catalog
+from planner.specs.quality import share_of_right
 from planner.specs.question import Scenario, build_scenario, load_scenario, open_scenario, parse_value
 from planner.specs.reader import exists
 
@@ -52,6 +53,25 @@ set_option = click.option(
     metavar="PATH=VALUE",
     help="Override a field of the file, e.g. workload.reasoning_multiplier=8.",
 )
+
+
+target_option = click.option(
+    "--target", metavar="accuracy=SHARE", help="The cheapest with this share of right answers, e.g. accuracy=0.8."
+)
+
+
+def read_target(text: str) -> float:
+    """Return the accuracy of --target. Raises BadInputError for another name or what is no share."""
+    name, equals, value = text.partition("=")
+    if name.strip() != "accuracy" or not equals:
+        raise BadInputError(f"{text!r} is no target; expected accuracy=SHARE, e.g. accuracy=0.8", where="--target")
+    number = parse_value(value, "--target accuracy")
+    if isinstance(number, bool) or not isinstance(number, int | float):
+        raise BadInputError(f"{value!r} is not a number; expected a share, e.g. 0.8", where="--target accuracy")
+    try:
+        return share_of_right(float(number))
+    except ValueError as error:
+        raise BadInputError(str(error), where="--target accuracy") from None
 
 
 def format_option(*names: str) -> Callable[[F], F]:

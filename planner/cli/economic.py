@@ -9,7 +9,7 @@ from planner.cli import common
 from planner.cli.validate import kind_of
 from planner.economics.registry import QUESTIONS, kinds_of
 from planner.economics.sheet import Sheet
-from planner.errors import BadInputError
+from planner.errors import EXIT_GATE_FAILED, BadInputError
 from planner.report.as_csv import DIALECTS
 from planner.report.as_sheet import FORMATS, render
 from planner.report.document import choose_fields
@@ -45,12 +45,17 @@ def options(function: common.F) -> common.F:
     return common.set_option(output_options(function))
 
 
+def is_question(command: str, name: str, catalog: Catalog) -> bool:
+    """Return whether a name is a shipped question of a command, or a file of that kind."""
+    kind, path = QUESTIONS[command], Path(name)
+    is_file = path.suffix in {".yaml", ".yml"} and exists(path)
+    return name in catalog.files(kind.folder) or (is_file and kind_of(read_document(path)) is kind.spec)
+
+
 def find_sheet(name: str, catalog: Catalog, sets: Sequence[str]) -> Sheet | None:
     """Return the answer to an economic question by shipped name or file; None where the name is of something else."""
-    for kind in QUESTIONS.values():
-        path = Path(name)
-        is_file = path.suffix in {".yaml", ".yml"} and exists(path)
-        if name in catalog.files(kind.folder) or (is_file and kind_of(read_document(path)) is kind.spec):
+    for command, kind in QUESTIONS.items():
+        if is_question(command, name, catalog):
             return kind.solve(load_asked(kind.spec, kind.folder, name, catalog, common.read_sets(sets)), catalog)
     return None
 
@@ -87,3 +92,5 @@ def show(sheet: Sheet, fields: str | None, dialect: str, form: str, output: str 
     shown = choose_fields(fields, sheet.columns)
     common.warn(sheet.warnings)
     emit(render(sheet, form, shown, dialect), output)
+    if sheet.failed:
+        click.get_current_context().exit(EXIT_GATE_FAILED)

@@ -15,6 +15,7 @@ from planner.specs.hardware import EngineSpec, GpuSpec, SystemSpec
 from planner.specs.market import PricesFile
 from planner.specs.model import ModelSpec
 from planner.specs.parameters import count_parameters
+from planner.specs.quality import BenchmarkFile
 from planner.specs.reader import read_document
 from planner.words import significant
 
@@ -170,6 +171,40 @@ def api_prices(catalog: Catalog) -> Table:
     return ["provider", "model", "aliases", *_API_COLUMNS, "source"], rows()
 
 
+def benchmarks(catalog: Catalog) -> Table:
+    """Return every measured point: accuracy, and tokens of a sample with reasoning among them."""
+
+    def rows() -> Iterator[list[Any]]:
+        for loaded in catalog.all(BenchmarkFile):
+            for index, point in enumerate(loaded.spec.points):
+                source = loaded.source("points", index)
+                yield [
+                    loaded.spec.id,
+                    point.model,
+                    point.words() or None,
+                    point.method,
+                    point.samples,
+                    point.accuracy,
+                    point.generated_tokens.mean if point.generated_tokens else None,
+                    point.reasoning_tokens,
+                    point.as_of.isoformat(),
+                    source.title if source else None,
+                ]
+
+    return [
+        "benchmark",
+        "model",
+        "effort",
+        "method",
+        "samples",
+        "accuracy",
+        "generated_tokens",
+        "reasoning_tokens",
+        "as_of",
+        "source",
+    ], rows()
+
+
 def scenarios(catalog: Catalog) -> Table:
     """Return the shipped scenarios and their variants."""
 
@@ -188,6 +223,7 @@ KINDS: dict[str, Callable[[Catalog], Table]] = {
     "engines": engines,
     "prices": prices,
     "api-prices": api_prices,
+    "benchmarks": benchmarks,
     "scenarios": scenarios,
 }
 

@@ -23,6 +23,7 @@ from planner.specs.model import ModelSpec
 from planner.specs.owning import OwningFile
 from planner.specs.parameters import count_parameters
 from planner.specs.plan import PlanFile
+from planner.specs.quality import BenchmarkFile, QualityFile
 from planner.specs.question import build_scenario, open_scenario
 from planner.specs.reader import Document, exists, read_document
 from planner.specs.revenue import RevenueFile
@@ -39,6 +40,8 @@ _MARKS: tuple[tuple[str, type[FileSpec]], ...] = (
     ("limits", PlanFile),
     ("cost_of_capital", OwningFile),
     ("data_centre_factor", RevenueFile),
+    ("points", BenchmarkFile),
+    ("candidates", QualityFile),
     ("formats", FormatsFile),
     ("busy_power_base", AssumptionsFile),
 )

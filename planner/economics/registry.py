@@ -9,6 +9,7 @@ from planner.specs.base import FileSpec, Loaded
 from planner.specs.catalog import Catalog
 from planner.specs.owning import OwningFile
 from planner.specs.plan import PlanFile
+from planner.specs.quality import QualityFile
 from planner.specs.revenue import RevenueFile
 
 
@@ -33,6 +34,13 @@ class Question(NamedTuple):
 
 
 QUESTIONS = {
+    "quality": Question(
+        QualityFile,
+        "scenarios/quality",
+        "economics/quality.csv",
+        "planner.economics.quality:quality",
+        command="quality",
+    ),
     "quota": Question(
         PlanFile, "scenarios/plans", "economics/quota.csv", "planner.economics.quota:quota", command="quota"
     ),

@@ -21,8 +21,8 @@ class Line:
     """One row: what it is called, and every quantity by the name the formulas use."""
 
     label: str
-    texts: Mapping[str, str | None]
-    """Identity columns: plan, model …"""
+    texts: Mapping[str, str | bool | None]
+    """Identity columns: plan, model …; yes and no as truth values."""
     values: Mapping[str, Any]
     """NaN where there is no number; an array where a quantity has one for each year."""
 
@@ -52,6 +52,8 @@ class Sheet:
     """Number columns of the table; all where empty."""
     sideways: bool = False
     """Whether the table has a column for each row, as financial statements do."""
+    failed: bool = False
+    """Whether nothing meets what the question demands: the command ends with exit 1."""
 
     @property
     def columns(self) -> list[str]:
@@ -86,7 +88,7 @@ class Sheet:
 
 
 def solve_line(
-    label: str, texts: Mapping[str, str | None], inputs: Mapping[str, Any], page: Mapping[str, Formula]
+    label: str, texts: Mapping[str, str | bool | None], inputs: Mapping[str, Any], page: Mapping[str, Formula]
 ) -> Line:
     """Return a row: the inputs and everything the page's formulas make of them (a missing input gives NaN)."""
     with np.errstate(all="ignore"):

@@ -8,12 +8,23 @@ from planner.report.as_csv import LONG_FIELDS
 from planner.report.as_markdown import escape
 from planner.report.as_table import render_grid, to_ascii
 from planner.report.output import Terminal
-from planner.words import money, seconds, share, significant, times
+from planner.words import count, money, seconds, significant, times
 
 FORMATS = ("table", "json", "csv", "long-csv", "markdown")
 _MOST_SIDEWAYS = 6
 """Rows that a table on its side has room for."""
-_WORDS = {"USD": money, "share": share, "s": seconds, "x": times}
+
+
+def percent(value: float | None) -> str:
+    """Return a share with three significant digits: 0.02 % and 99.5 % are both worth telling.
+
+    >>> percent(0.0002), percent(0.66), percent(0.9951), percent(None)
+    ('0.02%', '66%', '99.5%', '–')
+    """
+    return "–" if value is None else f"{value * 100:.3g}%"
+
+
+_WORDS = {"USD": money, "share": percent, "s": seconds, "x": times, "tokens": count, "samples": count}
 
 
 def render(sheet: Sheet, form: str, fields: Sequence[str], dialect: str = "plain") -> str:
@@ -60,13 +71,24 @@ def cell(value: float | None, unit: str) -> str:
     return f"{value:,.0f}" if float(value).is_integer() else significant(value, 4)
 
 
+def word(value: object) -> str:
+    """Return an identity cell as people read it.
+
+    >>> word(True), word(None), word("o1-mini")
+    ('yes', '–', 'o1-mini')
+    """
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return "–" if value is None else str(value)
+
+
 def _cells(sheet: Sheet, rows: Sequence[Row]) -> tuple[list[str], list[list[str]], set[int]]:
     """Return (header, rows, text columns) of the table: one row is turned on its side, several where the sheet says."""
     shown = list(sheet.shown or sheet.fields)
     if len(rows) == 1 or (sheet.sideways and len(rows) <= _MOST_SIDEWAYS):
         labels = [line.label for line in sheet.lines]
         texts = [
-            [name.replace("_", " "), *("–" if row[name] is None else str(row[name]) for row in rows), ""]
+            [name.replace("_", " "), *(word(row[name]) for row in rows), ""]
             for name in sheet.identity
             if any(row[name] is not None for row in rows)
             and (len(rows) == 1 or [row[name] for row in rows] not in ([sheet.question.spec.name] * len(rows), labels))
@@ -77,15 +99,16 @@ def _cells(sheet: Sheet, rows: Sequence[Row]) -> tuple[list[str], list[list[str]
             for unit in [unit_of(sheet, name)]
         ]
         return ["", *(labels if len(rows) > 1 else ["value"]), "unit"], texts + numbers, {0, len(rows) + 1}
-    header = [name.replace("_", " ") for name in (*sheet.identity, *shown)]
+    names = [n for n in sheet.identity if any(row[n] is not None for row in rows)]
+    header = [name.replace("_", " ") for name in (*names, *shown)]
     body = [
         [
-            *("–" if row[n] is None else str(row[n]) for n in sheet.identity),
+            *(word(row[n]) for n in names),
             *(cell(row[n], unit_of(sheet, n)) for n in shown),
         ]
         for row in rows
     ]
-    return header, body, set(range(len(sheet.identity)))
+    return header, body, set(range(len(names)))
 
 
 def _table(sheet: Sheet, rows: Sequence[Row]) -> str:

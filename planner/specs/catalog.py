@@ -14,6 +14,7 @@ from planner.specs.base import FileSpec, Loaded, Source, load
 from planner.specs.hardware import AssumptionsFile, EngineSpec, FormatsFile, FormatSpec, GpuSpec, SystemSpec
 from planner.specs.market import DemandCurve, PricesFile
 from planner.specs.model import ModelSpec
+from planner.specs.quality import BenchmarkFile
 from planner.specs.reader import read_document, read_text
 
 CATALOG_VARIABLE = "PLANNER_CATALOG"
@@ -29,6 +30,7 @@ _FOLDERS: dict[type[FileSpec], tuple[str, str]] = {
     ApiPricesFile: ("hardware/api_prices", "API provider"),
     ModelSpec: ("scenarios/models", "model"),
     DemandCurve: ("scenarios/demand", "demand curve"),
+    BenchmarkFile: ("scenarios/benchmarks", "benchmark"),
 }
 _SUFFIXES = re.compile(r"(instruct|chat|hf|it|base|fp8|nvfp4|bf16|int4|awq|gptq|2507|dynamic|80gb|v\d)$")
 

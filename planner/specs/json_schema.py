@@ -15,6 +15,7 @@ from planner.specs.market import DemandCurve, PricesFile
 from planner.specs.model import ModelSpec
 from planner.specs.owning import OwningFile
 from planner.specs.plan import PlanFile
+from planner.specs.quality import BenchmarkFile, QualityFile
 from planner.specs.revenue import RevenueFile
 from planner.specs.scenario import ScenarioSpec
 from planner.specs.workload import LENGTH_SCHEMA
@@ -29,12 +30,16 @@ SCHEMAS: dict[str, type[FileSpec]] = {
     "model": ModelSpec,
     "demand": DemandCurve,
     "plan": PlanFile,
+    "benchmark": BenchmarkFile,
+    "quality": QualityFile,
     "owning": OwningFile,
     "required-revenue": RevenueFile,
     "formats": FormatsFile,
     "assumptions": AssumptionsFile,
 }
-FOLDERS = dict.fromkeys(("scenario", "model", "demand", "plan", "owning", "required-revenue"), "scenarios")
+FOLDERS = dict.fromkeys(
+    ("scenario", "model", "demand", "plan", "owning", "required-revenue", "benchmark", "quality"), "scenarios"
+)
 """Where a generated schema lies; the others are under hardware/."""
 _SOURCE = {"type": "string", "description": "Name of an entry of `sources`; covers everything inside."}
 

@@ -25,6 +25,8 @@ FILES = {
     "plan": "scenarios/plans/*.yaml",
     "owning": "scenarios/owning/*.yaml",
     "required-revenue": "scenarios/required-revenue/*.yaml",
+    "benchmark": "scenarios/benchmarks/*.yaml",
+    "quality": "scenarios/quality/*.yaml",
     "scenario": "scenarios/*.yaml",
     "model": "scenarios/models/*.yaml",
     "demand": "scenarios/demand/*.yaml",

@@ -82,7 +82,8 @@ def test_every_format_holds_the_same_numbers(call: Callable[..., Any], kind: str
     rows = list(csv.DictReader(io.StringIO(out["csv"].out)))
     for row, result in zip(rows, results, strict=True):
         for key, value in result.items():
-            assert row[key] == ("" if value is None else str(value))
+            text = "" if value is None else str(value)
+            assert row[key] == (text.upper() if isinstance(value, bool) else text)
     long = list(csv.DictReader(io.StringIO(out["long-csv"].out)))
     numbers = sum(isinstance(v, int | float) and not isinstance(v, bool) for r in results for v in r.values())
     assert len(long) == numbers

@@ -1,0 +1,297 @@
+"""What accuracy costs: candidates on one benchmark, their frontier, and the cheapest that reaches a target."""
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from planner.answers import answer
+from planner.economics.api import find_price
+from planner.economics.quality_rows import CHECKED, Row, rows_of
+from planner.economics.sheet import Line, Sheet, solve_line
+from planner.economics.token_price import ApiPrice
+from planner.errors import BadInputError, PlannerError
+from planner.formulas import formulas
+from planner.physics.lengths import lognormal_from_quantiles
+from planner.physics.quality import pareto
+from planner.provenance import Input, file_inputs
+from planner.specs.base import Loaded
+from planner.specs.catalog import Catalog
+from planner.specs.quality import BenchmarkFile, Point, QualityFile
+from planner.specs.question import load_scenario
+
+PAGE = "economics/quality.csv"
+IDENTITY = ("model", "effort", "setting", "method", "basis", "offer", "on_frontier", "meets_target")
+FIELDS = (
+    "samples", "tries", "tokens_per_sample", "tokens_per_answer", "accuracy", "accuracy_p10", "accuracy_p90",
+    "usd_per_sample", "cost_usd_per_answer", "cost_usd_per_correct_answer", "usd_per_last_percentage_point",
+    "question_correlation", "coverage_a", "coverage_b",
+)  # fmt: skip
+SHOWN = (
+    "samples", "tokens_per_answer", "accuracy", "accuracy_p10", "accuracy_p90", "cost_usd_per_answer",
+    "cost_usd_per_correct_answer", "usd_per_last_percentage_point",
+)  # fmt: skip
+
+
+def quality(question: Loaded[QualityFile], catalog: Catalog) -> Sheet:
+    """Return a row per candidate, effort and number of samples, cheapest first.
+
+    Raises BadInputError for a benchmark of percentiles, DataMissingError for what nobody measured.
+    """
+    spec, page = question.spec, formulas(PAGE)
+    benchmark = _benchmark(question, catalog)
+    rows = [row for index in range(len(spec.candidates)) for row in rows_of(question, benchmark, index)]
+    prices = _api_prices(question, catalog)
+    unseen: list[str] = []
+    for row in rows:
+        if row.candidate.api is not None:
+            _bill(row, prices[row.candidate.api])
+        if row.candidate.scenario is not None:
+            unseen += _fleet(question, catalog, row)
+    solved = [solve_line(row.label, row.texts, row.inputs, page) for row in rows]
+    cost, accuracy = (_column(solved, name) for name in ("cost_usd_per_answer", "accuracy"))
+    frontier = pareto(cost, accuracy)
+    for before, after in pairwise(frontier):
+        rows[after].inputs["before.cost_usd_per_answer"] = float(cost[before])
+        rows[after].inputs["before.accuracy"] = float(accuracy[before])
+    wanted = spec.target.accuracy
+    meets = accuracy >= (0.0 if wanted is None else wanted)
+    order = np.lexsort((-accuracy, np.nan_to_num(cost, nan=math.inf), ~meets if wanted is not None else 0 * cost))
+    lines = []
+    for at in order.tolist():
+        if spec.frontier_only and at not in frontier:
+            continue
+        marks: dict[str, str | bool | None] = {
+            "on_frontier": at in frontier if math.isfinite(cost[at]) else None,
+            "meets_target": None if wanted is None else bool(meets[at]),
+        }
+        lines.append(solve_line(rows[at].label, rows[at].texts | marks, rows[at].inputs, page))
+    if len({line.label for line in lines}) < len(lines):
+        lines = _numbered(lines)
+    verdict = _target_words(lines, wanted) if wanted is not None else _frontier_words(lines)
+    return Sheet(
+        "quality", question, page, IDENTITY, FIELDS, lines,
+        verdict=[*verdict, f"accuracy on {benchmark.spec.title}"],
+        warnings=[
+            *(note for price in prices.values() for note in price.notes),
+            *_fleet_doubts(question, rows, unseen),
+            *_doubts(rows, solved, benchmark, wanted, frontier),
+        ],
+        provenance=[*_question_inputs(question), *_price_inputs(rows, prices), *_point_inputs(rows, benchmark)],
+        shown=SHOWN,
+        failed=wanted is not None and not bool(np.any(meets)),
+    )  # fmt: skip
+
+
+def _benchmark(question: Loaded[QualityFile], catalog: Catalog) -> Loaded[BenchmarkFile]:
+    """Return the benchmark a question names; one of percentiles is refused."""
+    place = question.document.field_place(("benchmark",))
+    found = catalog.get(BenchmarkFile, question.spec.benchmark, where=place)
+    if found.spec.scale == "percentile":
+        raise BadInputError(
+            f"{found.spec.id} is measured in percentiles: a rank among people, not a share of right answers, so there "
+            "is no cost per correct answer, and a ratio of two percentiles says nothing of ability; expected a "
+            "benchmark of shares",
+            where=place,
+        )
+    return found
+
+
+def _api_prices(question: Loaded[QualityFile], catalog: Catalog) -> dict[str, ApiPrice]:
+    """Return the API price of each candidate that names one, on the question's day."""
+    found = {}
+    for index, candidate in enumerate(question.spec.candidates):
+        if candidate.api is not None:
+            place = question.document.field_place(("candidates", index, "api"))
+            found[candidate.api] = find_price(catalog, candidate.api, question.spec.prices_as_of, where=place)
+    return found
+
+
+def _bill(row: Row, price: ApiPrice) -> None:
+    """Note an API's price; the prompt is billed in full with each sample."""
+    rates = price.rates()
+    row.inputs["price.usd_per_mtok_input"] = rates.usd_per_mtok_input
+    row.inputs["price.usd_per_mtok_output"] = rates.usd_per_mtok_output
+    row.offer = f"{price.provider} API, {price.day}"
+
+
+def _column(lines: Sequence[Line], name: str) -> np.ndarray[Any, np.dtype[np.float64]]:
+    return np.array([line.values[name] for line in lines])
+
+
+def _numbered(lines: list[Line]) -> list[Line]:
+    """Return lines whose labels are told apart by a number."""
+    seen: dict[str, int] = {}
+    result = []
+    for line in lines:
+        seen[line.label] = seen.get(line.label, 0) + 1
+        result.append(line if seen[line.label] == 1 else replace(line, label=f"{line.label} ({seen[line.label]})"))
+    return result
+
+
+def _fleet(question: Loaded[QualityFile], catalog: Catalog, row: Row) -> list[str]:
+    """Answer the row's scenario with its model and tokens, note the cost, and return the GPU without measured runs."""
+    tokens = _tokens(row)
+    if math.isnan(tokens):
+        return []
+    samples = 1 if row.method == "retry" else int(row.inputs["row.samples"])
+    model = row.candidate.fleet_model or row.candidate.model
+    changes = _lengths(row.point, tokens) | {"workload.samples_per_answer": samples}
+    if question.spec.input_tokens is not None:
+        changes["workload.input_tokens"] = question.spec.input_tokens
+    try:
+        scenario = load_scenario(str(row.candidate.scenario), catalog, changes={**changes, "model": model})
+        best = answer(scenario, catalog).best
+    except PlannerError as error:
+        place = question.document.field_place(("candidates", question.spec.candidates.index(row.candidate)))
+        raise type(error)(f"as an own fleet: {error.message}", where=place) from None
+    if best["cost_usd_per_answer"] is None or not best["meets_slo"]:
+        return []
+    row.inputs |= {"fleet.cost_usd_per_answer": best["cost_usd_per_answer"], "fleet.samples": float(samples)}
+    row.offer = f"{best['gpus']} × {best['gpu']}, {best['provider']} {best['price_tier']}"
+    sets = " ".join(f"--set {path}='{json.dumps(value)}'" for path, value in changes.items())
+    row.truncated = best["truncated_share"] or 0.0
+    row.command = f"planner estimate {row.candidate.scenario} --model {model} {sets}"
+    return [best["gpu"]] if best["basis"] in {"datasheet", "assumed"} else []
+
+
+def _tokens(row: Row) -> float:
+    """Return the generated tokens of a row's sample, NaN where nobody knows."""
+    return row.inputs["row.budget_tokens"] if row.inputs["row.joined"] else row.inputs["point.generated_tokens"]
+
+
+def _lengths(point: Point, tokens: float) -> dict[str, Any]:
+    """Return the lengths of a scenario: visible tokens and multiplier where both were measured, else all as one."""
+    counts = point.generated_tokens
+    spread = lognormal_from_quantiles(counts.p50, counts.p90)[1] if counts and counts.p50 and counts.p90 else 0.0
+    visible = tokens - point.reasoning_tokens if point.reasoning_tokens and counts and counts.mean == tokens else tokens
+    visible = float(f"{max(visible, 1.0):.6g}")
+    return {
+        "workload.answer_tokens": {"mean": visible, "cv": float(f"{spread:.4g}")},
+        "workload.reasoning_multiplier": max(float(f"{tokens / visible:.8g}"), 1.0),
+    }
+
+
+def _fleet_doubts(question: Loaded[QualityFile], rows: Sequence[Row], unseen: Sequence[str]) -> list[str]:
+    """Return what is doubtful about own fleets: speeds nobody measured, none that works, prices of other days."""
+    found = [f"own fleets on {', '.join(dict.fromkeys(unseen))}: speeds of the data sheet, not of measured runs"]
+    found = found if unseen else []
+    own = [row for row in rows if row.candidate.scenario is not None and not math.isnan(_tokens(row))]
+    if lost := [row.label for row in own if math.isnan(row.inputs["fleet.cost_usd_per_answer"])]:
+        found.append(f"no own fleet has a price and meets its SLO: {'; '.join(lost)}")
+    if cut := [row.label for row in own if row.truncated > _MUCH_CUT]:
+        found.append(f"the scenario's max_tokens cuts samples that were measured uncut: {'; '.join(cut)}")
+    if own and question.spec.prices_as_of != "latest" and any(row.candidate.api for row in rows):
+        found.append(f"API prices are of {question.spec.prices_as_of}, GPU prices as the fleets' scenarios say")
+    return found
+
+
+_MUCH_CUT = 0.05
+"""Share of samples cut at the scenario's max_tokens above which the measured accuracy is in doubt."""
+
+
+def _price_inputs(rows: Sequence[Row], prices: Mapping[str, ApiPrice]) -> list[Input]:
+    """Return the API prices with their sources, and the commands that answer the own fleets."""
+    found = [
+        Input(f"api.{name}.{part}", getattr(price.rates(), part), price.where, price.source, None, assumed=False)
+        for name, price in prices.items()
+        for part in ("usd_per_mtok_input", "usd_per_mtok_output")
+    ]
+    for row in rows:
+        if row.command is not None:
+            cost = row.inputs["fleet.cost_usd_per_answer"]
+            name = f"fleet.{row.label}.cost_usd_per_answer"
+            found.append(Input(name, cost, str(row.candidate.scenario), row.command, None, assumed=False))
+    return found
+
+
+_MEASURED = ("accuracy", "generated_tokens.mean", "reasoning_tokens", "usd_per_sample")
+
+
+def _point_inputs(rows: Sequence[Row], benchmark: Loaded[BenchmarkFile]) -> list[Input]:
+    """Return the measured numbers of the rows' models with their sources."""
+    models, points = {row.point.model for row in rows}, benchmark.spec.points
+    kept = {f"points[{i}].{name}" for i, p in enumerate(points) if p.model in models for name in _MEASURED}
+    kept |= {"questions", "wrong_answers"}
+    return [i._replace(name=f"benchmark.{i.name}") for i in file_inputs(benchmark) if i.name in kept]
+
+
+def _question_inputs(question: Loaded[QualityFile]) -> list[Input]:
+    """Return what the question gives, and what is assumed where it matters: a verifier only where one decides."""
+    checked = {i for i, c in enumerate(question.spec.candidates) if c.method in CHECKED}
+    verifiers = tuple(f"candidates[{i}].verifier" for i in checked)
+    found = file_inputs(question)
+    return [i for i in found if not i.assumed or not i.name.startswith("candidates") or i.name.startswith(verifiers)]
+
+
+def _usd(line: Line, name: str) -> str:
+    value = line.value(name)
+    return "no price" if value is None else f"${value:.3g}"
+
+
+def _share(line: Line) -> str:
+    low, high = line.value("accuracy_p10"), line.value("accuracy_p90")
+    spread = f" ({low:.0%} to {high:.0%})" if low is not None and high is not None else ""
+    return f"{line.values['accuracy']:.1%}{spread}"
+
+
+def _line_words(line: Line) -> str:
+    return (
+        f"{line.label}: {_share(line)} right, {_usd(line, 'cost_usd_per_answer')} an answer, "
+        f"{_usd(line, 'cost_usd_per_correct_answer')} per correct answer"
+    )
+
+
+def _target_words(lines: Sequence[Line], wanted: float) -> list[str]:
+    """Return the cheapest row that reaches the target, or the best there is."""
+    reached = [line for line in lines if line.texts["meets_target"]]
+    if reached:
+        return [f"cheapest with {wanted:.1%} right: {_line_words(reached[0])}"]
+    best = max(lines, key=lambda line: line.values["accuracy"])
+    return [f"nothing reaches {wanted:.1%} right; the best is {_line_words(best)}"]
+
+
+def _frontier_words(lines: Sequence[Line]) -> list[str]:
+    """Return the ends of the frontier, and its dearest point."""
+    front = [line for line in lines if line.texts["on_frontier"]]
+    if not front:
+        best = max(lines, key=lambda line: line.values["accuracy"])
+        priceless = "no row has both a price and an accuracy; give usd_per_sample, an API price or a scenario"
+        return [f"best: {best.label}: {_share(best)} right", priceless]
+    words = [f"cheapest: {_line_words(front[0])}"]
+    if len(front) > 1:
+        last = _usd(front[-1], "usd_per_last_percentage_point")
+        words.append(f"best: {_line_words(front[-1])}; its last percentage point costs {last} an answer")
+    return words
+
+
+def _doubts(
+    rows: Sequence[Row],
+    solved: Sequence[Line],
+    benchmark: Loaded[BenchmarkFile],
+    wanted: float | None,
+    frontier: Sequence[int],
+) -> list[str]:
+    """Return what a careful reader would ask about."""
+    found = []
+    if unpriced := [
+        row.label for row, line in zip(rows, solved, strict=True) if line.value("cost_usd_per_answer") is None
+    ]:
+        named = "; ".join(unpriced[:3]) + (f"; and {len(unpriced) - 3} more" if len(unpriced) > 3 else "")  # noqa: PLR2004 - a few
+        found.append(f"no cost without tokens and a price: {named}")
+    if far := [row.label for row in rows if "extrapolated" in row.basis]:
+        found.append(f"beyond what was measured: {'; '.join(far)}")
+    if benchmark.spec.questions is None:
+        found.append(f"{benchmark.spec.id} does not say how many questions it has: no range")
+    reached = [solved[i] for i in frontier if wanted is not None and solved[i].values["accuracy"] >= wanted]
+    low = reached[0].value("accuracy_p10") if reached else None
+    if wanted is not None and low is not None and low < wanted:
+        found.append(
+            f"{benchmark.spec.questions} questions leave the cheapest's accuracy between {low:.0%} and "
+            f"{reached[0].value('accuracy_p90'):.0%}: the target of {wanted:.0%} is not certain"
+        )
+    return found

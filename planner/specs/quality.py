@@ -1,0 +1,188 @@
+"""Specs of quality: what was measured on a benchmark, and a question that weighs accuracy against cost."""
+
+import datetime as dt
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+
+from planner.specs.base import Count, FileSpec, Names, NonNegative, Positive, Share, Spec, one_or_many
+
+PERCENT = 100.0
+Method = Literal["single", "majority", "best_of_n", "reranked", "retry"]
+"""How samples become an answer: one; the most frequent; any right one, found by a verifier; the one a learned
+scorer prefers; tries one after another until a verifier accepts."""
+
+
+def share_of_right(value: float) -> float:
+    """Return an accuracy, a share between 0 and 1. Raises ValueError that says so where it looks like a percentage."""
+    if 1.0 < value <= PERCENT:
+        raise ValueError(f"{value:g} looks like a percentage; expected a share between 0 and 1: {value / PERCENT:g}")
+    if not 0.0 <= value <= 1.0:
+        raise ValueError(f"{value:g} is not a share of right answers; expected a number between 0 and 1")
+    return value
+
+
+Accuracy = Annotated[float, AfterValidator(share_of_right)]
+"""Share of right answers [1]."""
+Samples = Annotated[int, Field(ge=1, le=10**6)]
+SampleSizes = Annotated[Annotated[tuple[Samples, ...], Field(min_length=1)], BeforeValidator(one_or_many)]
+Budgets = Annotated[Annotated[tuple[Count, ...], Field(min_length=1)], BeforeValidator(one_or_many)]
+
+
+class TokenCounts(Spec):
+    """Generated tokens of one sample, reasoning included."""
+
+    mean: Positive
+    p50: Positive | None = None
+    p90: Positive | None = None
+
+    @model_validator(mode="after")
+    def _ordered(self) -> "TokenCounts":
+        if (self.p50 is None) != (self.p90 is None):
+            raise ValueError("p50 and p90 come together")
+        if self.p50 is not None and self.p90 is not None and self.p90 < self.p50:
+            raise ValueError(f"p90 {self.p90:g} is below p50 {self.p50:g}; expected a p90 above the p50")
+        return self
+
+
+class Point(Spec):
+    """One measurement: a model at an effort or a budget, on the file's questions."""
+
+    model: str
+    """A model of the catalogue, or what its seller calls it."""
+    effort: str | None = None
+    """none, low, medium, high, thinking; or as the maker calls it."""
+    setting: str | None = None
+    """What else was different: tools, a prompt, a way to count."""
+    budget_tokens: Count | None = None
+    """Thinking was cut at so many tokens."""
+    method: Literal["single", "majority", "best_of_n", "reranked"] = "single"
+    """What `samples` became: best_of_n counts a question where any sample is right."""
+    samples: Samples = 1
+    accuracy: Accuracy | None = None
+    """Share of the questions answered right [1]."""
+    generated_tokens: TokenCounts | None = None
+    """Of one sample, reasoning included."""
+    reasoning_tokens: NonNegative | None = None
+    """Mean of those that were thinking."""
+    answers: Count | None = None
+    """Answers the numbers are of; several runs of a question count each."""
+    usd_per_sample: NonNegative | None = None
+    """What a sample cost when it was measured, where that was published."""
+    as_of: dt.date
+    """The day it was measured or published."""
+
+    @model_validator(mode="after")
+    def _coherent(self) -> "Point":
+        if self.accuracy is None and self.generated_tokens is None and self.reasoning_tokens is None:
+            raise ValueError(
+                "holds neither accuracy nor tokens; expected accuracy, generated_tokens or reasoning_tokens"
+            )
+        if (self.samples > 1) == (self.method == "single"):
+            raise ValueError(f"{self.samples} samples are not {self.method}; expected majority, best_of_n or reranked")
+        mean = self.generated_tokens.mean if self.generated_tokens else None
+        if mean is not None and (self.reasoning_tokens or 0.0) > mean:
+            raise ValueError(f"reasoning_tokens {self.reasoning_tokens:g} are more than the {mean:g} generated")
+        return self
+
+    def words(self) -> str:
+        """Return what tells it from the model's other points."""
+        budget = f"≤{self.budget_tokens:,} thinking tokens" if self.budget_tokens else ""
+        return ", ".join(x for x in (self.effort or "", budget, self.setting or "") if x)
+
+
+class BenchmarkFile(FileSpec):
+    """scenarios/benchmarks/<id>.yaml: what models scored, and how long they thought, on one set of questions."""
+
+    id: str
+    title: str
+    questions: Count | None = None
+    """Different questions: what the range of an accuracy comes from."""
+    wrong_answers: Annotated[int, Field(ge=1, le=20)] = 1
+    """Different wrong answers that compete in a vote; 1 (the wrong ones agree) is the hardest case."""
+    scale: Literal["share", "percentile"] = "share"
+    """percentile: a rank among people or programs, not a share of right answers."""
+    points: Annotated[tuple[Point, ...], Field(min_length=1)]
+
+
+class Verifier(Spec):
+    """What tells right samples from wrong ones: tests, a proof checker, a judge."""
+
+    precision: Share = 1.0
+    """Share of accepted samples that are right; right ones are taken never to be turned away."""
+    usd_per_sample: NonNegative = 0.0
+    """Cost of checking one sample [USD]."""
+
+
+class QualityCandidate(Spec):
+    """A model that may answer, how, and at what price."""
+
+    model: str
+    """As the benchmark's file calls it."""
+    effort: Names = None
+    """Only these efforts; `any` takes every one that was measured."""
+    setting: Names = None
+    """Only these settings."""
+    method: Method | None = None
+    """Left out: every measured point as it stands."""
+    samples: SampleSizes = (1,)
+    """Samples of an answer, one row each; the most tries of a retry."""
+    budgets: Budgets | None = None
+    """Generated tokens of a sample, one row each; accuracy between measured points, joined in log tokens."""
+    generated_tokens: Positive | None = None
+    """Taken for points whose tokens nobody measured [tokens]."""
+    question_correlation: Share | None = None
+    """How alike samples of one question are, for votes; left out, it comes from a measured vote."""
+    verifier: Annotated[Verifier, Field(default_factory=Verifier)]
+    usd_per_sample: NonNegative | None = None
+    """What a sample costs [USD]."""
+    usd_per_mtok_input: NonNegative | None = None
+    """API price [USD per million tokens]."""
+    usd_per_mtok_output: NonNegative | None = None
+    """API price; reasoning tokens are billed as output [USD per million tokens]."""
+    api: str | None = None
+    """The API's name for it: its dated price of the catalogue, by `prices_as_of`."""
+    scenario: str | None = None
+    """Own fleet: a scenario that is answered with this model and its tokens."""
+    fleet_model: str | None = None
+    """The model of the catalogue that runs like it, where it is not there itself."""
+
+    @model_validator(mode="after")
+    def _one_price(self) -> "QualityCandidate":
+        if (self.usd_per_mtok_input is None) != (self.usd_per_mtok_output is None):
+            raise ValueError("usd_per_mtok_input and usd_per_mtok_output come together")
+        ways = ("usd_per_sample", "usd_per_mtok_output", "api", "scenario")
+        given = [name for name in ways if getattr(self, name) is not None]
+        if len(given) > 1:
+            raise ValueError(f"{' and '.join(given)} are given together; expected one price")
+        if self.method is None and self.samples != (1,):
+            raise ValueError("samples are given without a method; expected majority, best_of_n or retry")
+        if self.method == "reranked" or (self.method == "single" and self.samples != (1,)):
+            raise ValueError(
+                f"{self.method} cannot be computed for other samples; expected majority, best_of_n or retry"
+            )
+        return self
+
+
+class QualityTarget(Spec):
+    """What the answer must reach."""
+
+    accuracy: Accuracy | None = None
+    """Least share of right answers [1]."""
+
+
+class QualityFile(FileSpec):
+    """scenarios/quality/<name>.yaml: which model, effort and number of samples is worth its cost."""
+
+    name: str
+    title: str | None = None
+    benchmark: str
+    """A file of scenarios/benchmarks, or of your own."""
+    input_tokens: NonNegative | None = None
+    """Prompt of a question, billed once a sample [tokens]."""
+    prices_as_of: dt.date | Literal["latest"] = "latest"
+    """The day of API prices; `latest` is today."""
+    target: Annotated[QualityTarget, Field(default_factory=QualityTarget)]
+    frontier_only: bool = False
+    """Leave out the rows another row beats."""
+    candidates: Annotated[tuple[QualityCandidate, ...], Field(min_length=1)]
