@@ -67,9 +67,18 @@ def _model_inputs(scenario: Scenario, catalog: Catalog, option: Candidate, model
     fields = ("hidden_size", "vocab_size", "max_context_tokens", "attention", "ffn", "weights")
     extra = ("other_parameters", "tied_embeddings", "learned_positions")
     keys: list[Key] = [(name,) for name in fields + tuple(n for n in extra if getattr(model.spec, n))]
+    keys += _effort_keys(scenario, model.spec)
     found = spec_inputs("engine", option.machine.engine, _engine_keys(option))
     found += spec_inputs("model", model, keys)
     return found + spec_inputs("format", catalog.formats, _format_keys(scenario, catalog, option, model))
+
+
+def _effort_keys(scenario: Scenario, model: ModelSpec) -> list[Key]:
+    """Return the keys of the effort levels a workload names."""
+    workload = scenario.spec.workload
+    efforts = dict.fromkeys(c.effort for c in (workload, *workload.classes) if c.effort)
+    tables = ("effort_multipliers", "effort_generated_tokens")
+    return [(table, e) for table in tables for e in efforts if e in getattr(model, table)]
 
 
 def _engine_keys(option: Candidate) -> list[Key]:

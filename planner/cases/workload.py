@@ -7,7 +7,7 @@ from itertools import product
 import numpy as np
 
 from planner.cases.columns import DemandColumns, PauseColumns, WorkloadColumns
-from planner.errors import DataMissingError, did_you_mean
+from planner.errors import BadInputError, DataMissingError, did_you_mean
 from planner.physics.lengths import lognormal_from_quantiles
 from planner.specs.market import DemandCurve
 from planner.specs.model import ModelSpec
@@ -194,7 +194,9 @@ def _thinking(cls: RequestClass, answer: Moments, model: ModelSpec, where: str) 
         sd = math.hypot(answer.mean * answer.cv, thinking.mean * thinking.cv)
         return total / answer.mean, sd / total, thinking.cv
     if cls.effort is not None:
-        levels = model.effort_multipliers
+        levels = [*model.effort_multipliers, *model.effort_generated_tokens]
+        if cls.effort in model.effort_generated_tokens:
+            return _whole_length(cls, answer, model, where)
         if cls.effort not in levels:
             hint = did_you_mean(cls.effort, levels) or (f" Known: {', '.join(levels)}." if levels else "")
             raise DataMissingError(
@@ -202,12 +204,28 @@ def _thinking(cls: RequestClass, answer: Moments, model: ModelSpec, where: str) 
                 "Give reasoning_multiplier or reasoning_tokens instead.",
                 where=where,
             )
-        return float(levels[cls.effort]), answer.cv, answer.cv
+        return float(model.effort_multipliers[cls.effort]), answer.cv, answer.cv
     if cls.reasoning_multiplier is None:
         return 1.0, answer.cv, 0.0
     m = moments(cls.reasoning_multiplier)
     of_thinking = m.cv * m.mean / (m.mean - 1.0) if m.mean > 1.0 else 0.0
     return m.mean, _product_cv(answer.cv, m.cv), _product_cv(answer.cv, of_thinking)
+
+
+def _whole_length(cls: RequestClass, answer: Moments, model: ModelSpec, where: str) -> tuple[float, float, float]:
+    """Return what `_thinking` does where the effort's whole length is known: the answer is part of it.
+
+    Thinking is what the visible answer leaves of it; its spread is taken as the whole length's.
+    """
+    whole = moments(model.effort_generated_tokens[cls.effort or ""])
+    visible = moments(cls.answer_tokens or _NONE).mean
+    if visible > whole.mean:
+        raise BadInputError(
+            f"{model.id} generates {whole.mean:,.0f} tokens at effort {cls.effort!r}, thinking included, fewer than "
+            f"the {visible:,.0f} visible ones asked for; expected a shorter answer or reasoning_multiplier",
+            where=where,
+        )
+    return max(whole.mean / answer.mean, 1.0), whole.cv, whole.cv
 
 
 def _product_cv(one: float, two: float) -> float:

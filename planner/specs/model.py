@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from planner.specs.base import Confidence, Count, FileSpec, Positive, Spec
+from planner.specs.workload import AnyLength
 
 Reasoning = Literal["none", "hybrid", "always"]
 """Whether the model thinks before it answers: never, when asked, always."""
@@ -120,8 +121,16 @@ class ModelSpec(FileSpec):
     """Published parameters active per token, for comparison only."""
     effort_multipliers: dict[str, float] = Field(default_factory=dict)
     """Reasoning multiplier by effort level, measured; each level's source stands in the file."""
+    effort_generated_tokens: dict[str, AnyLength] = Field(default_factory=dict)
+    """Where only the whole length was measured: generated tokens by effort level, reasoning and answer together."""
     confidence: Confidence = "high"
     notes: str | None = None
+
+    @model_validator(mode="after")
+    def _one_measure(self) -> "ModelSpec":
+        if twice := self.effort_multipliers.keys() & self.effort_generated_tokens.keys():
+            raise ValueError(f"effort {min(twice)} has a multiplier and generated tokens; expected one of them")
+        return self
 
     @property
     def architecture(self) -> str:
