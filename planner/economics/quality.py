@@ -5,6 +5,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,7 @@ from planner.specs.base import Loaded
 from planner.specs.catalog import Catalog
 from planner.specs.quality import BenchmarkFile, Point, QualityFile
 from planner.specs.question import load_scenario
+from planner.specs.reader import exists
 
 PAGE = "economics/quality.csv"
 IDENTITY = ("model", "effort", "setting", "method", "basis", "offer", "on_frontier", "meets_target")
@@ -90,7 +92,12 @@ def quality(question: Loaded[QualityFile], catalog: Catalog) -> Sheet:
 def _benchmark(question: Loaded[QualityFile], catalog: Catalog) -> Loaded[BenchmarkFile]:
     """Return the benchmark a question names; one of percentiles is refused."""
     place = question.document.field_place(("benchmark",))
-    found = catalog.get(BenchmarkFile, question.spec.benchmark, where=place)
+    name = question.spec.benchmark
+    if name.endswith((".yaml", ".yml")):
+        beside = Path(question.document.where).parent / name
+        found = catalog.read(BenchmarkFile, beside if exists(beside) else Path(name))
+    else:
+        found = catalog.get(BenchmarkFile, name, where=place)
     if found.spec.scale == "percentile":
         raise BadInputError(
             f"{found.spec.id} is measured in percentiles: a rank among people, not a share of right answers, so there "
@@ -168,7 +175,8 @@ def _lengths(point: Point, tokens: float) -> dict[str, Any]:
     """Return the lengths of a scenario: visible tokens and multiplier where both were measured, else all as one."""
     counts = point.generated_tokens
     spread = lognormal_from_quantiles(counts.p50, counts.p90)[1] if counts and counts.p50 and counts.p90 else 0.0
-    visible = tokens - point.reasoning_tokens if point.reasoning_tokens and counts and counts.mean == tokens else tokens
+    whole = point.reasoning_tokens and (counts is None or counts.mean == tokens) and point.reasoning_tokens < tokens
+    visible = tokens - (point.reasoning_tokens or 0.0) if whole else tokens
     visible = float(f"{max(visible, 1.0):.6g}")
     return {
         "workload.answer_tokens": {"mean": visible, "cv": float(f"{spread:.4g}")},

@@ -232,6 +232,15 @@ def law(candidate: QualityCandidate, benchmark: Loaded[BenchmarkFile], point: Po
     return coverage_law(np.array(list(known), dtype=np.float64), np.array(list(known.values())))
 
 
+def _generated(candidate: QualityCandidate, point: Point) -> float | None:
+    """Return the generated tokens of a sample: measured, else thinking and the answer's, else as the candidate says."""
+    if point.generated_tokens is not None:
+        return point.generated_tokens.mean
+    if point.reasoning_tokens is not None and candidate.answer_tokens is not None:
+        return point.reasoning_tokens + candidate.answer_tokens
+    return candidate.generated_tokens
+
+
 def _row(
     question: Loaded[QualityFile],
     benchmark: Loaded[BenchmarkFile],
@@ -243,7 +252,7 @@ def _row(
 ) -> Row:
     """Return a row with the inputs every row has; NaN where there is none."""
     a, b = law(candidate, benchmark, point)
-    tokens = candidate.generated_tokens if point.generated_tokens is None else point.generated_tokens.mean
+    tokens = _generated(candidate, point)
     published = candidate.usd_per_sample
     if published is None and all(
         getattr(candidate, name) is None for name in ("usd_per_mtok_output", "api", "scenario")

@@ -36,10 +36,7 @@ def isotonic(values: Array) -> Array:
     [0.2, 0.4, 0.4, 0.9]
     """
     y = np.asarray(values, dtype=np.float64)
-    sums = np.concatenate(([0.0], np.cumsum(y)))
-    means = [
-        [(sums[end] - sums[start]) / (end - start) for end in range(start + 1, y.size + 1)] for start in range(y.size)
-    ]
+    means = [[float(np.mean(y[start:end])) for end in range(start + 1, y.size + 1)] for start in range(y.size)]
     return np.array([max(min(means[start][at - start :]) for start in range(at + 1)) for at in range(y.size)])
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from planner.economics.sheet import Row, Sheet
+from planner.economics.sheet import Line, Row, Sheet
 from planner.report import as_csv, as_json
 from planner.report.as_csv import LONG_FIELDS
 from planner.report.as_markdown import escape
@@ -42,14 +42,18 @@ def render(sheet: Sheet, form: str, fields: Sequence[str], dialect: str = "plain
 
 
 def _long(sheet: Sheet, fields: Sequence[str]) -> list[tuple[object, ...]]:
-    """Return one row per number; low, high and basis are not known of an economic question."""
+    """Return one row per number, with its interval where the page has one; a basis is not known."""
     where = sheet.question.document.where
     return [
-        (sheet.question.spec.name, line.label, name, unit_of(sheet, name), value, None, None, None, where)
+        (sheet.question.spec.name, line.label, name, unit_of(sheet, name), value, *_interval(line, name), None, where)
         for line in sheet.lines
         for name in fields
         if name in sheet.fields and (value := line.value(name)) is not None
     ]
+
+
+def _interval(line: Line, name: str) -> tuple[float | None, float | None]:
+    return line.value(f"{name}_p10"), line.value(f"{name}_p90")
 
 
 def unit_of(sheet: Sheet, name: str) -> str:

@@ -131,6 +131,8 @@ class QualityCandidate(Spec):
     """Generated tokens of a sample, one row each; accuracy between measured points, joined in log tokens."""
     generated_tokens: Positive | None = None
     """Taken for points whose tokens nobody measured [tokens]."""
+    answer_tokens: Positive | None = None
+    """Visible tokens added where only the thinking was measured [tokens]."""
     question_correlation: Share | None = None
     """How alike samples of one question are, for votes; left out, it comes from a measured vote."""
     verifier: Annotated[Verifier, Field(default_factory=Verifier)]
@@ -177,7 +179,7 @@ class QualityFile(FileSpec):
     name: str
     title: str | None = None
     benchmark: str
-    """A file of scenarios/benchmarks, or of your own."""
+    """A name of scenarios/benchmarks, or a file of your own, found beside this one."""
     input_tokens: NonNegative | None = None
     """Prompt of a question, billed once a sample [tokens]."""
     prices_as_of: dt.date | Literal["latest"] = "latest"

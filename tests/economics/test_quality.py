@@ -189,7 +189,7 @@ def test_what_is_refused(call: Call, arguments: tuple[str, ...], code: int, word
 def test_budgets_outside_what_was_measured_are_refused() -> None:
     """Nothing is invented beyond the longest point."""
     with pytest.raises(PlannerError, match=r"20,000 tokens are outside what was measured of s1-32b \(1,039 to 7,021\)"):
-        shipped("aime-budgets", **{"candidates[1]__budgets": 20_000})
+        shipped("aime-budgets", **{"candidates[2]__budgets": 20_000})
 
 
 def test_more_samples_than_were_measured_are_said_to_be_extrapolated() -> None:
@@ -247,3 +247,26 @@ def test_scenarios_with_an_accuracy_are_compared_by_target(call: Call, tmp_path:
     assert call("compare", "logic-puzzles", "--gpu", "h100").errors == [
         "error: --gpu: is of scenarios; a question of `planner quality` takes --set"
     ]
+
+
+def test_a_benchmark_of_ones_own_lies_beside_the_question(call: Call, tmp_path: Path) -> None:
+    """Own measurements, thinking only: 400 thinking and 100 visible tokens at $2 a million are $0.001."""
+    (tmp_path / "ours.yaml").write_text(
+        "id: ours\ntitle: our tickets\nquestions: 50\npoints:\n"
+        "  - {model: m, accuracy: 0.5, reasoning_tokens: 400, as_of: 2026-01-01}\n",
+        encoding="utf-8",
+    )
+    question = tmp_path / "mine.yaml"
+    question.write_text(
+        "name: mine\nbenchmark: ours.yaml\ninput_tokens: 0\ncandidates:\n"
+        "  - {model: m, answer_tokens: 100, usd_per_mtok_input: 1, usd_per_mtok_output: 2}\n",
+        encoding="utf-8",
+    )
+    row = rows(call, "quality", str(question))[0]
+    assert (float(row["cost_usd_per_answer"]), float(row["cost_usd_per_correct_answer"])) == pytest.approx((1e-3, 2e-3))
+    long = list(csv.DictReader(io.StringIO(call("quality", question, "--format", "long-csv").out)))
+    accuracy = next(r for r in long if r["metric"] == "accuracy")
+    assert float(accuracy["low"]) < 0.5 < float(accuracy["high"])
+    assert call("validate", tmp_path / "ours.yaml", question).code == EXIT_OK
+    missing = call("quality", question, "--set", "benchmark=theirs.yaml")
+    assert (missing.code, len(missing.errors)) == (EXIT_BAD_INPUT, 1)
