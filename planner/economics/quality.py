@@ -258,7 +258,8 @@ def _target_words(lines: Sequence[Line], wanted: float) -> list[str]:
     """Return the cheapest row that reaches the target, or the best there is."""
     reached = [line for line in lines if line.texts["meets_target"]]
     if reached:
-        return [f"cheapest with {wanted:.1%} right: {_line_words(reached[0])}"]
+        known = reached[0].value("cost_usd_per_answer") is not None
+        return [f"{'cheapest' if known else 'cost unknown'} with {wanted:.1%} right: {_line_words(reached[0])}"]
     best = max(lines, key=lambda line: line.values["accuracy"])
     return [f"nothing reaches {wanted:.1%} right; the best is {_line_words(best)}"]
 

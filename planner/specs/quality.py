@@ -5,7 +5,9 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
+from planner.errors import BadInputError
 from planner.specs.base import Count, FileSpec, Names, NonNegative, Positive, Share, Spec, one_or_many
+from planner.specs.reader import Document
 
 PERCENT = 100.0
 Method = Literal["single", "majority", "best_of_n", "reranked", "retry"]
@@ -103,6 +105,18 @@ class BenchmarkFile(FileSpec):
     scale: Literal["share", "percentile"] = "share"
     """percentile: a rank among people or programs, not a share of right answers."""
     points: Annotated[tuple[Point, ...], Field(min_length=1)]
+
+    def check_document(self, document: Document) -> None:
+        """Refuse a measurement that stands twice, with both places: neither could be told from the other."""
+        seen: dict[tuple[object, ...], int] = {}
+        for index, p in enumerate(self.points):
+            first = seen.setdefault((p.model, p.effort, p.setting, p.budget_tokens, p.method, p.samples), index)
+            if first != index:
+                raise BadInputError(
+                    f"{p.model} has a point like this at {document.place(('points', first))}; expected another effort, "
+                    "budget, number of samples or a `setting` that says what differs",
+                    where=document.field_place(("points", index)),
+                )
 
 
 class Verifier(Spec):

@@ -110,6 +110,14 @@ def test_a_budget_between_measured_ones_is_joined_in_log_tokens() -> None:
     assert line.texts["basis"] == "joined in log tokens"
 
 
+def test_thinking_twice_as_long_by_hand() -> None:
+    """R1 to R1-0528 on AIME 2025: 70.0 to 87.5 % for 11,000 more tokens at $2.19 a million."""
+    line = shipped("aime-2025").line("deepseek-r1-0528, single")
+    assert line.values["usd_per_last_percentage_point"] == pytest.approx(11_000 * 2.19e-6 / 17.5)
+    best = shipped("aime-2025", target__accuracy=0.9).verdict[0]
+    assert best.startswith("cost unknown with 90.0% right: gpt-oss-120b, high, single: 92.5%")
+
+
 def test_the_last_percentage_point_by_hand() -> None:
     """gpt-4o to o1-like: between two rows of the frontier, dollars over points."""
     sheet = solve(MINE)
@@ -268,5 +276,11 @@ def test_a_benchmark_of_ones_own_lies_beside_the_question(call: Call, tmp_path: 
     accuracy = next(r for r in long if r["metric"] == "accuracy")
     assert float(accuracy["low"]) < 0.5 < float(accuracy["high"])
     assert call("validate", tmp_path / "ours.yaml", question).code == EXIT_OK
+    twice = tmp_path / "twice.yaml"
+    text = (tmp_path / "ours.yaml").read_text(encoding="utf-8")
+    twice.write_text(text + text.splitlines()[-1] + "\n", encoding="utf-8")
+    assert f"twice.yaml:6:5 points[1]: m has a point like this at {twice}:5:5" in call("validate", twice).errors[0]
+    question.write_text(question.read_text(encoding="utf-8").replace("model: m,", "model: mm,"), encoding="utf-8")
+    assert "ours has no point of 'mm'" in call("validate", question).errors[0]
     missing = call("quality", question, "--set", "benchmark=theirs.yaml")
     assert (missing.code, len(missing.errors)) == (EXIT_BAD_INPUT, 1)
