@@ -4,7 +4,7 @@ import ast
 import csv
 import math
 import operator
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, reduce
 from importlib.resources import files
@@ -114,7 +114,7 @@ def parse(expression: str) -> ast.expr:
 def evaluate(node: ast.expr, values: Mapping[str, Any]) -> Any:  # noqa: ANN401 - numbers or arrays, as the values are
     """Return the value of a formula's tree on numbers or arrays; only arithmetic and the named functions are known.
 
-    `where` of a number looks only at the branch that holds.
+    `where` of a number looks only at the branch that holds; `given` is the first of its arguments that is a number.
     """
     match node:
         case ast.Constant(value=int() | float() as number):
@@ -132,13 +132,15 @@ def evaluate(node: ast.expr, values: Mapping[str, Any]) -> Any:  # noqa: ANN401 
             if np.ndim(holds):
                 return np.where(holds, evaluate(yes, values), evaluate(no, values))
             return evaluate(yes if holds else no, values)
+        case ast.Call(func=ast.Name(id="given"), args=choices):
+            return reduce(lambda first, x: np.where(np.isnan(first), x, first), (evaluate(c, values) for c in choices))
         case ast.Call(func=ast.Name(id=name), args=arguments):
             return _FUNCTIONS[name](*(evaluate(a, values) for a in arguments))
     raise ValueError(f"not a formula: {ast.dump(node)}")
 
 
 def names_in(node: ast.expr, values: Mapping[str, Any]) -> list[str]:
-    """Return the quantities a formula uses, in order; of a `where` of a number only the branch that holds."""
+    """Return the quantities a formula uses, in order; of `where` and `given` of a number only the branch that holds."""
     match node:
         case ast.Name() | ast.Attribute():
             return [ast.unparse(node)]
@@ -146,9 +148,19 @@ def names_in(node: ast.expr, values: Mapping[str, Any]) -> list[str]:
             holds = evaluate(condition, values)
             taken = (yes, no) if np.ndim(holds) else (yes,) if holds else (no,)
             return [n for part in (condition, *taken) for n in names_in(part, values)]
+        case ast.Call(func=ast.Name(id="given"), args=choices):
+            return [n for choice in _known(choices, values) for n in names_in(choice, values)]
         case ast.Call(args=arguments):
             return [n for a in arguments for n in names_in(a, values)]
     return [n for child in ast.iter_child_nodes(node) if isinstance(child, ast.expr) for n in names_in(child, values)]
+
+
+def _known(choices: Sequence[ast.expr], values: Mapping[str, Any]) -> Sequence[ast.expr]:
+    """Return the first of some formulas that has a value, the last where none has; all where one is an array."""
+    each = [evaluate(choice, values) for choice in choices]
+    if any(np.ndim(value) for value in each):
+        return choices
+    return [next((c for c, value in zip(choices, each, strict=True) if not np.isnan(value)), choices[-1])]
 
 
 def completed(values: Mapping[str, Any], known: Mapping[str, Formula]) -> dict[str, Any]:
@@ -205,6 +217,8 @@ class _Numbers:
                 holds := evaluate(condition, self.values)
             ):
                 return self.text(yes if holds else no)
+            case ast.Call(func=ast.Name(id="given"), args=choices) if len(known := _known(choices, self.values)) == 1:
+                return self.text(known[0])
             case ast.Call(func=ast.Name(id=name), args=arguments):
                 return f"{name}({'; '.join(self.text(a) for a in arguments)})"
             case ast.UnaryOp(operand=inner):

@@ -93,4 +93,6 @@ def show(sheet: Sheet, fields: str | None, dialect: str, form: str, output: str 
     common.warn(sheet.warnings)
     emit(render(sheet, form, shown, dialect), output)
     if sheet.failed:
+        for line in sheet.failed:
+            click.echo(f"error: {line}", err=True)
         click.get_current_context().exit(EXIT_GATE_FAILED)

@@ -15,8 +15,10 @@ from planner.errors import PlannerError
 from planner.routes import by_model
 from planner.specs.api_prices import ApiPricesFile
 from planner.specs.base import FileSpec, Loaded, load
+from planner.specs.budget import BudgetFile
 from planner.specs.catalog import Catalog
 from planner.specs.hardware import AssumptionsFile, EngineSpec, FormatsFile, GpuSpec, SystemSpec
+from planner.specs.implied import ImpliedFile
 from planner.specs.json_schema import SCHEMAS
 from planner.specs.market import DemandCurve, PricesFile
 from planner.specs.model import ModelSpec
@@ -27,6 +29,7 @@ from planner.specs.quality import BenchmarkFile, QualityFile
 from planner.specs.question import build_scenario, open_scenario
 from planner.specs.reader import Document, exists, read_document
 from planner.specs.revenue import RevenueFile
+from planner.specs.text import TextFile
 from planner.today import today
 
 _MARKS: tuple[tuple[str, type[FileSpec]], ...] = (
@@ -42,6 +45,9 @@ _MARKS: tuple[tuple[str, type[FileSpec]], ...] = (
     ("data_centre_factor", RevenueFile),
     ("points", BenchmarkFile),
     ("candidates", QualityFile),
+    ("observations", ImpliedFile),
+    ("budget_usd_per_month", BudgetFile),
+    ("ratios", TextFile),
     ("formats", FormatsFile),
     ("busy_power_base", AssumptionsFile),
 )

@@ -85,7 +85,7 @@ def quality(question: Loaded[QualityFile], catalog: Catalog) -> Sheet:
         ],
         provenance=[*_question_inputs(question), *_price_inputs(rows, prices), *_point_inputs(rows, benchmark)],
         shown=SHOWN,
-        failed=wanted is not None and not bool(np.any(meets)),
+        failed=[f"{question.document.where}: {verdict[0]}"] if wanted is not None and not np.any(meets) else (),
     )  # fmt: skip
 
 

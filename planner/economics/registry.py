@@ -6,7 +6,9 @@ from typing import Any, NamedTuple
 
 from planner.economics.sheet import Sheet
 from planner.specs.base import FileSpec, Loaded
+from planner.specs.budget import BudgetFile
 from planner.specs.catalog import Catalog
+from planner.specs.implied import ImpliedFile
 from planner.specs.owning import OwningFile
 from planner.specs.plan import PlanFile
 from planner.specs.quality import QualityFile
@@ -53,6 +55,16 @@ QUESTIONS = {
         "economics/required_revenue.csv",
         "planner.economics.required_revenue:required_revenue",
         command="payback",
+    ),
+    "implied": Question(
+        ImpliedFile,
+        "scenarios/implied",
+        "economics/implied.csv",
+        "planner.economics.implied:implied",
+        command="implied",
+    ),
+    "budget": Question(
+        BudgetFile, "scenarios/budgets", "economics/budget.csv", "planner.economics.budget:budget", command="budget"
     ),
 }
 """Kind -> question."""

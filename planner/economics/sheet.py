@@ -52,8 +52,10 @@ class Sheet:
     """Number columns of the table; all where empty."""
     sideways: bool = False
     """Whether the table has a column for each row, as financial statements do."""
-    failed: bool = False
-    """Whether nothing meets what the question demands: the command ends with exit 1."""
+    aside: Sequence[str] = ()
+    """Text columns the table leaves out: notes too long for it."""
+    failed: Sequence[str] = ()
+    """Why the answer is no: exit code 1."""
 
     @property
     def columns(self) -> list[str]:

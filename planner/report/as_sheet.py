@@ -89,11 +89,12 @@ def word(value: object) -> str:
 def _cells(sheet: Sheet, rows: Sequence[Row]) -> tuple[list[str], list[list[str]], set[int]]:
     """Return (header, rows, text columns) of the table: one row is turned on its side, several where the sheet says."""
     shown = list(sheet.shown or sheet.fields)
+    named = [name for name in sheet.identity if name not in sheet.aside]
     if len(rows) == 1 or (sheet.sideways and len(rows) <= _MOST_SIDEWAYS):
         labels = [line.label for line in sheet.lines]
         texts = [
             [name.replace("_", " "), *(word(row[name]) for row in rows), ""]
-            for name in sheet.identity
+            for name in named
             if any(row[name] is not None for row in rows)
             and (len(rows) == 1 or [row[name] for row in rows] not in ([sheet.question.spec.name] * len(rows), labels))
         ]
@@ -103,7 +104,7 @@ def _cells(sheet: Sheet, rows: Sequence[Row]) -> tuple[list[str], list[list[str]
             for unit in [unit_of(sheet, name)]
         ]
         return ["", *(labels if len(rows) > 1 else ["value"]), "unit"], texts + numbers, {0, len(rows) + 1}
-    names = [n for n in sheet.identity if any(row[n] is not None for row in rows)]
+    names = [n for n in named if any(row[n] is not None for row in rows)]
     header = [name.replace("_", " ") for name in (*names, *shown)]
     body = [
         [

@@ -162,6 +162,7 @@ def _problem(error: ErrorDetails, kind: type[Spec], document: Document) -> tuple
         missing = (*key, *[x for x in error["loc"][len(key) :] if isinstance(x, str)])
         return f"{document.place(key)} {path_text(missing)}", "is missing; expected a value"
     if error["type"] in {"value_error", "assertion_error"}:
+        place = document.changed_inside(key) or place
         return place, error["msg"].removeprefix("Value error, ").removeprefix("Assertion failed, ")
     expected = _EXPECTED.get(error["type"])
     expected = expected.format(**error.get("ctx", {})) if expected else error["msg"][:1].lower() + error["msg"][1:]

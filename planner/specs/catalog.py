@@ -16,6 +16,7 @@ from planner.specs.market import DemandCurve, PricesFile
 from planner.specs.model import ModelSpec
 from planner.specs.quality import BenchmarkFile
 from planner.specs.reader import read_document, read_text
+from planner.specs.text import TextFile
 
 CATALOG_VARIABLE = "PLANNER_CATALOG"
 _PACKAGE = Path(__file__).resolve().parents[1]
@@ -31,6 +32,7 @@ _FOLDERS: dict[type[FileSpec], tuple[str, str]] = {
     ModelSpec: ("scenarios/models", "model"),
     DemandCurve: ("scenarios/demand", "demand curve"),
     BenchmarkFile: ("scenarios/benchmarks", "benchmark"),
+    TextFile: ("scenarios/texts", "kind of text"),
 }
 _SUFFIXES = re.compile(r"(instruct|chat|hf|it|base|fp8|nvfp4|bf16|int4|awq|gptq|2507|dynamic|80gb|v\d)$")
 
@@ -150,7 +152,8 @@ class Catalog:
         hint = nearest(name, files) or nearest(name.rsplit("/", maxsplit=1)[-1], files)
         listed = f" Nearest: {', '.join(hint)}." if hint else ""
         command = {"GPU": "gpus", "provider": "prices", "API provider": "api-prices"}.get(word, f"{word}s")
-        every = f"Known: {', '.join(files)}." if kind is DemandCurve else f"`planner list {command}` shows all."
+        unlisted = kind in {DemandCurve, TextFile}
+        every = f"Known: {', '.join(files)}." if unlisted else f"`planner list {command}` shows all."
         raise DataMissingError(f"unknown {word} {name!r}.{listed} {every}", where=where)
 
     def _names(self, kind: type[T]) -> dict[str, Path]:

@@ -10,7 +10,9 @@ from pydantic import BaseModel
 
 from planner.specs.api_prices import ApiPricesFile
 from planner.specs.base import FileSpec, models_in
+from planner.specs.budget import BudgetFile
 from planner.specs.hardware import AssumptionsFile, EngineSpec, FormatsFile, GpuSpec, SystemSpec
+from planner.specs.implied import ImpliedFile
 from planner.specs.market import DemandCurve, PricesFile
 from planner.specs.model import ModelSpec
 from planner.specs.owning import OwningFile
@@ -18,6 +20,7 @@ from planner.specs.plan import PlanFile
 from planner.specs.quality import BenchmarkFile, QualityFile
 from planner.specs.revenue import RevenueFile
 from planner.specs.scenario import ScenarioSpec
+from planner.specs.text import TextFile
 from planner.specs.workload import LENGTH_SCHEMA
 
 SCHEMAS: dict[str, type[FileSpec]] = {
@@ -34,11 +37,27 @@ SCHEMAS: dict[str, type[FileSpec]] = {
     "quality": QualityFile,
     "owning": OwningFile,
     "required-revenue": RevenueFile,
+    "implied": ImpliedFile,
+    "budget": BudgetFile,
+    "text": TextFile,
     "formats": FormatsFile,
     "assumptions": AssumptionsFile,
 }
 FOLDERS = dict.fromkeys(
-    ("scenario", "model", "demand", "plan", "owning", "required-revenue", "benchmark", "quality"), "scenarios"
+    (
+        "scenario",
+        "model",
+        "demand",
+        "plan",
+        "owning",
+        "required-revenue",
+        "benchmark",
+        "quality",
+        "implied",
+        "budget",
+        "text",
+    ),
+    "scenarios",
 )
 """Where a generated schema lies; the others are under hardware/."""
 _SOURCE = {"type": "string", "description": "Name of an entry of `sources`; covers everything inside."}

@@ -85,6 +85,11 @@ class Document:
                 return f"{self.where}:{at[0]}:{at[1]}"
         return self.where
 
+    def changed_inside(self, key: Key) -> str:
+        """Return the place of the last value that was set from elsewhere inside a part; empty where none was."""
+        inside = [place for k, place in self.origins.items() if len(k) > len(key) > 0 and k[: len(key)] == key]
+        return inside[-1] if inside else ""
+
     def field_place(self, key: Key) -> str:
         """Return the place of a value with its path: file:line:column field.path, or --set field.path."""
         place, path = self.place(key), path_text(key)

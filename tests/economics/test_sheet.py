@@ -38,6 +38,17 @@ def test_a_page_takes_arrays() -> None:
     assert each == [2.0, 2.0, 9.5]
 
 
+def test_given_is_the_first_that_is_known() -> None:
+    """given() skips what has no number, names only what it took, and works on arrays element by element."""
+    tree = parse("given(a; b / 2)")
+    assert evaluate(tree, {"a": 3.0, "b": 8.0}) == 3.0
+    assert evaluate(tree, {"a": math.nan, "b": 8.0}) == 4.0
+    assert names_in(tree, {"a": math.nan, "b": 8.0}) == ["b"]
+    some = evaluate(tree, {"a": np.array([1.0, math.nan]), "b": np.array([8.0, 8.0])})
+    assert some.tolist() == [1.0, 4.0]
+    assert math.isnan(evaluate(tree, {"a": math.nan, "b": math.nan}))
+
+
 @pytest.mark.parametrize(("kind", "name"), SHIPPED)
 def test_shipped_questions_are_answered_and_every_number_is_explained(kind: str, name: str) -> None:
     """Each result of each row has a formula with a unit, and its chain ends in quantities that have a value."""

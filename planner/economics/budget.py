@@ -1,0 +1,152 @@
+"""From a budget to answers: the largest load whose fleet is still paid for, option by option."""
+
+import math
+
+import numpy as np
+
+from planner import units
+from planner.economics.fleet import Machines, costs, machines
+from planner.economics.sheet import Line, Sheet, solve_line
+from planner.estimate import Estimate
+from planner.formulas import formulas
+from planner.physics.special import Array, Mask
+from planner.provenance import file_inputs, inputs
+from planner.specs.base import Loaded
+from planner.specs.budget import BudgetFile
+from planner.specs.catalog import Catalog
+
+PAGE = "economics/budget.csv"
+IDENTITY = ("scenario", "model", "gpu", "engine", "precision", "provider", "price_tier")
+FIELDS = (
+    "answers_per_month",
+    "answers_per_day",
+    "cost_usd_per_month",
+    "unspent_usd_per_month",
+    "cost_usd_per_answer",
+    "replicas",
+    "spare_replicas",
+    "gpus",
+    "utilization",
+    "generated_tokens_per_answer",
+)
+SHOWN = (
+    "answers_per_day",
+    "cost_usd_per_month",
+    "unspent_usd_per_month",
+    "cost_usd_per_answer",
+    "gpus",
+    "utilization",
+)
+_FROM_FLEET = ("cost_usd_per_month", "replicas", "spare_replicas", "gpus", "utilization", "generated_tokens_per_answer")
+_HALVINGS = 48
+"""Bisection in the logarithm of the rate: to the 12th digit of it."""
+_LEAST, _MOST = 1e-9, 1e12
+"""Rates between which an answer is looked for [answers/s]: one in thirty years, a hundred per human and second."""
+
+
+def budget(question: Loaded[BudgetFile], catalog: Catalog) -> Sheet:
+    """Return one row per GPU, the one that answers most first; without any row's money enough, the gate fails.
+
+    Raises what `planner estimate` raises for the scenario.
+    """
+    spec, page = question.spec, formulas(PAGE)
+    place = question.document.field_place(("scenario",))
+    found = machines(spec.scenario, catalog, override=spec.override, where=place)
+    rates = largest_rates(found, spec.budget_usd_per_month)
+    at_most = found.at(np.where(np.isnan(rates), _LEAST, rates))
+    best = _best_of_each_gpu(found, rates)
+    lines = [_line(found, i, float(rates[i]), at_most, spec.budget_usd_per_month) for i in best]
+    failed = []
+    if np.all(np.isnan(rates)):
+        failed = [f"{question.document.where}: {_why_nothing(found, spec.budget_usd_per_month)}"]
+    return Sheet(
+        "budget",
+        question,
+        page,
+        IDENTITY,
+        FIELDS,
+        lines,
+        verdict=_verdict(lines, spec),
+        warnings=found.warnings,
+        provenance=[*file_inputs(question), *inputs(found.scenario, catalog, found.options[best[0]], found.model)],
+        shown=SHOWN,
+        aside=("scenario", "model"),
+        failed=failed,
+    )
+
+
+def largest_rates(found: Machines, usd_per_month: float) -> Array:
+    """Return the largest rate of each option whose fleet costs no more than a budget [answers/s]; NaN where none does.
+
+    Cost is a staircase in the rate: it rises by whole replicas and nodes and never falls, so the edge of the
+    last step within the budget is bracketed and halved, all options at once.
+    """
+    count = len(found.options)
+
+    def paid(rate: Array) -> Mask:
+        return costs(found.at(rate)) <= usd_per_month
+
+    low, high = np.full(count, math.log(_LEAST)), np.full(count, math.log(_MOST))
+    possible = paid(np.exp(low))
+    for _ in range(_HALVINGS):
+        middle = (low + high) / 2
+        within = paid(np.exp(middle))
+        low, high = np.where(within, middle, low), np.where(within, high, middle)
+    return np.where(possible, np.exp(low), np.nan)
+
+
+def _why_nothing(found: Machines, usd_per_month: float) -> str:
+    """Return why no option is within a budget, with what the smallest fleet costs."""
+    least = found.cheapest(_LEAST)
+    need = "no fleet that has a price meets the SLO"
+    if least:
+        need = f"the smallest fleet that meets the SLO costs ${least.number('cost_usd_per_month'):,.0f}"
+    return f"nothing is within ${usd_per_month:,.0f} a month: {need}"
+
+
+def _best_of_each_gpu(found: Machines, rates: Array) -> list[int]:
+    """Return the option of each GPU that answers most, the most first; all of them once where none does."""
+    order = np.argsort(-np.nan_to_num(rates, nan=-1.0), kind="stable").tolist()
+    seen: dict[str, int] = {}
+    for index in order:
+        if not math.isnan(rates[index]) or not seen:
+            seen.setdefault(found.options[index].machine.gpu.spec.id, index)
+    return list(seen.values())
+
+
+def _line(found: Machines, index: int, rate: float, at_most: Estimate, usd_per_month: float) -> Line:
+    """Return the row of an option."""
+    option = found.options[index]
+    offer, known = option.offer, not math.isnan(rate)
+    gpu = option.machine.gpu.spec.id
+    texts = {
+        "scenario": found.scenario.label,
+        "model": found.model.spec.id,
+        "gpu": gpu if known else None,
+        "engine": option.machine.engine.spec.id if known else None,
+        "precision": option.precision.name if known else None,
+        "provider": offer.file.spec.provider if offer and known else None,
+        "price_tier": offer.quote.tier if offer and known else None,
+    }
+    numbers = {
+        "budget.usd_per_month": usd_per_month,
+        "fleet.answers_per_s": rate,
+        "hours_per_month": units.HOURS_PER_MONTH,
+        "hours_per_day": units.HOURS_PER_DAY,
+        "seconds_per_hour": units.SECONDS_PER_HOUR,
+    }
+    numbers |= {f"fleet.{n}": float(getattr(at_most, n)[index]) if known else math.nan for n in _FROM_FLEET}
+    return solve_line(gpu, texts, numbers, formulas(PAGE))
+
+
+def _verdict(lines: list[Line], spec: BudgetFile) -> list[str]:
+    best = lines[0]
+    if (answers := best.value("answers_per_day")) is None:
+        return [f"${spec.budget_usd_per_month:,.0f} a month buy no fleet that meets the SLO"]
+    gpus = f"{best.values['gpus']:,.0f} × {best.texts['gpu']} from {best.texts['provider']} {best.texts['price_tier']}"
+    unspent = best.values["unspent_usd_per_month"]
+    return [
+        f"${spec.budget_usd_per_month:,.0f} a month buy {answers:,.0f} answers a day on {gpus}",
+        f"${best.values['cost_usd_per_answer']:.3g} an answer; ${unspent:,.0f} are left, less than one step more",
+        "answers a day are those of the mean day, with the scenario's peak, headroom and spares; a month is 730 h",
+    ]

@@ -1,0 +1,185 @@
+"""Inverse questions: how many times another model a model is, by what was observed of both."""
+
+import math
+from collections.abc import Mapping, Sequence
+
+from planner import units
+from planner.economics.message import read_message
+from planner.economics.sheet import Line, Sheet, solve_line
+from planner.errors import BadInputError
+from planner.formulas import formulas
+from planner.provenance import Input, file_inputs
+from planner.specs.base import Loaded
+from planner.specs.catalog import Catalog
+from planner.specs.implied import ImpliedFile, Observation, Side
+
+PAGE = "economics/implied.csv"
+IDENTITY = ("observation", "basis", "base", "model", "quantity_unit", "meaning")
+SHOWN = (
+    # the columns of the table; of these only those in which some row has a number
+    "base_quantity",
+    "model_quantity",
+    "implied_multiplier",
+    "implied_multiplier_low",
+    "implied_multiplier_high",
+    "model_tokens",
+    "expected_score",
+)
+FIELDS = (
+    *(name for name in SHOWN if name != "expected_score"),
+    "base_tokens",
+    "model_tokens_low",
+    "model_tokens_high",
+    "token_multiplier",
+    "base_characters_per_token",
+    "model_characters_per_token",
+    "base_usd_per_answer",
+    "model_usd_per_answer",
+    "expected_score",
+)
+_OBSERVED = (
+    "latency_s",
+    "ttft_s",
+    "output_tokens_per_s",
+    "bill_usd",
+    "answers",
+    "messages",
+    "window_hours",
+    "score",
+    "amount",
+)
+_UNITS = {
+    "characters": "characters",
+    "tokens": "tokens",
+    "latency": "s",
+    "api": "USD per answer",
+    "bill": "USD per answer",
+    "quota": "messages a week",
+}
+_MEANINGS = {
+    "characters": "length of one answer with its thinking; the same multiple of tokens if both texts are alike",
+    "tokens": "generated tokens of one answer",
+    "latency": "waiting time: the models' speeds and their time to a first token are in it, so it is not yet tokens",
+    "api": "list price of one answer: tokens times what the seller asks per token, which is no measure of GPUs",
+    "bill": "billed dollars per answer: tokens times what the seller asks per token, which is no measure of GPUs",
+    "quota": "rationing: what the seller is willing to serve of each, an upper bound; not the compute of a message",
+    "amount": "a quotient of the same quantity, twice observed",
+    "score": "times as many tasks solved; not times as able, and it shrinks as the base nears 1",
+}
+_ONE_MODEL = "of one model: generated over visible tokens, its reasoning multiplier"
+
+
+def implied(question: Loaded[ImpliedFile], catalog: Catalog) -> Sheet:
+    """Return one row per observation: the two quantities, their quotient, and the tokens where they follow.
+
+    Raises DataMissingError for an API price, a kind of text or a tokenizer that is not known.
+    """
+    page = formulas(PAGE)
+    lines, origins, notes = [], list[Input](), list[str]()
+    for index, seen in enumerate(question.spec.observations):
+        inputs, found, said = _inputs(index, seen, question, catalog)
+        origins += found
+        notes += said
+        line = solve_line(seen.name, {}, inputs, page)
+        lines.append(Line(line.label, _texts(question.spec, seen), line.values))
+    return Sheet(
+        "implied",
+        question,
+        page,
+        IDENTITY,
+        FIELDS,
+        lines,
+        verdict=_verdict(question.spec, lines),
+        warnings=list(dict.fromkeys(notes)),
+        provenance=[*file_inputs(question), *origins],
+        shown=[name for name in SHOWN if any(line.value(name) is not None for line in lines)],
+        aside=("basis", "meaning"),
+    )
+
+
+def _inputs(
+    index: int, seen: Observation, question: Loaded[ImpliedFile], catalog: Catalog
+) -> tuple[dict[str, float], list[Input], list[str]]:
+    """Return (numbers of an observation by the names of the page, their origins, notes)."""
+    inputs = {
+        "hours_per_week": units.HOURS_PER_WEEK,
+        "no_number": math.nan,
+        "compares.tokens": float(seen.visible is not None or seen.basis == "tokens"),
+        "compares.allowances": float(seen.basis == "quota"),
+        "compares.costs": float(seen.basis == "api" and seen.visible is None),
+        "compares.ratings": float(seen.scale == "elo"),
+        "compares.ranges": 0.0,
+    }
+    origins, notes = list[Input](), list[str]()
+    sides = (("base", "visible" if seen.visible else "base", seen.visible or seen.base), ("model", "model", seen.model))
+    for name, field, side in sides:
+        read = read_message(side, ("observations", index, field), question, catalog, question.spec.as_of)
+        values = read.values | _observed(side)
+        _check_bill(values, question.document.field_place(("observations", index, field)))
+        inputs |= {f"{name}.{k}": v for k, v in values.items()}
+        if values["characters_per_token_low"] < values["characters_per_token_high"]:
+            inputs["compares.ranges"] = 1.0
+        origins += read.origins
+        notes += read.notes
+    return inputs, origins, notes
+
+
+def _check_bill(values: Mapping[str, float], place: str) -> None:
+    """Raise BadInputError where a bill does not cover its input: it leaves no tokens to generate."""
+    cached = values["cached_share"]
+    per_mtok = (1.0 - cached) * values["usd_per_mtok_input"] + cached * values["usd_per_mtok_cached"]
+    spent = values["input_tokens"] * per_mtok / units.TOKENS_PER_MTOK * values["answers"]
+    if values["bill_usd"] <= spent:
+        told = f"bill_usd {values['bill_usd']:g} is below what the input alone costs, {spent:g}"
+        raise BadInputError(f"{told}; expected a bill of input and output, input_tokens per answer", where=place)
+
+
+def _observed(side: Side | None) -> dict[str, float]:
+    values = {n: math.nan if (v := getattr(side, n, None)) is None else float(v) for n in _OBSERVED}
+    return values | {"answers": 1.0 if math.isnan(values["answers"]) else values["answers"]}
+
+
+def _texts(spec: ImpliedFile, seen: Observation) -> dict[str, str | None]:
+    """Return the identity columns: who is compared, in what unit, and what the quotient means."""
+    base = seen.base.name or spec.base if seen.base else "its visible answer"
+    unit = "tokens" if seen.visible else seen.unit or seen.scale or _UNITS[seen.basis]
+    return {
+        "observation": seen.name,
+        "basis": seen.basis,
+        "base": base,
+        "model": seen.model.name or spec.model,
+        "quantity_unit": unit,
+        "meaning": _meaning(seen),
+    }
+
+
+def _meaning(seen: Observation) -> str:
+    if seen.visible is not None:
+        return _ONE_MODEL
+    if seen.scale == "elo" and seen.base and seen.base.score and seen.model.score:
+        gap = seen.model.score - seen.base.score
+        return (
+            f"a rating has no zero, so its quotient ({seen.model.score / seen.base.score:.3g}) says nothing; "
+            f"the difference of {gap:,.0f} does: odds of {10 ** (gap / _ELO_DECADE):.3g} to 1"
+        )
+    return _MEANINGS[seen.basis]
+
+
+_ELO_DECADE = 400.0
+"""Points of Elo rating that make the odds ten times as good."""
+
+
+def _verdict(spec: ImpliedFile, lines: Sequence[Line]) -> list[str]:
+    """Return the multipliers in one sentence, what each means, and the characters per token."""
+    told = [f"{m:.4g}× by {line.label}" for line in lines if (m := line.value("implied_multiplier")) is not None]
+    found = [f"{spec.model} against {spec.base}: {', '.join(told)}"] if told else []
+    found += list(dict.fromkeys(f"{line.texts['basis']}: {line.texts['meaning']}" for line in lines))
+    ratios = {
+        (line.value("model_characters_per_token"), line.values["model.characters_per_token_low"],
+         line.values["model.characters_per_token_high"]): None
+        for line in lines if line.value("model_characters_per_token") is not None
+    }  # fmt: skip
+    for mean, low, high in ratios:
+        around = f" ({low:.3g} to {high:.3g})" if low < high else ""
+        found.append(f"{mean:.3g} characters per token{around}")
+    return found

@@ -1,0 +1,86 @@
+"""A message's tokens and API price as a page of formulas takes them, and where they come from."""
+
+import datetime as dt
+import math
+from dataclasses import dataclass, field
+
+from planner.economics.api import find_price
+from planner.economics.text import characters_per_token
+from planner.provenance import Input
+from planner.specs.base import Loaded
+from planner.specs.catalog import Catalog
+from planner.specs.message import Message
+from planner.specs.reader import Key, path_text
+
+NAMES = (
+    "tokens",
+    "characters",
+    "characters_per_token",
+    "characters_per_token_low",
+    "characters_per_token_high",
+    "input_tokens",
+    "cached_share",
+    "usd_per_mtok_input",
+    "usd_per_mtok_cached",
+    "usd_per_mtok_output",
+)
+"""What every message gives a page, NaN where it is not known."""
+
+
+@dataclass(frozen=True)
+class Read:
+    """A message's numbers by name, with the origins and notes of those that are looked up."""
+
+    values: dict[str, float]
+    origins: list[Input] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+def read_message(message: Message | None, key: Key, question: Loaded, catalog: Catalog, day: dt.date) -> Read:  # type: ignore[type-arg]  # any kind of question
+    """Return the numbers of a message that stands at `key` of a question.
+
+    Raises DataMissingError for a kind of text, a tokenizer or an API price that is not known, with the nearest.
+    """
+    values = dict.fromkeys(NAMES, math.nan)
+    found = Read(values)
+    if message is None:
+        return found
+    values |= {n: float(v) for n in NAMES if isinstance(v := getattr(message, n, None), int | float)}
+    if math.isnan(values["cached_share"]):
+        values["cached_share"] = 0.0
+    found = Read(values)
+    if message.characters_per_token is not None:
+        values["characters_per_token_low"] = values["characters_per_token_high"] = values["characters_per_token"]
+    if math.isnan(values["usd_per_mtok_cached"]):
+        values["usd_per_mtok_cached"] = values["usd_per_mtok_input"]
+    if message.text is not None:
+        _add_text(found, message.text, message.tokenizer, key, question, catalog)
+    if message.price_model is not None:
+        _add_price(found, message.price_model, key, question, catalog, day)
+    return found
+
+
+def _add_text(found: Read, text: str, tokenizer: str | None, key: Key, question: Loaded, catalog: Catalog) -> None:  # type: ignore[type-arg]
+    place, name = question.document.field_place((*key, "text")), path_text((*key, "characters_per_token"))
+    per_token = characters_per_token(catalog, text, tokenizer, where=place, name=name)
+    found.values["characters_per_token"] = per_token.mean
+    found.values["characters_per_token_low"] = per_token.low
+    found.values["characters_per_token_high"] = per_token.high
+    found.origins.append(per_token.origin)
+
+
+def _add_price(found: Read, model: str, key: Key, question: Loaded, catalog: Catalog, day: dt.date) -> None:  # type: ignore[type-arg]
+    price = find_price(catalog, model, day, where=question.document.field_place((*key, "price_model")))
+    rates = price.standard
+    looked_up = {
+        "usd_per_mtok_input": rates.usd_per_mtok_input,
+        "usd_per_mtok_cached": rates.usd_per_mtok_cached_input,
+        "usd_per_mtok_output": rates.usd_per_mtok_output,
+    }
+    found.values.update(looked_up)
+    for name, value in looked_up.items():
+        if name != "usd_per_mtok_cached" or found.values["cached_share"]:
+            place = path_text((*key, name))
+            found.origins.append(Input(place, value, price.where, price.source, None, assumed=False))
+    if found.values["cached_share"]:
+        found.notes.extend(price.notes)

@@ -1,0 +1,52 @@
+"""Characters per token of a kind of text, as the catalogue counts it."""
+
+from typing import NamedTuple
+
+from planner.errors import BadInputError, DataMissingError, did_you_mean
+from planner.provenance import NO_SOURCE, Input
+from planner.specs.catalog import Catalog, normal
+from planner.specs.text import ANY_TOKENIZER, TextFile
+
+
+class PerToken(NamedTuple):
+    """Characters per token, with the ends of what is plausible; both the mean where one text was counted exactly."""
+
+    mean: float
+    low: float
+    high: float
+    origin: Input
+
+
+def characters_per_token(
+    catalog: Catalog, text: str, tokenizer: str | None, *, where: str = "", name: str = "characters_per_token"
+) -> PerToken:
+    """Return the characters per token of a kind of text under a tokenizer.
+
+    A text whose vocabulary is not known (`any`) answers for every tokenizer. Raises DataMissingError for an
+    unknown kind of text or tokenizer, BadInputError where several tokenizers were counted and none is named.
+    """
+    loaded = catalog.get(TextFile, text, where=where)
+    ratios = loaded.spec.ratios
+    known = [r.tokenizer for r in ratios]
+    if tokenizer is None and len(ratios) > 1:
+        raise BadInputError(f"text {text} needs a tokenizer; counted with: {', '.join(known)}", where=where)
+    wanted = {normal(tokenizer or known[0]), ANY_TOKENIZER}
+    index = next((i for i, r in enumerate(ratios) if normal(r.tokenizer) in wanted), None)
+    if index is None:
+        hint = did_you_mean(str(tokenizer), known)
+        raise DataMissingError(
+            f"no count of text {text} with tokenizer {tokenizer!r}.{hint} Counted with: {', '.join(known)}.",
+            where=where,
+        )
+    ratio, key = ratios[index], ("ratios", index, "characters_per_token")
+    source = loaded.source(*key)
+    origin = Input(
+        name,
+        ratio.characters_per_token,
+        loaded.document.place(key),
+        source.cite() if source else NO_SOURCE,
+        source.checked.isoformat() if source else None,
+        assumed=source is not None and source.confidence == "low",
+    )
+    mean = ratio.characters_per_token
+    return PerToken(mean, ratio.low or mean, ratio.high or mean, origin)

@@ -1,0 +1,87 @@
+"""From a budget to answers: the edge of a staircase, checked by asking the question the other way round."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from planner import answer, load_scenario
+from planner.economics.budget import budget, largest_rates
+from planner.economics.fleet import machines
+from planner.economics.sheet import Sheet
+from planner.errors import EXIT_BAD_INPUT, EXIT_DATA_MISSING, EXIT_GATE_FAILED, EXIT_OK
+from planner.specs.asked import load_asked
+from planner.specs.budget import BudgetFile
+from planner.specs.catalog import Catalog
+
+Call = Callable[..., Any]
+CATALOG = Catalog()
+MACHINES = machines("o1-class", CATALOG)
+
+
+def asked(**changes: Any) -> Sheet:
+    """Return the answer to the shipped budget with some fields changed."""
+    return budget(load_asked(BudgetFile, "scenarios/budgets", "o1-class-100k", CATALOG, changes), CATALOG)
+
+
+def best_cost(answers_per_day: float) -> float:
+    """Return what `planner estimate` says the cheapest fleet costs."""
+    changes = {"workload.answers_per_day": answers_per_day}
+    return float(answer(load_scenario("o1-class", CATALOG, changes=changes), CATALOG).best["cost_usd_per_month"])
+
+
+@pytest.mark.parametrize("dollars", [30_000.0, 100_000.0, 700_000.0])
+def test_estimate_agrees_on_both_sides_of_the_edge(dollars: float) -> None:
+    """A hair fewer answers are within the budget, a hair more are not: asked of `planner estimate`."""
+    answers = asked(budget_usd_per_month=dollars).lines[0].values["answers_per_day"]
+    assert best_cost(answers * (1 - 1e-6)) <= dollars < best_cost(answers * (1 + 1e-6))
+
+
+def test_the_rows_add_up() -> None:
+    """Spent and unspent are the budget; the best row answers most; a day is 24 of a month's 730 hours."""
+    sheet = asked()
+    most = [line.values["answers_per_month"] for line in sheet.lines]
+    assert most == sorted(most, reverse=True)
+    for line in sheet.lines:
+        spent, left = line.values["cost_usd_per_month"], line.values["unspent_usd_per_month"]
+        assert spent + left == pytest.approx(100_000)
+        assert left >= 0
+        assert line.values["answers_per_day"] == pytest.approx(line.values["answers_per_month"] * 24 / 730)
+        assert 0 < line.values["utilization"] < 1
+
+
+@settings(max_examples=8, deadline=None)
+@given(st.floats(1e3, 1e7), st.floats(1.0, 10.0))
+def test_more_money_never_buys_fewer_answers(dollars: float, times: float) -> None:
+    """Option by option."""
+    few, many = largest_rates(MACHINES, dollars), largest_rates(MACHINES, dollars * times)
+    bought = ~np.isnan(few)
+    assert np.all(many[bought] >= few[bought] * (1 - 1e-9))
+
+
+def test_nothing_within_the_budget_fails_the_gate(call: Call) -> None:
+    """Exit 1, with what the smallest fleet costs; the numbers are empty."""
+    outcome = call(
+        "budget", "--set", "budget_usd_per_month=100", "--format", "csv", "--fields", "gpu,answers_per_month"
+    )
+    assert outcome.code == EXIT_GATE_FAILED
+    assert outcome.out.splitlines() == ["gpu,answers_per_month", ","]
+    smallest = best_cost(1e-3)
+    assert outcome.err.splitlines()[-1].endswith(f"the smallest fleet that meets the SLO costs ${smallest:,.0f}")
+
+
+def test_bad_budgets_are_one_line(call: Call) -> None:
+    """A scenario that is not there, one whose machines do not follow the load, a negative sum."""
+    assert call("budget").code == EXIT_OK
+    unknown = call("budget", "--set", "scenario=o1-clas")
+    assert unknown.code == EXIT_DATA_MISSING
+    assert "Nearest: o1-class" in unknown.err
+    measured = call("budget", "--set", "scenario=deepseek-day")
+    assert measured.code == EXIT_BAD_INPUT
+    assert "measured rates of nodes" in measured.err
+    assert call("budget", "--set", "budget_usd_per_month=-5").errors == [
+        "error: --set budget_usd_per_month: -5 is negative; expected a number above 0"
+    ]
