@@ -1,28 +1,257 @@
-"""Quotas of a subscription: what a message earns, costs and leaves."""
+"""Quotas of a subscription: what a message earns, costs and leaves, and the machines behind a peak."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from planner import units
-from planner.economics.sheet import Sheet, solve_line
+from planner.economics.fleet import Machines, machines
+from planner.economics.message import NAMES, read_message
+from planner.economics.sheet import Line, Sheet, solve_line
 from planner.formulas import formulas
-from planner.provenance import file_inputs
+from planner.provenance import Input, file_inputs
 from planner.specs.base import Loaded
 from planner.specs.catalog import Catalog
-from planner.specs.plan import PlanFile
+from planner.specs.plan import ALL_MODELS, Limit, PlanFile
 
 PAGE = "economics/quota.csv"
-IDENTITY = ("plan", "model")
-FIELDS = ("messages_per_month", "usd_per_message_exhausted")
+IDENTITY = ("plan", "model", "cost_basis")
+SHOWN = (
+    "quota_messages_per_week",
+    "use",
+    "usd_per_message_exhausted",
+    "cost_usd_per_message",
+    "list_value_usd_per_week",
+    "margin_usd_per_month",
+    "margin",
+    "break_even_use",
+    "largest_quota_messages",
+)
+SHOWN_UNPAID = (
+    "quota_messages_per_day",
+    "quota_messages_per_week",
+    "api_usd_per_message",
+    "list_value_usd_per_week",
+    "in_flight_exhausted",
+)
+"""Of limits without a subscription's price, as an API key has them."""
+_PEAK = ("peak_messages_per_s", "peak_replicas", "peak_gpus", "peak_usd_per_month")
+_USERS = ("users_revenue_usd_per_month", "users_cost_usd_per_month", "users_messages_per_s")
+FIELDS = (
+    "quota_messages_per_day",
+    "quota_messages_per_week",
+    "quota_messages_per_month",
+    "quota_seconds_per_message",
+    "usd_per_message_exhausted",
+    "use",
+    "messages_per_month",
+    "revenue_usd_per_month",
+    "revenue_usd_per_week",
+    "revenue_usd_per_message",
+    "cost_usd_per_message",
+    "cost_usd_per_month",
+    "margin_usd_per_month",
+    "margin",
+    "break_even_use",
+    "largest_quota_multiple",
+    "largest_quota_messages",
+    "api_tokens",
+    "api_usd_per_message",
+    "list_value_usd_per_week",
+    "list_value_multiple",
+    "in_flight_exhausted",
+    *_USERS,
+    *_PEAK,
+)
+_SUMMED = (
+    "quota_messages_per_day",
+    "quota_messages_per_week",
+    "quota_messages_per_month",
+    "messages_per_month",
+    "list_value_usd_per_week",
+    "cost_usd_per_month",
+    "exhausted_cost_usd_per_month",
+    "peak_messages_per_s",
+    "peak_gpus",
+    "peak_usd_per_month",
+)
+_OWN = ("own.usd_per_answer", "fleet.replicas", "fleet.gpus", "fleet.usd_per_month")
+_UNKNOWN = math.nan
 
 
-def quota(question: Loaded[PlanFile], catalog: Catalog) -> Sheet:  # noqa: ARG001 - every solver takes it
-    """Return a plan's rows, one per model."""
+@dataclass(frozen=True)
+class _Row:
+    """A model's row, and what was looked up for it."""
+
+    line: Line
+    origins: list[Input]
+    notes: list[str]
+
+
+def quota(question: Loaded[PlanFile], catalog: Catalog) -> Sheet:
+    """Return a plan's rows: one per model, one per family of several, and one of the whole plan.
+
+    A model's row takes the whole price, as if its subscriber used nothing else, unless the plan shares its
+    revenue out; the row of the plan adds the costs up. Raises DataMissingError for an API price, a kind of text
+    or a scenario that is not known.
+    """
     plan, page = question.spec, formulas(PAGE)
-    lines = []
-    for limit in plan.limits:
-        inputs = {
-            "plan.usd_per_month": plan.usd_per_month,
-            "limit.messages": limit.messages,
-            "limit.window_hours": limit.window_hours,
-            "hours_per_month": units.HOURS_PER_MONTH,
-        }
-        lines.append(solve_line(limit.model, {"plan": plan.name, "model": limit.model}, inputs, page))
-    return Sheet("quota", question, page, IDENTITY, FIELDS, lines, provenance=file_inputs(question))
+    rows = [_model_row(index, limit, question, catalog) for index, limit in enumerate(plan.limits)]
+    lines = [row.line for row in rows]
+    families = dict.fromkeys(limit.family for limit in plan.limits if limit.family)
+    for family in families:
+        members = [i for i, limit in enumerate(plan.limits) if limit.family == family]
+        if len(members) > 1:
+            lines.append(_sum_row(family, [rows[i].line for i in members], plan, members))
+    if len(rows) > 1:
+        lines.append(_sum_row(ALL_MODELS, [row.line for row in rows], plan, range(len(rows))))
+    notes = [note for row in rows for note in row.notes]
+    return Sheet(
+        "quota",
+        question,
+        page,
+        IDENTITY,
+        FIELDS,
+        lines,
+        verdict=_verdict(plan, lines),
+        warnings=[*dict.fromkeys(notes), *_missing(lines)],
+        provenance=[*file_inputs(question), *(i for row in rows for i in row.origins)],
+        shown=[*(SHOWN if plan.usd_per_month else SHOWN_UNPAID), *(_PEAK if plan.users.exhausting_share else ())],
+        aside=("plan", "cost_basis"),
+    )
+
+
+def mean_use(plan: PlanFile, model: str) -> float:
+    """Return the share of a model's quota that is used, on average over the groups of users; 1 without groups."""
+    if plan.users.groups is None:
+        return 1.0
+    return math.fsum(group.share * group.of(model) for group in plan.users.groups)
+
+
+def _model_row(index: int, limit: Limit, question: Loaded[PlanFile], catalog: Catalog) -> _Row:
+    """Return the row of one model."""
+    plan, page = question.spec, formulas(PAGE)
+    read = read_message(limit.api, ("limits", index, "api"), question, catalog, plan.as_of)
+    inputs = _shared(plan) | {
+        "limit.messages": float(limit.messages),
+        "limit.window_hours": limit.window_hours,
+        "limit.revenue_share": 1.0 if limit.revenue_share is None else limit.revenue_share,
+        "limit.use": mean_use(plan, limit.model),
+        "limit.usd_per_message": _or_unknown(limit.usd_per_message),
+        "limit.seconds_per_message": _or_unknown(limit.seconds_per_message),
+        "limit.latency_s": _or_unknown(limit.latency_s),
+    }
+    inputs |= {f"api.{name}": read.values[name] for name in NAMES} | dict.fromkeys(_OWN, _UNKNOWN)
+    basis, notes = _cost_basis(limit, plan), list(read.notes)
+    if limit.own is not None:
+        place = question.document.field_place(("limits", index, "own", "scenario"))
+        found = machines(limit.own.scenario, catalog, override=limit.own.override, where=place)
+        first = solve_line(limit.model, {}, inputs, page).values
+        numbers, basis = _own_fleet(limit, found, first)
+        inputs |= numbers
+        notes += found.warnings
+    texts = {"plan": plan.name, "model": limit.model, "cost_basis": basis}
+    return _Row(solve_line(limit.model, texts, inputs, page), read.origins, notes)
+
+
+def _shared(plan: PlanFile) -> dict[str, float]:
+    """Return what every row reads."""
+    return {
+        "plan.usd_per_month": _or_unknown(plan.usd_per_month),
+        "plan.margin_target": plan.margin_target,
+        "users.count": _or_unknown(plan.users.count),
+        "users.exhausting_share": _or_unknown(plan.users.exhausting_share),
+        "hours_per_day": units.HOURS_PER_DAY,
+        "hours_per_week": units.HOURS_PER_WEEK,
+        "hours_per_month": units.HOURS_PER_MONTH,
+        "seconds_per_hour": units.SECONDS_PER_HOUR,
+        "rounding": _ROUNDING,
+        **{f"sum.{name}": _UNKNOWN for name in _SUMMED},
+    }
+
+
+_ROUNDING = 1e-12
+"""Exactly n messages must not become n - 1 through rounding."""
+
+
+def _or_unknown(value: float | None) -> float:
+    return _UNKNOWN if value is None else float(value)
+
+
+def _cost_basis(limit: Limit, plan: PlanFile) -> str | None:
+    """Return in words where the cost of a message comes from; None where nothing says it."""
+    if limit.usd_per_message is not None:
+        return "given"
+    if limit.api is None:
+        return None
+    return f"API list price of {limit.api.price_model or 'the file'}, {plan.as_of.isoformat()}"
+
+
+def _own_fleet(limit: Limit, found: Machines, first: Mapping[str, float]) -> tuple[dict[str, float], str]:
+    """Return (numbers of a model's own fleet, the cost basis in words).
+
+    The fleet carries all subscribers' messages where the plan counts them, else the scenario's own load.
+    """
+    own = limit.own
+    assert own is not None  # noqa: S101 - asked only of such limits
+    load = first["users_messages_per_s"]
+    chosen = found.cheapest(load) if load > 0 else found.own()
+    numbers = dict.fromkeys(_OWN, _UNKNOWN)
+    if chosen is None:
+        return numbers, f"{own.scenario}: no option is priced and meets the SLO"
+    name = "cost_usd_per_answer" if own.cost == "reserved" else "cost_usd_per_answer_used"
+    numbers["own.usd_per_answer"] = chosen.number(name)
+    peak = first["peak_messages_per_s"]
+    at_peak = found.cheapest(peak, peak=True) if peak > 0 else None
+    if at_peak is not None:
+        numbers["fleet.replicas"] = at_peak.number("replicas")
+        numbers["fleet.gpus"] = at_peak.number("gpus")
+        numbers["fleet.usd_per_month"] = at_peak.number("cost_usd_per_month")
+    return numbers, f"{found.scenario.label}, {own.cost}: {chosen.label()}"
+
+
+def _sum_row(label: str, parts: Sequence[Line], plan: PlanFile, members: Sequence[int]) -> Line:
+    """Return the row of several models together: what adds up is added, one part unknown leaves the sum unknown."""
+    shares = [plan.limits[i].revenue_share for i in members]
+    inputs = _shared(plan)
+    inputs |= {f"sum.{name}": math.fsum(part.values[name] for part in parts) for name in _SUMMED}
+    inputs["limit.revenue_share"] = 1.0 if None in shares else math.fsum(s or 0.0 for s in shares)
+    names = ("messages", "window_hours", "use", "usd_per_message", "seconds_per_message", "latency_s")
+    inputs |= {f"limit.{name}": _UNKNOWN for name in names}
+    inputs |= {f"api.{name}": _UNKNOWN for name in NAMES} | dict.fromkeys(_OWN, _UNKNOWN)
+    return solve_line(label, {"plan": plan.name, "model": label, "cost_basis": None}, inputs, formulas(PAGE))
+
+
+def _missing(lines: Sequence[Line]) -> list[str]:
+    unknown = [
+        line.label for line in lines if line.texts["cost_basis"] is None and line.value("cost_usd_per_month") is None
+    ]
+    unknown = [u for u in unknown if u != ALL_MODELS]
+    if not unknown:
+        return []
+    return [
+        f"no cost of a message to {', '.join(unknown)}: give usd_per_message, api or own; the plan's margin is unknown"
+    ]
+
+
+def _verdict(plan: PlanFile, lines: Sequence[Line]) -> list[str]:
+    """Return the plan in words: what the quotas are worth, what is left, what was assumed about use."""
+    whole = lines[-1]
+    found = []
+    worth = [f"{x.label} ${v:,.2f}" for x in lines if (v := x.value("list_value_usd_per_week")) is not None]
+    if worth:
+        revenue = whole.value("revenue_usd_per_week")
+        paid = f"; a subscriber pays ${revenue:.2f}" if revenue is not None else ""
+        found.append(f"a week's quotas at list price: {', '.join(worth)}{paid}")
+    margin = whole.value("margin_usd_per_month")
+    if margin is not None:
+        word = "is left" if margin >= 0 else "is lost"
+        found.append(f"${abs(margin):,.2f} a subscriber and month {word} at this use")
+    if plan.users.groups is None and plan.usd_per_month is not None:
+        found.append("assumed, because the plan does not say: every subscriber uses every quota up")
+    if len(lines) > 1 and plan.usd_per_month and plan.limits[0].revenue_share is None:
+        found.append(
+            "a model's row takes the whole price, as if nothing else were used; the last row adds the costs up"
+        )
+    bases = [f"{x.label}: {b}" for x in lines if (b := x.texts["cost_basis"])]
+    return [*found, *([f"cost of a message – {'; '.join(bases)}"] if bases else [])]
