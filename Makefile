@@ -1,7 +1,7 @@
-# make lint test · make bench · make check-libreoffice; another interpreter: make PYTHON=.venv/bin/python test
+# make lint test · make bench · make article · make check-libreoffice; another interpreter: make PYTHON=.venv/bin/python test
 PYTHON ?= python3
 
-.PHONY: test lint bench check-libreoffice
+.PHONY: test lint bench check-libreoffice article
 
 test:
 	$(PYTHON) -m pytest
@@ -18,3 +18,6 @@ bench:
 
 check-libreoffice:
 	$(PYTHON) benchmarks/check_libreoffice.py
+
+article:
+	$(PYTHON) benchmarks/article.py
