@@ -87,13 +87,15 @@ def costs(found: Estimate) -> Array:
 def machines(name: str, catalog: Catalog, *, override: str | None = None, where: str = "") -> Machines:
     """Return the options of a scenario.
 
-    Raises BadInputError for a scenario of measured node rates, whose machines do not follow another load, and
-    what `planner estimate` raises for the scenario itself.
+    Raises BadInputError for a scenario of measured node rates, whose machines do not follow another load, and for
+    a router, whose models have machines each; and what `planner estimate` raises for the scenario itself.
     """
     scenario = load_scenario(name, catalog, override=override)
     if scenario.spec.measured_rates is not None:
         raise BadInputError(
             f"scenario {name} gives measured rates of nodes; expected one with a model to serve", where=where
         )
+    if any(c.model for c in scenario.spec.workload.classes):
+        raise BadInputError(f"scenario {name} sends its classes to several models; expected one model", where=where)
     own = answer(scenario, catalog)
     return Machines(scenario, candidates(scenario, catalog, own.model, today()), own.cases, own.warnings, own.model)

@@ -82,6 +82,11 @@ def test_bad_budgets_are_one_line(call: Call) -> None:
     measured = call("budget", "--set", "scenario=deepseek-day")
     assert measured.code == EXIT_BAD_INPUT
     assert "measured rates of nodes" in measured.err
+    router = call("budget", "--set", "scenario=router")
+    assert router.code == EXIT_BAD_INPUT
+    assert router.errors == [
+        "error: --set scenario: scenario router sends its classes to several models; expected one model"
+    ]
     assert call("budget", "--set", "budget_usd_per_month=-5").errors == [
         "error: --set budget_usd_per_month: -5 is negative; expected a number above 0"
     ]
