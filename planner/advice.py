@@ -165,9 +165,11 @@ def nothing_meets(scenario: Scenario, results: Sequence[Row]) -> str:
                 continue
             value, row = min(reached, key=lambda x: x[0])
             if value > limit:
+                reads = metric == "ttft" and row["prefill_tensor_parallel"] is not None
+                size = row["prefill_tensor_parallel" if reads else "tensor_parallel"]
                 parts.append(
                     f"{name} {limit:g} is below the best attainable {value:.3g} "
-                    f"(idle {row['gpu']}, {row['precision']}, TP{row['tensor_parallel']})"
+                    f"(idle {row['gpu']}, {row['precision']}, TP{size})"
                 )
     reason = "; ".join(parts) or "each limit can be met by some option, but no option meets them all at once"
     return f"no option meets the SLO: {reason}"

@@ -78,6 +78,8 @@ def explain(answer: Answer, field: str) -> list[Step]:
     Raises BadInputError for a field that has no formula, with the nearest name.
     """
     known = known_formulas(answer)
+    if field not in known and field in pool_formulas():
+        raise BadInputError(f"{field!r} is of two pools, and this option has one; see fleet.pools", where="explain")
     if field not in known:
         hint = did_you_mean(field, known) or f" Known: {', '.join(n for n in known if '.' not in n)}."
         raise BadInputError(f"no formula for {field!r}.{hint}", where="explain")

@@ -194,6 +194,14 @@ def test_every_formula_gives_its_number(name: str, override: str | None, changes
     assert explain(found, "prefill_replicas")[0].value == found.best["prefill_replicas"]
 
 
+def test_a_field_of_two_pools_is_not_of_one() -> None:
+    """Asked for a reader where there is none, the sentence says which field decides."""
+    with pytest.raises(
+        BadInputError, match=r"'prefill_replicas' is of two pools, and this option has one; see fleet\.pools"
+    ):
+        explain(ask(pools="one"), "prefill_replicas")
+
+
 def test_no_run_with_two_pools_was_fitted() -> None:
     """The basis is a data sheet, intervals know the pools, and their bounds lie around the value."""
     found = with_intervals(ask("chat-assistant", model="qwen3-32b", fleet__gpus=("h100-sxm",)))
