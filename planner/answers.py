@@ -38,6 +38,8 @@ class Answer:
     """All candidates of the search."""
     rows_of_results: list[int] = field(repr=False)
     """Row of `cases` behind each result."""
+    searched: list[Candidate] = field(repr=False)
+    """The candidate behind each row of `cases`."""
 
     @property
     def best(self) -> Row:
@@ -94,7 +96,7 @@ def answer(scenario: Scenario, catalog: Catalog, *, today: dt.date | None = None
         *scenario_warnings(scenario, model.spec),
         *option_warnings(scenario, catalog, results, picked, day),
     ]
-    return Answer(scenario, results, warnings, model, picked, cases, chosen)
+    return Answer(scenario, results, warnings, model, picked, cases, chosen, options)
 
 
 def find_model(scenario: Scenario, catalog: Catalog) -> tuple[Loaded[ModelSpec], list[str]]:

@@ -9,7 +9,7 @@ from planner.economics.fleet import Machines, costs, machines
 from planner.economics.sheet import Line, Sheet, solve_line
 from planner.estimate import Estimate
 from planner.formulas import formulas
-from planner.physics.special import Array, Mask
+from planner.physics.special import Array
 from planner.provenance import file_inputs, inputs
 from planner.specs.base import Loaded
 from planner.specs.budget import BudgetFile
@@ -81,18 +81,23 @@ def largest_rates(found: Machines, usd_per_month: float) -> Array:
     Cost is a staircase in the rate: it rises by whole replicas and nodes and never falls, so the edge of the
     last step within the budget is bracketed and halved, all options at once.
     """
-    count = len(found.options)
+    smallest = costs(found.at(_LEAST))
+    rows = np.flatnonzero(smallest <= usd_per_month)
+    rates = np.full(len(found.options), np.nan)
+    if rows.size:
+        rates[rows] = _edge(found.only(rows), usd_per_month)
+    return rates
 
-    def paid(rate: Array) -> Mask:
-        return costs(found.at(rate)) <= usd_per_month
 
-    low, high = np.full(count, math.log(_LEAST)), np.full(count, math.log(_MOST))
-    possible = paid(np.exp(low))
+def _edge(found: Machines, usd_per_month: float) -> Array:
+    """Return the rate at which each option's cost leaves the budget, all of them within it at the least rate."""
+    low = np.full(len(found.options), math.log(_LEAST))
+    high = np.full(len(found.options), math.log(_MOST))
     for _ in range(_HALVINGS):
         middle = (low + high) / 2
-        within = paid(np.exp(middle))
+        within = costs(found.at(np.exp(middle))) <= usd_per_month
         low, high = np.where(within, middle, low), np.where(within, high, middle)
-    return np.where(possible, np.exp(low), np.nan)
+    return np.asarray(np.exp(low))
 
 
 def _why_nothing(found: Machines, usd_per_month: float) -> str:

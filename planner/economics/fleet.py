@@ -5,10 +5,11 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from planner.answers import answer
 from planner.cases import Cases
-from planner.cases.candidates import Candidate, candidates
+from planner.cases.candidates import Candidate
 from planner.errors import BadInputError
 from planner.estimate import Estimate, estimate
 from planner.physics.special import Array
@@ -16,7 +17,6 @@ from planner.specs.base import Loaded
 from planner.specs.catalog import Catalog
 from planner.specs.model import ModelSpec
 from planner.specs.question import Scenario, load_scenario
-from planner.today import today
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,12 @@ class Machines:
             changes["demand__peak_to_mean"] = np.ones(len(self.options))
         found = estimate(self.cases.replaced(**changes))
         return Estimate(**{f.name: np.atleast_1d(getattr(found, f.name)) for f in dataclasses.fields(found)})
+
+    def only(self, rows: NDArray[np.intp]) -> "Machines":
+        """Return some of the options."""
+        if not self.cases.shape:
+            return self
+        return dataclasses.replace(self, options=[self.options[i] for i in rows], cases=self.cases.rows(rows))
 
     def cheapest(self, answers_per_s: float, *, peak: bool = False) -> "Chosen | None":
         """Return the cheapest option that meets the SLO at a rate; None where none does or none has a price."""
@@ -98,4 +104,4 @@ def machines(name: str, catalog: Catalog, *, override: str | None = None, where:
     if any(c.model for c in scenario.spec.workload.classes):
         raise BadInputError(f"scenario {name} sends its classes to several models; expected one model", where=where)
     own = answer(scenario, catalog)
-    return Machines(scenario, candidates(scenario, catalog, own.model, today()), own.cases, own.warnings, own.model)
+    return Machines(scenario, own.searched, own.cases, own.warnings, own.model)

@@ -1,6 +1,7 @@
 """From a budget to answers: the edge of a staircase, checked by asking the question the other way round."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -40,6 +41,23 @@ def test_estimate_agrees_on_both_sides_of_the_edge(dollars: float) -> None:
     assert best_cost(answers * (1 - 1e-6)) <= dollars < best_cost(answers * (1 + 1e-6))
 
 
+def test_two_pools_are_searched_as_estimate_searches_them(tmp_path: Path) -> None:
+    """A scenario of prompt-reading and answering replicas: the edge is where `planner estimate` has it."""
+    path = CATALOG.files("scenarios")["o1-class"]
+    mine = tmp_path / "pools.yaml"
+    text = path.read_text(encoding="utf-8")
+    assert text.count("\n  gpus: any\n") == 1
+    mine.write_text(text.replace("\n  gpus: any\n", "\n  gpus: [h200-sxm]\n  pools: two\n"), encoding="utf-8")
+    answers = asked(scenario=str(mine), budget_usd_per_month=400_000.0).lines[0].values["answers_per_day"]
+    cost = [
+        answer(load_scenario(mine, CATALOG, changes={"workload.answers_per_day": answers * f}), CATALOG).best[
+            "cost_usd_per_month"
+        ]
+        for f in (1 - 1e-6, 1 + 1e-6)
+    ]
+    assert cost[0] <= 400_000 < cost[1]
+
+
 def test_the_rows_add_up() -> None:
     """Spent and unspent are the budget; the best row answers most; a day is 24 of a month's 730 hours."""
     sheet = asked()
@@ -53,7 +71,7 @@ def test_the_rows_add_up() -> None:
         assert 0 < line.values["utilization"] < 1
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=5, deadline=None)
 @given(st.floats(1e3, 1e7), st.floats(1.0, 10.0))
 def test_more_money_never_buys_fewer_answers(dollars: float, times: float) -> None:
     """Option by option."""
