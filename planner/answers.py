@@ -11,7 +11,7 @@ from planner.advice import nothing_priced, option_warnings, scenario_warnings
 from planner.cases import Cases, lower
 from planner.cases.candidates import Candidate, Layout, candidates
 from planner.cases.workload import growth_factor
-from planner.errors import BadInputError, DataMissingError
+from planner.errors import BadInputError, DataMissingError, NoPriceError
 from planner.estimate import Estimate, estimate
 from planner.estimate_measured import estimate_measured, measured_load
 from planner.options import Row, rank, rows
@@ -61,7 +61,7 @@ class Answer:
 def answer(scenario: Scenario, catalog: Catalog, *, today: dt.date | None = None) -> Answer:
     """Answer a question: every option the scenario allows, best first.
 
-    Raises DataMissingError for unknown names and where no option has a price.
+    Raises DataMissingError for unknown names, and its kind NoPriceError where no option has a price.
     """
     routed = next((i for i, c in enumerate(scenario.spec.workload.classes) if c.model), None)
     if routed is not None:
@@ -80,9 +80,9 @@ def answer(scenario: Scenario, catalog: Catalog, *, today: dt.date | None = None
         options = _one_layout(options)
     options = with_pools(scenario, catalog, model, options)
     cases = lower(scenario, catalog, model, options)
-    found = _flat(_estimate(scenario, cases))
+    found = _flat(estimate_of(scenario, cases))
     if np.all(np.isnan(found.usd_per_gpu_hour)):
-        raise DataMissingError(
+        raise NoPriceError(
             nothing_priced(scenario, catalog, options), where=scenario.loaded.document.place(("prices",))
         )
     chosen = rank(options, cases, found)
@@ -124,7 +124,8 @@ def _gpu_notes(scenario: Scenario, catalog: Catalog) -> list[str]:
     return [f"GPU {note}" for note in found if note]
 
 
-def _estimate(scenario: Scenario, cases: Cases) -> Estimate:
+def estimate_of(scenario: Scenario, cases: Cases) -> Estimate:
+    """Return the estimate of a scenario's cases: by the model, or by measured rates where the scenario has them."""
     rates = scenario.spec.measured_rates
     if rates is None:
         return estimate(cases)

@@ -41,6 +41,10 @@ class DataMissingError(PlannerError):
     exit_code = EXIT_DATA_MISSING
 
 
+class NoPriceError(DataMissingError):
+    """None of the options of a search has a price (exit 3)."""
+
+
 class SurroundingsError(PlannerError):
     """The disk, the place to write or the network failed (exit 4)."""
 

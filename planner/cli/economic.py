@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -15,6 +16,7 @@ from planner.report.as_sheet import FORMATS, render
 from planner.report.document import choose_fields
 from planner.report.output import emit
 from planner.specs.asked import load_asked, load_document, open_asked
+from planner.specs.base import Loaded
 from planner.specs.catalog import Catalog
 from planner.specs.reader import exists, read_document
 
@@ -70,8 +72,12 @@ def answer(
     output: str | None,
     catalogs: tuple[str, ...],
     view: Callable[[Sheet], Sheet] | None = None,
+    solver: Callable[[Loaded[Any], Catalog], Sheet] | None = None,
 ) -> Sheet:
-    """Answer an economic question, print it or a view of it, and return it; the fields of a file say its kind."""
+    """Answer an economic question, print it or a view of it, and return it; the fields of a file say its kind.
+
+    `solver` answers another question about the same file.
+    """
     catalog, kinds = Catalog(catalogs), kinds_of(command)
     document = open_asked([kind.folder for kind in kinds], name, catalog)
     spec = kind_of(document)
@@ -82,13 +88,13 @@ def answer(
             f"is a file that `{right}` answers; expected one for `planner {command}`", where=document.where
         )
     kind = next((kind for kind in kinds if kind.spec is spec), kinds[0])
-    sheet = kind.solve(load_document(kind.spec, document, common.read_sets(sets)), catalog)
+    sheet = (solver or kind.solve)(load_document(kind.spec, document, common.read_sets(sets)), catalog)
     show(view(sheet) if view else sheet, fields, dialect, form, output)
     return sheet
 
 
 def show(sheet: Sheet, fields: str | None, dialect: str, form: str, output: str | None) -> None:
-    """Print a sheet, its warnings on stderr."""
+    """Print a sheet, its warnings on stderr; exits with 1 where its answer is no."""
     shown = choose_fields(fields, sheet.columns)
     common.warn(sheet.warnings)
     emit(render(sheet, form, shown, dialect), output)

@@ -63,7 +63,7 @@ def relevant(sources: list[Input], steps: list[Step]) -> list[Input]:
 
 
 def _value(value: Any) -> str:
-    text = json.dumps(value, ensure_ascii=False) if isinstance(value, dict | list) else str(value)
+    text = json.dumps(value, ensure_ascii=False, default=str) if isinstance(value, dict | list) else str(value)
     limit = 100
     return text if len(text) <= limit else text[: limit - 1] + "…"
 

@@ -36,6 +36,7 @@ COMMANDS = {
     "quality": "What accuracy costs: models, efforts and samples, and the frontier of them.",
     "quota": "What a subscription's message limits earn, cost and need.",
     "payback": "What owning GPUs costs an hour, and whether and when it pays; the revenue a spending asks for.",
+    "break-even": "API or own machines: where they cost the same, in answers a day and in utilisation.",
     "implied": "How many times another model a model is: by characters, latency, bill, quota.",
     "budget": "How many answers a budget buys, and on which machines.",
     "check-gpu": "Compare the local GPU with its spec, and what that does to an estimate.",

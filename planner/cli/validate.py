@@ -15,6 +15,7 @@ from planner.errors import PlannerError
 from planner.routes import by_model
 from planner.specs.api_prices import ApiPricesFile
 from planner.specs.base import FileSpec, Loaded, load
+from planner.specs.break_even import BreakEvenFile
 from planner.specs.budget import BudgetFile
 from planner.specs.catalog import Catalog
 from planner.specs.hardware import AssumptionsFile, EngineSpec, FormatsFile, GpuSpec, SystemSpec
@@ -48,6 +49,7 @@ _MARKS: tuple[tuple[str, type[FileSpec]], ...] = (
     ("observations", ImpliedFile),
     ("budget_usd_per_month", BudgetFile),
     ("ratios", TextFile),
+    ("tiers", BreakEvenFile),
     ("formats", FormatsFile),
     ("busy_power_base", AssumptionsFile),
 )

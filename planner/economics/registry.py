@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 from planner.economics.sheet import Sheet
 from planner.specs.base import FileSpec, Loaded
+from planner.specs.break_even import BreakEvenFile
 from planner.specs.budget import BudgetFile
 from planner.specs.catalog import Catalog
 from planner.specs.implied import ImpliedFile
@@ -45,6 +46,13 @@ QUESTIONS = {
     ),
     "quota": Question(
         PlanFile, "scenarios/plans", "economics/quota.csv", "planner.economics.quota:quota", command="quota"
+    ),
+    "break-even": Question(
+        BreakEvenFile,
+        "scenarios/break-even",
+        "economics/break_even.csv",
+        "planner.economics.break_even:break_even",
+        command="break-even",
     ),
     "payback": Question(
         OwningFile, "scenarios/owning", "economics/payback.csv", "planner.economics.payback:payback", command="payback"

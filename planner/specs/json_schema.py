@@ -10,6 +10,7 @@ from pydantic import BaseModel
 
 from planner.specs.api_prices import ApiPricesFile
 from planner.specs.base import FileSpec, models_in
+from planner.specs.break_even import BreakEvenFile
 from planner.specs.budget import BudgetFile
 from planner.specs.hardware import AssumptionsFile, EngineSpec, FormatsFile, GpuSpec, SystemSpec
 from planner.specs.implied import ImpliedFile
@@ -40,6 +41,7 @@ SCHEMAS: dict[str, type[FileSpec]] = {
     "implied": ImpliedFile,
     "budget": BudgetFile,
     "text": TextFile,
+    "break-even": BreakEvenFile,
     "formats": FormatsFile,
     "assumptions": AssumptionsFile,
 }
@@ -56,6 +58,7 @@ FOLDERS = dict.fromkeys(
         "implied",
         "budget",
         "text",
+        "break-even",
     ),
     "scenarios",
 )

@@ -30,6 +30,7 @@ FILES = {
     "implied": "scenarios/implied/*.yaml",
     "budget": "scenarios/budgets/*.yaml",
     "text": "scenarios/texts/*.yaml",
+    "break-even": "scenarios/break-even/*.yaml",
     "scenario": "scenarios/*.yaml",
     "model": "scenarios/models/*.yaml",
     "demand": "scenarios/demand/*.yaml",

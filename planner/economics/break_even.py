@@ -1,0 +1,222 @@
+"""API or own: what both cost at a scenario's demand, and from which demand on own machines cost less."""
+
+import math
+from collections.abc import Collection
+
+import numpy as np
+
+from planner import units
+from planner.answers import Answer
+from planner.economics import break_even_words as words
+from planner.economics.both_sides import Asked, Tier, Traffic, look_up
+from planner.economics.own_fleet import Fleets, OwnFleet, first_crossing, last_crossing, steps
+from planner.economics.sheet import Line, Sheet, solve_line
+from planner.errors import DataMissingError
+from planner.formulas import Formula, formulas
+from planner.provenance import Input, file_inputs, inputs
+from planner.specs.base import Loaded
+from planner.specs.break_even import BreakEvenFile
+from planner.specs.catalog import Catalog
+
+PAGE = "economics/break_even.csv"
+IDENTITY = ("tier", "gpu", "provider", "cheaper", "verdict")
+SHOWN = (
+    "own_usd_per_month",
+    "api_usd_per_month",
+    "own_over_api",
+    "utilization",
+    "break_even_answers_per_day",
+    "break_even_utilization",
+    "full_fleet_over_api",
+)
+_SOLD = (
+    "own_usd_per_day",
+    "api_usd_per_day",
+    "own_over_api",
+    "profit_over_cost",
+    "gross_margin",
+    "gpus",
+    "utilization",
+)
+"""Shown where the number of answers is unknown."""
+CURVE_FIELDS = (
+    "answers_per_day",
+    "own_usd_per_month",
+    "api_usd_per_month",
+    "own_over_api",
+    "own_usd_per_answer",
+    "api_usd_per_answer",
+    "gpus",
+    "utilization",
+)
+
+
+def break_even(question: Loaded[BreakEvenFile], catalog: Catalog) -> Sheet:
+    """Return one row per price tier: both costs at the scenario's demand, and where they cross."""
+    asked = look_up(question, catalog)
+    lines = [_line(asked, tier) for tier in asked.tiers]
+    met = any(tier.works for tier in asked.tiers)
+    known = math.isfinite(asked.traffic.answers_per_day)
+    return Sheet(
+        "break-even",
+        question,
+        formulas(PAGE),
+        IDENTITY,
+        [name for name, f in formulas(PAGE).items() if f.unit != "tokens"],
+        lines,
+        verdict=[str(line.texts["verdict"]) for line in lines],
+        warnings=words.warnings(question, asked.price, [(t.label, t.found, t.missing) for t in asked.tiers]),
+        provenance=[*file_inputs(question), *_sources(asked, catalog)],
+        shown=SHOWN if known else _SOLD,
+        aside=("verdict",),
+        failed=() if met else ("no tier has a fleet with a price that meets the SLO",),
+    )
+
+
+def curve(question: Loaded[BreakEvenFile], catalog: Catalog) -> Sheet:
+    """Return the rows of a curve: both costs over the range of demands, with both sides of the fleets' steps.
+
+    Raises DataMissingError where the number of answers is unknown.
+    """
+    asked = look_up(question, catalog)
+    if math.isnan(asked.traffic.answers_per_day):
+        place = question.document.field_place(("scenario",))
+        raise DataMissingError("a curve needs the number of answers, and this scenario only has tokens", where=place)
+    lines = [line for tier in asked.tiers if tier.found is not None for line in _curve_of(asked, tier, tier.found)]
+    identity = ("tier", "gpu", "provider", "cheaper")
+    shared = words.warnings(question, asked.price, [(t.label, t.found, t.missing) for t in asked.tiers])
+    sources = [*file_inputs(question), *_sources(asked, catalog)]
+    return Sheet(
+        "break-even", question, formulas(PAGE), identity, CURVE_FIELDS, lines, warnings=shared, provenance=sources
+    )
+
+
+def _line(asked: Asked, tier: Tier) -> Line:
+    """Return the row of a tier."""
+    page, traffic = formulas(PAGE), asked.traffic
+    found = tier.found
+    values = asked.inputs(traffic)
+    texts: dict[str, str | None] = {"tier": tier.label, "gpu": None, "provider": None, "cheaper": None}
+    values |= {f"{group}.{name}": math.nan for group in _GROUPS for name in _OF_FLEET}
+    values |= {"own.extra_share": 0.0, "full.answers_per_month": math.nan}
+    if found is not None and tier.works:
+        row = found.best
+        values |= {
+            "own.gpu_hours_per_month": _number(row["gpu_hours_per_month_reserved"]),
+            "own.gpu_hours_used_per_month": _number(row["gpu_hours_per_month_used"]),
+            "own.usd_per_gpu_hour": _number(row["usd_per_gpu_hour"]),
+            "own.gpus": _number(row["gpus"]),
+        }
+        texts |= {"gpu": row["gpu"], "provider": row["provider"]}
+    if found is not None and math.isfinite(traffic.answers_per_day):
+        fleet = OwnFleet(found)
+        values |= {"own.extra_share": found.scenario.spec.prices.extra_share}
+        values |= _crossings(asked, fleet, traffic) if fleet.options else {}
+    line = solve_line(tier.label, texts, values, page)
+    verdict = words.verdict(line, missing=tier.why_not, most=asked.question.spec.answers_per_day.most)
+    return Line(tier.label, {**texts, "cheaper": words.cheaper(line), "verdict": verdict}, line.values)
+
+
+def _number(value: float | None) -> float:
+    return math.nan if value is None else float(value)
+
+
+def _crossings(asked: Asked, fleet: OwnFleet, traffic: Traffic) -> dict[str, float]:
+    """Return the fleets at both crossings, and where whole machines no longer matter."""
+    bill = solve_line("", {}, asked.inputs(traffic), _page_of(()))
+    price = bill.values["api_usd_per_answer"]
+    reach = asked.question.spec.answers_per_day
+    full = _largest(fleet, reach.most * words.SCALE)
+    values = _fleet_values("full", fleet.at(np.asarray([full])), 0)
+    values["full.answers_per_month"] = full * units.HOURS_PER_MONTH / units.HOURS_PER_DAY
+    if not price > 0.0 or math.isnan(values["full.gpus"]):
+        return values
+    last = last_crossing(fleet.usd_per_day, price, full)
+    if last == 0.0:
+        none = {"gpu_hours_per_month": 0.0, "usd_per_gpu_hour": values["full.usd_per_gpu_hour"]}
+        values |= {f"{group}.{name}": x for group in ("crossing", "first") for name, x in none.items()}
+    elif math.isfinite(last):
+        first = first_crossing(fleet.usd_per_day, price, last)
+        both = fleet.at(np.asarray([last, first]) * (1.0 + _EDGE))
+        values |= _fleet_values("crossing", both, 0) | _fleet_values("first", both, 1)
+    return values
+
+
+_BILL = {"api_usd_per_month", "fresh_tokens_per_month", "cached_tokens_per_month", "api_usd_per_answer"}
+_EDGE = 1e-9
+"""The crossing may be the edge of a step: the fleet is that of the demands just above."""
+
+
+def _largest(fleet: OwnFleet, wanted: float) -> float:
+    """Return a demand, or the largest below it that fleet.max_gpus allows [answers/day]."""
+    low, high = 0.0, wanted
+    if math.isfinite(fleet.usd_per_day(np.asarray([wanted]))[0]):
+        return wanted
+    for _ in range(_HALVINGS):
+        middle = 0.5 * (low + high)
+        fits = math.isfinite(fleet.usd_per_day(np.asarray([middle]))[0])
+        low, high = (middle, high) if fits else (low, middle)
+    return low
+
+
+_HALVINGS = 60
+_GROUPS = ("own", "crossing", "first", "full")
+_OF_FLEET = ("gpu_hours_per_month", "gpu_hours_used_per_month", "usd_per_gpu_hour", "gpus")
+
+
+def _fleet_values(group: str, fleets: Fleets, index: int) -> dict[str, float]:
+    return {f"{group}.{name}": float(getattr(fleets, name)[index]) for name in _OF_FLEET}
+
+
+def _curve_of(asked: Asked, tier: Tier, found: Answer) -> list[Line]:
+    """Return a tier's lines of the curve: an even grid, the steps between its points, the crossing, the scenario."""
+    fleet = OwnFleet(found)
+    if not fleet.options:
+        return []
+    reach = asked.question.spec.answers_per_day
+    grid = np.geomspace(reach.least, reach.most, reach.points)
+    crossing = _line(asked, tier).values["break_even_answers_per_day"]
+    extra = [x for x in (crossing, asked.traffic.answers_per_day) if reach.least <= x <= reach.most]
+    demands = np.unique(np.concatenate([grid, steps(fleet.usd_per_day, grid), extra]))
+    fleets = fleet.at(demands)
+    lines = []
+    for i, demand in enumerate(demands.tolist()):
+        machine = fleet.options[int(fleets.option[i])]
+        texts: dict[str, str | None] = {"tier": tier.label, "gpu": None, "provider": None}
+        if math.isfinite(fleets.gpus[i]) and machine.offer:
+            texts |= {"gpu": machine.machine.gpu.spec.id, "provider": machine.offer.file.spec.provider}
+        values = asked.inputs(asked.traffic.scaled(demand)) | _fleet_values("own", fleets, i)
+        values["own.extra_share"] = found.scenario.spec.prices.extra_share
+        line = solve_line(f"{tier.label} {demand:.12g}", texts, values, _page_of(CURVE_FIELDS))
+        lines.append(Line(line.label, {**texts, "cheaper": words.cheaper(line)}, line.values))
+    return lines
+
+
+def _page_of(names: Collection[str]) -> dict[str, Formula]:
+    """Return the part of the page that some results and an API's bill need."""
+    return {name: f for name, f in formulas(PAGE).items() if name in names or name in _BILL}
+
+
+def _sources(asked: Asked, catalog: Catalog) -> list[Input]:
+    """Return where the API's price and each tier's best option come from."""
+    price, rates = asked.price, asked.price.rates(batch=asked.question.spec.api.batch)
+    found = [
+        Input(f"api.{name}", value, price.where, price.source, None, assumed=False)
+        for name, value in vars(rates).items()
+    ]
+    seen = {i.name for i in found}
+    for tier in asked.tiers:
+        if tier.found is None:
+            continue
+        for item in inputs(tier.found.scenario, catalog, tier.found.options[0], tier.found.model):
+            group = item.name.partition(".")[0]
+            if group == "price":
+                found.append(item._replace(name=f"{tier.label}.{item.name}"))
+            elif group in _TOLD and item.name not in seen:
+                seen.add(item.name)
+                found.append(item)
+    return found
+
+
+_TOLD = {"workload", "demand", "slo", "fleet", "model", "engine", "prices", "measured_rates"}
+"""Of a scenario's inputs; GPUs and engines are in `planner explain SCENARIO`."""

@@ -1,0 +1,137 @@
+"""API or own in words: verdicts and warnings."""
+
+import math
+from collections.abc import Sequence
+
+from planner.answers import Answer
+from planner.economics.sheet import Line
+from planner.economics.token_price import ApiPrice
+from planner.specs.base import Loaded
+from planner.specs.break_even import BreakEvenFile, TierChoice
+from planner.specs.catalog import normal
+from planner.today import today
+
+SCALE = 1000.0
+"""Whole machines no longer matter at this many times the largest demand of the range."""
+_APART_DAYS = 180
+
+
+def tier_label(choice: TierChoice, taken: Sequence[str]) -> str:
+    """Return what a row is called: its tier, with its providers where that is taken, else with a number.
+
+    >>> tier_label(TierChoice(tier="owned", providers=("acme",)), ["owned"])
+    'owned acme'
+    """
+    names = " ".join((choice.tier, *(choice.providers or ())))
+    if choice.tier not in taken:
+        return choice.tier
+    return next(n for n in (names, *(f"{names} {i}" for i in range(2, len(taken) + 3))) if n not in taken)
+
+
+def cheaper(line: Line) -> str | None:
+    """Return which side costs less at the line's demand; None where one is unknown."""
+    ratio = line.values["own_over_api"]
+    return None if math.isnan(ratio) else "own" if ratio <= 1.0 else "api"
+
+
+def verdict(line: Line, *, missing: str, most: float) -> str:
+    """Return a row in a sentence or two; `most` is the largest demand of the question's range."""
+    v, tier = line.values, line.label
+    if math.isnan(v["own_usd_per_month"]) and math.isfinite(v["full_fleet_usd_per_answer"]):
+        here = f"At {_count(v['answers_per_day'])} a day no fleet stays within fleet.max_gpus"
+        return f"{tier}: {_crossing(line, most)}. {here}"
+    if math.isnan(v["own_usd_per_month"]):
+        return f"{tier}: {missing or 'no fleet meets the SLO'}"
+    if math.isnan(v["answers_per_day"]):
+        return (
+            f"{tier}: ${v['own_usd_per_day']:,.0f} a day own, ${v['api_usd_per_day']:,.0f} at the API's price: "
+            f"sold at it, a profit of {v['profit_over_cost']:.0%} on the machines' cost and a gross margin of "
+            f"{v['gross_margin']:.1%}"
+        )
+    return f"{tier}: {_crossing(line, most)}. {_here(line)}"
+
+
+def _crossing(line: Line, most: float) -> str:
+    v = line.values
+    at, first, over = (v[n] for n in ("break_even_answers_per_day", "first_break_even_answers_per_day",
+                                      "full_fleet_over_api"))  # fmt: skip
+    if v["api_usd_per_month"] == 0.0:
+        return "never, the API is free"
+    if math.isnan(at):
+        full = v["full.answers_per_month"] / v["days_per_month"]
+        size = (
+            "a full fleet"
+            if full > most * _NEARLY_FULL
+            else f"the largest fleet allowed, for {_count(full)} answers a day,"
+        )
+        return (
+            f"never: even {size} costs {over:.4g} × the API "
+            f"(${v['full_fleet_usd_per_answer']:.3g} against ${v['api_usd_per_answer']:.3g} an answer)"
+        )
+    if at == 0.0:
+        return "own machines cost less at every demand: their mean is billed, down to none"
+    fleet = f"{v['break_even_gpus']:,.0f} GPUs, {v['break_even_utilization']:.1%} of their hours used"
+    said = f"below {_count(first)} answers a day the API is cheaper, from {_count(at)} on own machines are ({fleet})"
+    if first < at * _CLOSE:
+        said += "; in between it depends on how full the last machine is"
+    return said + (f"; that is beyond the range asked, {_count(most)}" if at > most else "")
+
+
+_CLOSE = 0.995
+_NEARLY_FULL = 0.999 * SCALE
+
+
+def _here(line: Line) -> str:
+    v = line.values
+    ratio = v["own_over_api"]
+    if v["api_usd_per_month"] == 0.0:
+        return f"Own machines cost ${v['own_usd_per_month']:,.0f} a month"
+    side = f"own costs {ratio:.3g} × the API" if ratio > 1.0 else f"the API costs {1.0 / ratio:.3g} × own"
+    return (
+        f"At {_count(v['answers_per_day'])} a day {side}: ${v['own_usd_per_month']:,.0f} own, "
+        f"${v['api_usd_per_month']:,.0f} API a month (${v['own_usd_per_answer']:.3g} and "
+        f"${v['api_usd_per_answer']:.3g} an answer)"
+    )
+
+
+def _count(value: float) -> str:
+    """Return a number of answers with three significant digits.
+
+    >>> _count(41234.5), _count(7.25)
+    ('41,200', '7.25')
+    """
+    return f"{float(f'{value:.3g}'):,.10g}"
+
+
+def warnings(
+    question: Loaded[BreakEvenFile], price: ApiPrice, tiers: Sequence[tuple[str, Answer | None, str]]
+) -> list[str]:
+    """Return what a careful colleague would add."""
+    api, found = question.spec.api, list(price.notes)
+    answers = [(label, a) for label, a, _ in tiers if a is not None]
+    model = answers[0][1].model.spec.id
+    if normal(model) != normal(price.model):
+        found.append(
+            f"{price.model} and {model} are not the same model: they write other answers, with other tokenizers; the "
+            "same number of tokens is assumed (api.input_tokens and api.output_tokens take the API's own counts)"
+        )
+    scenario = answers[0][1].scenario.spec
+    if api.batch:
+        found.append(
+            "batch answers come within a day: the machines of one's own meet an SLO that the batch API does not"
+        )
+    if api.cached_share is None and price.standard.usd_per_mtok_cached_input < price.standard.usd_per_mtok_input:
+        found.append("the API's cache is taken to hit as often as one's own (api.cached_share takes another share)")
+    day = today() if scenario.prices.as_of == "latest" else scenario.prices.as_of
+    if abs((price.day - day).days) > _APART_DAYS:
+        found.append(
+            f"the API's price is of {price.day}, the machines' of {day}; changes: {{prices.as_of: …}} moves them"
+        )
+    found += [f"{label}: {missing}" for label, _, missing in tiers if missing]
+    about: dict[str, list[str]] = {}
+    for label, a in answers:
+        for text in a.warnings:
+            about.setdefault(text, []).append(label)
+    return found + [
+        text if len(labels) == len(answers) else f"{', '.join(labels)}: {text}" for text, labels in about.items()
+    ]
