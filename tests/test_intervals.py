@@ -14,6 +14,7 @@ from planner.cases.candidates import Layout
 from planner.intervals import INTERVAL_FIELDS, request_lengths, with_intervals
 from planner.options import NUMBER_FIELDS, machine_basis
 from planner.predict import ERRORS_OF, predict
+from planner.routes import by_model
 from planner.specs import Catalog, load_scenario
 from planner.specs.hardware import EngineErrors, EngineSpec, ErrorRanges, GpuSpec
 from planner.specs.model import ModelSpec
@@ -48,7 +49,8 @@ def bounds(engine: EngineSpec, *kinds: str) -> tuple[float, float]:
 def ask(name: str = "chat-assistant", override: str | None = None, **changes: Any) -> Answer:
     """Return the answer to a shipped question with intervals (dots are written as __)."""
     paths = {k.replace("__", "."): v for k, v in changes.items()}
-    return with_intervals(answer(load_scenario(name, CATALOG, override=override, changes=paths), CATALOG))
+    *_, scenario = by_model(load_scenario(name, CATALOG, override=override, changes=paths))
+    return with_intervals(answer(scenario, CATALOG))
 
 
 ONE = {"fleet__gpus": ("h100-sxm",), "fleet__tensor_parallel": (1,), "fleet__precisions": ("fp8",),
