@@ -152,7 +152,7 @@ def verdict(answer: Answer) -> list[str]:
         lines.append(
             f"thinking: {times(row['reasoning_multiplier'])} the tokens, {times(row['gpu_time_multiplier'])} "
             f"the GPU time and used dollars, {times(row['energy_multiplier'])} the energy of the same answers without "
-            f"it, on the same machines"
+            f"it, on the same machines (`planner thinking` says why)"
         )
     if row["power_kw"] is not None:
         per_answer = f", {significant(row['energy_wh_per_answer'])} Wh an answer" if row["energy_wh_per_answer"] else ""
