@@ -86,9 +86,9 @@ Where the errors are is measured; why is what we think, and no experiment has is
 - Factors that stand on a bound are the bound's, not the data's: attention_compute_efficiency 0.35, scheduling_steps 3,
   overlap_exponent 1, expert_memory_efficiency 0.95, and SGLang's host times.
 - TTFT beyond 128 requests in flight is still too low.
-- The width of TTFT's interval (p90/p10 2.7 over all runs): 2.0 on vLLM, 3.3 on TensorRT-LLM, 5.2 on SGLang, where nightly
-  and unversioned builds of one configuration differ by several times. Intervals by load, by length or by version, from
-  the other models' runs, come to 2.5 at the same coverage; what differs is not in what a run states.
+- The width of TTFT's interval (p90/p10 2.7 over all runs) is 2.0 on vLLM, 3.3 on TensorRT-LLM and 5.2 on SGLang, where
+  nightly and unversioned builds of one configuration differ by several times. Intervals by load, by length or by
+  version, from the other models' runs, come to 2.5 at the same coverage; what differs is not in what a run states.
 """
 
 

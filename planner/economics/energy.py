@@ -5,10 +5,9 @@ from collections.abc import Sequence
 from planner import units
 from planner.answers import Answer
 from planner.economics.sheet import Line, Sheet, solve_line
-from planner.estimate import Work, solve
+from planner.estimate import solve
 from planner.formulas import formulas
 from planner.provenance import Input, inputs
-from planner.serving.power import busy_power_at
 from planner.specs.catalog import Catalog, GridFactor
 from planner.words import significant
 
@@ -67,17 +66,13 @@ def _of_option(found: Answer, catalog: Catalog) -> dict[str, float]:
     return values | {
         "billed_gpus": float(work.money.gpu_hours_per_month_reserved / units.HOURS_PER_MONTH),
         "gpu_power_w": float(work.energy.gpu_power_w),
-        "busy_gpu_power_w": _busy(found, work),
+        "busy_gpu_power_w": float(work.busy_power_w),
         "gpu_seconds_per_answer": float(estimate.gpu_seconds_per_answer),
         "energy.pue": float(cases.energy.pue),
         "answers_per_hour": answers_per_s * units.SECONDS_PER_HOUR,
         "answers_per_month": answers_per_s * units.SECONDS_PER_MONTH,
         "seconds_per_hour": units.SECONDS_PER_HOUR,
     }
-
-
-def _busy(found: Answer, work: Work) -> float:
-    return float(busy_power_at(found.case(), work.replica, work.at_capacity))
 
 
 def _line(label: str, grid: GridFactor, known: dict[str, float]) -> Line:

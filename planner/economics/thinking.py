@@ -5,8 +5,6 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
 from planner import units
 from planner.answers import Answer
 from planner.cases import Cases, lower
@@ -17,7 +15,6 @@ from planner.estimate import solve
 from planner.formulas import formulas
 from planner.physics.lengths import TokenDemand
 from planner.provenance import inputs
-from planner.serving.power import busy_power_at
 from planner.serving.slo import LIMITS
 from planner.sizing import without_thinking
 from planner.specs.catalog import Catalog
@@ -85,21 +82,22 @@ def _line(label: str, name: str, values: Mapping[str, float], plain: Mapping[str
 
 
 def quantities(cases: Cases, api: ApiPrice | None = None) -> dict[str, float]:
-    """Return what the page compares, of a single case; NaN where it does not work."""
+    """Return what the page compares, of a single case; NaN where it does not work.
+
+    Two pools have no one batch and step: readers take a part of the GPU-seconds that no batch of writers explains.
+    """
     found, work = solve(cases)
-    load, tokens = work.at_capacity, work.replica.tokens
-    with np.errstate(all="ignore"):
-        power = busy_power_at(cases, work.replica, load)
+    load, tokens, apart = work.at_capacity, work.replica.tokens, work.pools is not None
     values: dict[str, Any] = {
         "generated_tokens": tokens.generated_tokens_per_answer,
         "api_usd": math.nan if api is None else _bill(api, tokens),
-        "running": load.running,
+        "running": math.nan if apart else load.running,
         "context_tokens": tokens.context_mean,
-        "step_s": load.step_s,
+        "step_s": math.nan if apart else load.step_s,
         "gpu_seconds": found.gpu_seconds_per_answer,
         "cost_usd_per_month": found.cost_usd_per_month,
         "e2e_p50_s": found.e2e_p50_s,
-        "gpu_power_w": power,
+        "gpu_power_w": work.busy_power_w,
         "usd_per_gpu_hour": cases.offer.usd_per_gpu_hour,
         "extra_share": cases.offer.extra_share,
         "node_power_overhead": cases.energy.node_power_overhead,
@@ -132,6 +130,8 @@ def _why(line: Line, plain: Line) -> str:
     if math.isnan(gpu_time):
         return f"{line.label}: {times(tokens)} the tokens; no load meets the limits ({line.texts['limit']})"
     text = f"{line.label}: {times(tokens)} the tokens, {times(gpu_time)} the GPU time"
+    if math.isnan(line.values["running_batch"]):
+        return f"{text}, of the replicas that read and those that write together"
     batches = [significant(of.values["running_batch"]) for of in (line, plain)]
     steps = [significant(of.values["step_s"] * 1e3) for of in (line, plain)]
     return (

@@ -18,25 +18,31 @@ CATALOG = Catalog()
 
 
 @cache
-def found() -> Answer:
+def found(pools: str = "one") -> Answer:
     """Return the answer to the default question."""
-    return answer(load_scenario("o1-class", CATALOG), CATALOG)
+    return answer(load_scenario("o1-class", CATALOG, changes={"fleet.pools": pools}), CATALOG)
 
 
-def test_it_is_the_energy_of_the_estimate() -> None:
+@pytest.mark.parametrize("pools", ["one", "two"])
+def test_it_is_the_energy_of_the_estimate(pools: str) -> None:
     """Wh an answer, kWh and kg a month are the estimate's own, on the grid and source it uses."""
-    best = found().best
-    line = energy(found(), CATALOG).line("USA ember").values
+    best = found(pools).best
+    line = energy(found(pools), CATALOG).line("USA ember").values
     assert line["energy_wh_per_answer"] == pytest.approx(best["energy_wh_per_answer"], rel=1e-9)
     assert line["energy_kwh_per_month"] == pytest.approx(best["energy_kwh_per_month"], rel=1e-9)
     assert line["co2e_kg_per_month"] == pytest.approx(best["co2e_kg_per_month"], rel=1e-9)
 
 
-def test_layers_multiply_and_waiting_is_what_is_left() -> None:
-    """GPU x 1.79 of the node x 1.2 of the building; used and waiting make the whole."""
-    line = energy(found(), CATALOG).lines[0].values
+@pytest.mark.parametrize("pools", ["one", "two"])
+def test_a_full_fleet_hardly_waits(pools: str) -> None:
+    """GPU x 1.79 of the node x 1.2 of the building; with no peak, no headroom and many answers nearly all is used."""
+    line = energy(found(pools), CATALOG).lines[0].values
     assert line["energy_wh_per_answer"] == pytest.approx(line["gpu_wh_per_answer"] * 1.79 * 1.2, rel=1e-9)
-    assert line["used_wh_per_answer"] == pytest.approx(line["energy_wh_per_answer"] * (1 - line["waiting_share"]))
+    assert 0.3 < line["waiting_share"] < 0.9
+    full = {"demand.curve": None, "demand.peak_to_mean": 1, "fleet.headroom": 0, "workload.answers_per_day": 1e9}
+    scenario = load_scenario("o1-class", CATALOG, changes={"fleet.pools": pools, **full})
+    line = energy(answer(scenario, CATALOG), CATALOG).lines[0].values
+    assert 0.0 < line["waiting_share"] < 0.1
 
 
 def test_sources_of_one_grid_differ_as_published() -> None:
