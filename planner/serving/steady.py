@@ -170,7 +170,7 @@ def latency_after(
     B + z sqrt(B) (Poisson).
     End-to-end adds the decode of G - 1 tokens; quantiles of independent parts are combined around
     their medians by root sum of squares. An answer of one token has no TPOT (NaN). An answer of several
-    turns repeats the request.
+    turns repeats the request; its first visible token comes in the last one.
     """
     q = QUANTILES[percentile]
 
@@ -194,21 +194,22 @@ def latency_after(
     first50 = ttft("p50")
     turns = replica.tokens.requests_per_answer
 
-    def after(tokens: dict[str, Array], repeats: Array) -> Array:
+    def after(tokens: dict[str, Array]) -> tuple[Array, Array]:
+        """Return (median, square of the spread around it) of a request up to so many tokens."""
         decode50 = np.maximum(tokens["p50"] - 1.0, 0.0) * step50
         decode = np.maximum(tokens[percentile] - 1.0, 0.0) * np.where(q == 0.5, step50, step)  # noqa: PLR2004
         wait = np.where(np.isinf(first), np.inf, first - first50)
-        spread = np.sqrt(np.square(wait) + np.square(decode - decode50))
-        return np.asarray(repeats * (first50 + decode50) + np.sqrt(repeats) * spread)
+        return first50 + decode50, np.square(wait) + np.square(decode - decode50)
 
-    one = np.ones_like(turns)
-    whole = after(lengths.output, turns)
-    earlier = np.where(turns > 1.0, after(lengths.output, np.maximum(turns - 1.0, 0.0)), 0.0)
+    whole, whole_square = after(lengths.output)
+    last, last_square = after(lengths.thinking)
+    before = turns - 1.0
+    earlier, earlier_square = (np.where(before > 0.0, before * x, 0.0) for x in (whole, whole_square))
     return Latency(
         ttft=first,
         tpot=shown_step,
-        time_to_answer=np.asarray(earlier + after(lengths.thinking, one) + replica.pause_s),
-        e2e=np.asarray(whole + replica.pause_s),
+        time_to_answer=np.asarray(earlier + last + np.sqrt(earlier_square + last_square) + replica.pause_s),
+        e2e=np.asarray(turns * whole + np.sqrt(turns * whole_square) + replica.pause_s),
     )
 
 

@@ -161,3 +161,15 @@ def test_bad_agents_are_one_sentence(agent: str, count: int, said: str) -> None:
     with pytest.raises(BadInputError) as caught:
         load(ScenarioSpec, parse_document(AGENT.format(turns=count, agent=agent), "agent.yaml"))
     assert said in str(caught.value)
+
+
+@pytest.mark.parametrize(("count", "multiplier"), [(2, 4), (12, 4), (12, 1), (5, 30)])
+def test_the_first_visible_token_comes_before_the_end(count: int, multiplier: float) -> None:
+    """However many turns and thoughts, no percentile of the time to answer is later than that of the whole answer."""
+    catalog = Catalog()
+    text = AGENT.format(turns=count, agent="{tool_tokens: 500}").replace(
+        "answer_tokens: 100", f"answer_tokens: {{mean: 100, cv: 1.2}}, reasoning_multiplier: {multiplier}"
+    )
+    best = answer(build_scenario(parse_document(text, "agent.yaml"), catalog.roots[-1]), catalog).best
+    for p in ("p50", "p95", "p99"):
+        assert best[f"time_to_answer_{p}_s"] < best[f"e2e_{p}_s"]

@@ -299,8 +299,8 @@ def latencies(v: Bag, batch: float, limit: float, first: Callable[[str], float] 
             found += [ttft50 + decode50, math.hypot(ttft - ttft50, decode - decode50) if p != "p50" else 0.0]
         out[f"ttft_{p}_s"], out[f"tpot_{p}_s"] = ttft, tpot if v.output > 1.0 else math.nan
         out[f"e2e_{p}_s"] = u * found[0] + math.sqrt(u) * found[1] + v.pause_s
-        earlier = (u - 1.0) * found[0] + math.sqrt(u - 1.0) * found[1] if u > 1.0 else 0.0
-        out[f"time_to_answer_{p}_s"] = earlier + found[2] + found[3] + v.pause_s
+        earlier = math.sqrt(u - 1.0) * found[1] if u > 1.0 else 0.0
+        out[f"time_to_answer_{p}_s"] = (u - 1.0) * found[0] + found[2] + math.hypot(earlier, found[3]) + v.pause_s
     return out
 
 
