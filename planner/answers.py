@@ -66,7 +66,8 @@ def answer(scenario: Scenario, catalog: Catalog, *, today: dt.date | None = None
     routed = next((i for i, c in enumerate(scenario.spec.workload.classes) if c.model), None)
     if routed is not None:
         raise BadInputError(
-            "classes of several models are several questions (planner.routes.by_model); expected one model here",
+            "sends a class to another model; `planner estimate`, `compare` and `energy` answer such a router model by "
+            "model, expected one model here",
             where=scenario.loaded.document.field_place(("workload", "classes", routed, "model")),
         )
     day = today or the_day()

@@ -48,7 +48,8 @@ def rate_of_return(flows: Array) -> Array:
     """
     if not _ready(flows) or rates_of_return(flows) != 1:
         return np.asarray(np.nan)
-    found = _library().irr(np.asarray(flows).tolist(), silent=True)
+    sums = np.asarray(flows)
+    found = _library().irr((sums / np.max(np.abs(sums))).tolist(), silent=True)  # it fails on sums of billions
     return np.asarray(np.nan if found is None else found)
 
 

@@ -239,7 +239,7 @@ def file_inputs(loaded: Loaded[Any]) -> list[Input]:
 
 
 def _collect_file(loaded: Loaded[Any], value: Any, key: Key, found: list[Input]) -> None:  # noqa: ANN401 - any value
-    if hasattr(value, "model_fields_set"):
+    if hasattr(value, "model_fields_set") and not _is_length(value):
         for name in _fields(value):
             if key or name not in _SKIPPED:
                 _collect_file(loaded, getattr(value, name), (*key, name), found)

@@ -35,7 +35,9 @@ def by_model(scenario: Scenario) -> list[Scenario]:
     models = [c.model or scenario.spec.model for c in classes]
     if not any(c.model for c in classes):
         return [scenario]
-    return [_part(scenario, model, [i for i, m in enumerate(models) if m == model]) for model in dict.fromkeys(models)]
+    asked = {m for m, c in zip(models, classes, strict=True) if c.share is None or c.share > 0.0}
+    members = {model: [i for i, m in enumerate(models) if m == model] for model in models if model in asked}
+    return [_part(scenario, model, of) for model, of in members.items()]
 
 
 def _part(scenario: Scenario, model: str, members: Sequence[int]) -> Scenario:
@@ -55,8 +57,12 @@ def _part(scenario: Scenario, model: str, members: Sequence[int]) -> Scenario:
             changes["workload", name] = getattr(workload, name) * share
     if workload.users is not None:
         changes["workload", "users", "count"] = workload.users.count * share
+    named = next((i for i in members if workload.classes[i].model), None)
+    places: dict[tuple[str, ...], str] = {}
+    if named is not None:
+        places["model",] = document.place(("workload", "classes", named, "model"))
     for key, value in changes.items():
-        document = changed(document, key, value, document.place(key), document.source_name(key))
+        document = changed(document, key, value, places.get(key, document.place(key)), document.source_name(key))
     return replace(scenario, loaded=load(ScenarioSpec, document), router=scenario.label)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from planner.answers import Answer, answer
-from planner.errors import EXIT_BAD_INPUT, EXIT_GATE_FAILED, EXIT_OK, BadInputError
+from planner.errors import EXIT_BAD_INPUT, EXIT_DATA_MISSING, EXIT_GATE_FAILED, EXIT_OK, BadInputError, DataMissingError
 from planner.routes import ALL, by_model, together
 from planner.specs.catalog import Catalog
 from planner.specs.question import build_scenario, load_scenario
@@ -106,7 +106,8 @@ def test_a_router_on_the_command_line(call: Callable[..., Any], tmp_path: Path) 
     assert (last["scenario"], last["model"], last["ttft_p95_s"]) == ("router", ALL, "")
     cost = float(last["cost_usd_per_month"])
     table = call("estimate", path)
-    assert f"router, all models together: {last['gpus']} GPUs, ${cost:,.0f} a month" in table.out
+    together = f"router, all models together: {last['gpus']} × h100-sxm from jarvislabs on-demand, ${cost:,.0f} a month"
+    assert together in table.out
     assert call("estimate", path, "--max", f"cost_usd_per_month={cost * 1.01}").code == EXIT_OK
     refused = call("estimate", path, "--max", f"cost_usd_per_month={cost * 0.99}")
     assert refused.code == EXIT_GATE_FAILED
@@ -120,11 +121,30 @@ def test_what_takes_one_model_names_the_class_or_the_row(call: Callable[..., Any
     """`answer` refuses a router with the place of the class; `explain` and `thinking` take the model as --row."""
     path = tmp_path / "router.yaml"
     path.write_text(ROUTER.replace("PROVIDER", "jarvislabs"), encoding="utf-8")
-    with pytest.raises(BadInputError, match="classes of several models") as caught:
+    with pytest.raises(BadInputError, match="sends a class to another model") as caught:
         answer(load_scenario(path, CATALOG), CATALOG)
     assert ":11:" in str(caught.value)
     assert call("explain", path, "gpus", "--row", "llama-3.1-70b").out.startswith("router: gpus")
     assert "as asked: 4.0×" in call("thinking", path, "--row", "llama-3.1-70b").out
+    given = call("explain", path, "workload.classes[2].reasoning_multiplier").out
+    assert 'workload.classes[2].reasoning_multiplier = {"mean": 4.0}' in given
+    for command in ("explain", "thinking"):
+        unnamed = call(command, path)
+        assert unnamed.code == EXIT_BAD_INPUT
+        assert "expected --row with one of llama-3.1-8b, llama-3.1-70b" in unnamed.errors[0]
     wrong = call("explain", path, "gpus", "--row", "llama-3.1-7b")
-    assert wrong.code == EXIT_BAD_INPUT
+    assert wrong.code == EXIT_DATA_MISSING
     assert "Did you mean llama-3.1-70b" in wrong.errors[0]
+
+
+def test_a_model_without_a_share_is_left_out_and_an_unknown_one_is_placed() -> None:
+    """A share of 0 asks nothing of its model; a name nobody knows stands at its class, not at the scenario's model."""
+    text = (
+        ROUTER.replace("PROVIDER", "jarvislabs").replace("share: 0.5", "share: 0.7").replace("share: 0.2", "share: 0")
+    )
+    scenario = build_scenario(parse_document(text, "router.yaml"), CATALOG.roots[-1])
+    assert [part.spec.model for part in by_model(scenario)] == ["llama-3.1-8b"]
+    text = ROUTER.replace("PROVIDER", "jarvislabs").replace("llama-3.1-70b", "llama-9")
+    *_, part = by_model(build_scenario(parse_document(text, "router.yaml"), CATALOG.roots[-1]))
+    with pytest.raises(DataMissingError, match=r"router.yaml:11:\d+.*unknown model 'llama-9'"):
+        answer(part, CATALOG)

@@ -122,6 +122,7 @@ def _class_rows(cls: RequestClass, share: float, model: ModelSpec, where: str) -
     rows: list[tuple[float, ...]] = []
     for given, answer in product(components(cls.input_tokens or _NONE), components(cls.answer_tokens or _NONE)):
         multiplier, generated_cv, thinking_cv = _thinking(cls, answer, model, where)
+        _check_context(cls, given.mean, answer, multiplier, model.max_context_tokens, where)
         rows += [
             (
                 share * given.weight * answer.weight * turn.weight,
@@ -140,6 +141,18 @@ def _class_rows(cls: RequestClass, share: float, model: ModelSpec, where: str) -
             for turn, cached in turns(cls, given, answer, multiplier)
         ]
     return rows
+
+
+def _check_context(cls: RequestClass, first: float, answer: Moments, multiplier: float, most: int, where: str) -> None:
+    """Refuse an agent whose last turn is longer than the model's context. Raises BadInputError."""
+    count = int(cls.turns_per_answer or 1)
+    last = first + (count - 1) * _growth(cls, answer, multiplier)[0] + answer.mean * multiplier
+    if cls.agent is not None and last > most:
+        raise BadInputError(
+            f"workload.agent: turn {count} holds {last:,.0f} tokens, and the model's context {most:,}; expected fewer "
+            "turns_per_answer or tool_tokens, or a larger model context",
+            where=where,
+        )
 
 
 def turns(cls: RequestClass, given: Moments, answer: Moments, multiplier: float) -> list[tuple[Moments, float]]:

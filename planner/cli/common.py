@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import click
 
 from planner.answers import Answer, answer
-from planner.errors import EXIT_GATE_FAILED, BadInputError, did_you_mean
+from planner.errors import EXIT_GATE_FAILED, BadInputError, DataMissingError, did_you_mean
 from planner.options import NUMBER_FIELDS, Row
 from planner.provenance import inputs
 from planner.report.columns import columns
@@ -162,27 +162,40 @@ def day(text: str, where: str) -> dt.date | str:
 
 
 def part_of(scenario: Scenario, model: str | None) -> Scenario:
-    """Return the question of one model of a router, its first without a name; other questions as they are."""
+    """Return the question of one model of a router; other questions as they are. Raises BadInputError."""
     parts = {part.spec.model: part for part in by_model(scenario)}
-    if model is None:
+    if model is None and len(parts) == 1:
         return next(iter(parts.values()))
+    if model is None:
+        raise BadInputError(
+            f"{scenario.label} is answered by several models; expected --row with one of {', '.join(parts)}"
+        )
     if model not in parts:
         hint = did_you_mean(model, parts) or f" Known: {', '.join(parts)}."
-        raise BadInputError(f"{scenario.label} has no row {model!r}.{hint}", where="--row")
+        raise DataMissingError(f"{scenario.label} has no row {model!r}.{hint}", where="--row")
     return parts[model]
 
 
 def modelled(
-    name: str, catalog: Catalog, override: str | None, row: str | None, changes: Mapping[str, Any]
-) -> Scenario:
-    """Return one question that the performance model answers. Raises BadInputError where its rates are measured."""
-    scenario = part_of(load_scenario(name, catalog, override=override, changes=changes), row)
+    name: str,
+    catalog: Catalog,
+    override: str | None,
+    row: str | None,
+    changes: Mapping[str, Any],
+    *,
+    every: bool = False,
+) -> list[Scenario]:
+    """Return the question that the performance model answers; with `every` and no row, each model's of a router.
+
+    Raises BadInputError where its rates are measured.
+    """
+    scenario = load_scenario(name, catalog, override=override, changes=changes)
     if scenario.spec.measured_rates is not None:
         raise BadInputError(
             "the rates are measured, and say nothing of single answers; expected a question without measured_rates",
             where=scenario.loaded.document.field_place(("measured_rates",)),
         )
-    return scenario
+    return by_model(scenario) if every and row is None else [part_of(scenario, row)]
 
 
 def make_report(

@@ -13,7 +13,7 @@ from planner.specs.catalog import Catalog
 @click.command("energy")
 @click.argument("scenario", default=common.DEFAULT_SCENARIO, metavar="[SCENARIO]")
 @click.option("--override", metavar="NAME", help="A variant of the file.")
-@click.option("--row", metavar="MODEL", help="The model of a router; its first without it.")
+@click.option("--row", metavar="MODEL", help="One model of a router; all of them and their sum without it.")
 @click.option("--grid", "grids", multiple=True, metavar="ZONE", help="This zone, by every source; may be repeated.")
 @click.option("--embodied", is_flag=True, help="Count the making of GPUs and servers in the total.")
 @common.question_options
@@ -38,6 +38,6 @@ def command(
     planner energy o1-class --grid USA --grid FRA --embodied
     """
     catalog = Catalog(catalogs)
-    asked = common.modelled(scenario, catalog, override, row, common.changes(**question))
-    found = answer(asked, catalog)
-    economic.show(energy(found, catalog, grids, embodied=embodied), fields, dialect, form, output)
+    asked = common.modelled(scenario, catalog, override, row, common.changes(**question), every=True)
+    parts = [answer(part, catalog) for part in asked]
+    economic.show(energy(parts, catalog, grids, embodied=embodied), fields, dialect, form, output)

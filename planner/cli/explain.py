@@ -2,6 +2,7 @@
 
 import json
 import math
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import click
@@ -10,14 +11,16 @@ import numpy as np
 from planner.answers import Answer, answer
 from planner.cli import common
 from planner.cli.economic import find_sheet
+from planner.economics import energy, thinking
 from planner.economics.sheet import Sheet
-from planner.explain import explain
-from planner.formulas import Step, short
-from planner.provenance import Input, inputs
+from planner.errors import BadInputError
+from planner.explain import explain, known_formulas
+from planner.formulas import Step, formulas, short
+from planner.provenance import Input, file_inputs, inputs
 from planner.report.columns import columns
 from planner.report.output import emit
 from planner.specs.catalog import Catalog
-from planner.specs.question import load_scenario
+from planner.specs.question import Scenario, load_scenario
 
 _INDENT = "  "
 
@@ -73,7 +76,7 @@ def _value(value: Any) -> str:
 @click.argument("field", default="cost_usd_per_month", metavar="[FIELD]")
 @click.option("--override", metavar="NAME", help="A variant of the file.")
 @click.option(
-    "--row", metavar="LABEL", help="The row of an economic question, or the model of a router; the first without it."
+    "--row", metavar="LABEL", help="The row of an economic question (its first without it), or the model of a router."
 )
 @click.option("--depth", type=click.IntRange(min=0), help="Leave out formulas deeper than this.")
 @common.question_options
@@ -93,7 +96,8 @@ def command(
 ) -> None:
     """Print the chain of formulas behind a result field of the best option, with its numbers and their sources.
 
-    A field of the scenario, or an input such as gpu.hbm_bytes_per_s, is shown with its value and source.
+    A field of the scenario, or an input such as gpu.hbm_bytes_per_s, is shown with its value and source. The numbers of
+    `planner thinking` and `planner energy` are explained by their names, too.
     A plan or another economic question is explained row by row: name the row with --row.
 
     \b
@@ -104,25 +108,63 @@ def command(
     catalog = Catalog(catalogs)
     asked_sheet = find_sheet(scenario, catalog, question["sets"])
     if asked_sheet is not None:
+        _refuse_options(asked_sheet, {"override": override, **question})
         emit(_of_sheet(asked_sheet, field, row, depth, form), output)
         return
-    asked_scenario = load_scenario(scenario, catalog, override=override, changes=common.changes(**question))
-    found = answer(common.part_of(asked_scenario, row), catalog)
-    every = inputs(found.scenario, catalog, found.options[0], found.model)
-    asked = [i for i in every if i.name == field]
-    steps = [] if asked else explain(found, field)
-    steps = [s for s in steps if depth is None or s.depth <= depth]
-    sources = asked or relevant(every, steps)
-    common.warn(found.warnings)
-    if form == "text" and asked:
-        emit(
-            f"{found.scenario.label}: {field} = {_value(asked[0].value)}\n{asked[0].where}: {asked[0].source}\n", output
+    whole = load_scenario(scenario, catalog, override=override, changes=common.changes(**question))
+    given = _of_class(whole, field)
+    if given is None:
+        found = answer(common.part_of(whole, row), catalog)
+        common.warn(found.warnings)
+        emit(_of_answer(found, catalog, field, depth, form), output)
+        click.get_current_context().exit(common.check_gates([found], ()))
+    emit(_input(whole, given, form), output)
+
+
+def _refuse_options(sheet: Sheet, given: Mapping[str, Any]) -> None:
+    """Refuse the options of scenarios for an economic question, which takes only --set and --row."""
+    wrong = [name for name, value in given.items() if value and name != "sets"]
+    if wrong:
+        raise BadInputError(
+            f"is of scenarios; a question of `planner {sheet.command}` takes --set", where=f"--{wrong[0]}"
         )
-        return
-    if form == "text":
-        emit(render(found, field, steps, sources), output)
-        return
-    emit(_json(found.scenario.label, field, steps, sources), output)
+
+
+def _of_class(scenario: Scenario, field: str) -> Input | None:
+    """Return a field of a request class as the file gives it; None for other fields."""
+    if not field.startswith("workload.classes["):
+        return None
+    return next((i for i in file_inputs(scenario.loaded) if i.name == field), None)
+
+
+def _of_answer(found: Answer, catalog: Catalog, field: str, depth: int | None, form: str) -> str:
+    """Return the explanation of a result field, an input, or a number of `planner thinking` or `planner energy`."""
+    every = inputs(found.scenario, catalog, found.options[0], found.model)
+    asked = next((i for i in every if i.name == field), None)
+    if asked is not None:
+        return _input(found.scenario, asked, form)
+    solver = next((of for page, of in _PAGES.items() if field in formulas(page)), None)
+    if solver is not None and field not in known_formulas(found) and found.scenario.spec.measured_rates is None:
+        sheet, label = solver(found, catalog)
+        return _of_sheet(sheet, field, label, depth, form)
+    steps = [s for s in explain(found, field) if depth is None or s.depth <= depth]
+    sources = relevant(every, steps)
+    if form == "json":
+        return _json(found.scenario.label, field, steps, sources)
+    return render(found, field, steps, sources)
+
+
+_PAGES: dict[str, Callable[[Answer, Catalog], tuple[Sheet, str | None]]] = {
+    thinking.PAGE: lambda found, catalog: (thinking.thinking(found, catalog), thinking.ASKED),
+    energy.PAGE: lambda found, catalog: (energy.energy([found], catalog), None),
+}
+"""Page -> the sheet that is made of it for an answer, and the row that is explained."""
+
+
+def _input(scenario: Scenario, one: Input, form: str) -> str:
+    if form == "json":
+        return _json(scenario.label, one.name, [], [one])
+    return f"{scenario.label}: {one.name} = {_value(one.value)}\n{one.where}: {one.source}\n"
 
 
 def _number(value: Any) -> Any:
@@ -154,4 +196,7 @@ def _of_sheet(sheet: Sheet, field: str, row: str | None, depth: int | None, form
     if form == "json":
         return _json(label, field, steps, sources)
     unit = sheet.page[field].unit if field in sheet.page else ""
-    return chain([f"{label}: {field} = {short(steps[0].value)} {unit}".rstrip(), ""], steps, sources)
+    missing = np.ndim(steps[0].value) == 0 and math.isnan(steps[0].value)
+    value = "no value" if missing else f"{short(steps[0].value)} {unit}".rstrip()
+    why = [f"  {line}" for line in sheet.verdict] if missing else []
+    return chain([f"{label}: {field} = {value}", *why, ""], steps, sources)

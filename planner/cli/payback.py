@@ -8,6 +8,7 @@ import click
 from planner.cli import common, economic
 from planner.economics.owned_prices import price_file, price_path, price_warnings
 from planner.economics.payback import by_year
+from planner.errors import BadInputError
 from planner.report.output import write_below
 from planner.today import today
 
@@ -31,6 +32,8 @@ def command(name: str, folder: str | None, years: bool, **chosen: Any) -> None:
     planner estimate --catalog mine --set prices.tiers=owned
     planner payback sequoia-2024
     """
+    if folder == "":
+        raise BadInputError("names no folder; expected one to write hardware/prices/ in", where="--write-prices")
     sheet = economic.answer("payback", name, view=by_year if years else None, **chosen)
     if folder is not None:
         path = write_below(Path(folder), price_path(sheet), price_file(sheet, today()))

@@ -14,7 +14,7 @@ from planner.specs.catalog import Catalog
 @click.command("thinking")
 @click.argument("scenario", default=common.DEFAULT_SCENARIO, metavar="[SCENARIO]")
 @click.option("--override", metavar="NAME", help="A variant of the file.")
-@click.option("--row", metavar="MODEL", help="The model of a router; its first without it.")
+@click.option("--row", metavar="MODEL", help="The model of a router.")
 @click.option(
     "--multiplier", "multipliers", multiple=True, type=float, metavar="M", help="Also at this reasoning multiplier."
 )
@@ -47,7 +47,7 @@ def command(
     planner thinking o1-class --multiplier 2 --multiplier 8
     """
     catalog = Catalog(catalogs)
-    asked = common.modelled(scenario, catalog, override, row, common.changes(**question))
+    (asked,) = common.modelled(scenario, catalog, override, row, common.changes(**question))
     price = find_price(catalog, api, common.day(at, "--at"), where="--api") if api else None
     sheet = thinking(answer(asked, catalog), catalog, variants(multipliers, efforts), price)
     economic.show(sheet, fields, dialect, form, output)

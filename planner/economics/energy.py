@@ -8,11 +8,12 @@ from planner.economics.sheet import Line, Sheet, solve_line
 from planner.estimate import solve
 from planner.formulas import formulas
 from planner.provenance import Input, inputs
+from planner.routes import ALL
 from planner.specs.catalog import Catalog, GridFactor
 from planner.words import significant
 
 PAGE = "economics/energy.csv"
-IDENTITY = ("scenario", "grid", "year", "source")
+IDENTITY = ("scenario", "model", "grid", "year", "source")
 SHOWN = ("energy_wh_per_answer", "energy_kwh_per_month", "co2e_g_per_answer", "total_g_per_answer", "co2e_kg_per_month")
 _FROM_ASSUMPTIONS = (
     "node_power_overhead",
@@ -23,27 +24,65 @@ _FROM_ASSUMPTIONS = (
 )
 
 
-def energy(found: Answer, catalog: Catalog, zones: Sequence[str] = (), *, embodied: bool = False) -> Sheet:
-    """Return the best option's energy and carbon, a row for each source of each grid zone.
+def energy(parts: Sequence[Answer], catalog: Catalog, zones: Sequence[str] = (), *, embodied: bool = False) -> Sheet:
+    """Return the energy and carbon of a question's best option, a row for each source of each grid zone.
 
     Parameters
     ----------
+    parts : the answer; of a router one for each model, which are also summed.
     zones : codes or names of the catalogue; the scenario's where empty.
     embodied : whether the total counts the making of GPUs and servers.
 
     Raises DataMissingError for an unknown zone.
     """
-    place = found.scenario.loaded.document.place(("energy", "grid"))
-    wanted = [(z, "--grid") for z in zones] or [(found.scenario.spec.energy.grid, place)]
-    grids = [grid for zone, where in wanted for grid in catalog.grids(zone, where=where)]
-    page, known = formulas(PAGE), _of_option(found, catalog) | {"counts_embodied": float(embodied)}
-    lines = [_line(found.scenario.label, grid, known) for grid in grids]
-    sources = inputs(found.scenario, catalog, found.options[0], found.model)
-    sources = [i for i in sources if i.name != "grid.gco2e_per_kwh"] + [_cited(grid) for grid in grids]
-    fields = tuple(page)
+    scenario = parts[0].scenario
+    wanted = [(z, "--grid") for z in zones]
+    wanted = wanted or [(scenario.spec.energy.grid, scenario.loaded.document.place(("energy", "grid")))]
+    grids = {(g.zone, g.source_name): g for zone, where in wanted for g in catalog.grids(zone, where=where)}.values()
+    known = {part.model.spec.id: _of_option(part, catalog) for part in parts}
+    if len(parts) > 1:
+        known[ALL] = _together(list(known.values()))
+    lines = [
+        _line(scenario.label, model if len(parts) > 1 else None, grid, values | {"counts_embodied": float(embodied)})
+        for model, values in known.items()
+        for grid in grids
+    ]
+    read = [i for part in parts for i in inputs(part.scenario, catalog, part.options[0], part.model)]
+    cited = [i for i in read if i.name != "grid.gco2e_per_kwh"] + [_cited(grid) for grid in grids]
+    failed = [] if all(part.meets for part in parts) else [f"{scenario.label}: {_NOTHING}"]
+    page, verdict = formulas(PAGE), _verdict(lines[-len(grids) :])
     return Sheet(
-        "energy", found.scenario.loaded, page, IDENTITY, fields, lines, _verdict(lines), found.warnings, sources, SHOWN
-    )
+        "energy", scenario.loaded, page, IDENTITY, tuple(page), lines, verdict, _warnings(parts), cited, SHOWN,
+        failed=failed,
+    )  # fmt: skip
+
+
+_NOTHING = "no option meets the limits"
+
+
+def _warnings(parts: Sequence[Answer]) -> list[str]:
+    found = [warning for part in parts for warning in part.warnings]
+    if len(parts) > 1 and parts[0].scenario.spec.routing.fleet == "shared":
+        found.append("nodes that the models share are counted for each of them; `planner estimate` counts them once")
+    return list(dict.fromkeys(found))
+
+
+def _together(each: Sequence[dict[str, float]]) -> dict[str, float]:
+    """Return what the page reads of all models of a router: sums, and means by what each draws or is asked."""
+    gpus, answers = (sum(one[name] for one in each) for name in ("billed_gpus", "answers_per_month"))
+
+    def per_answer(name: str, weight: str = "") -> float:
+        return sum(one["answers_per_month"] * one[name] * (one[weight] if weight else 1.0) for one in each) / answers
+
+    seconds = per_answer("gpu_seconds_per_answer")
+    return each[0] | {
+        "billed_gpus": gpus,
+        "gpu_power_w": sum(one["billed_gpus"] * one["gpu_power_w"] for one in each) / gpus,
+        "gpu_seconds_per_answer": seconds,
+        "busy_gpu_power_w": per_answer("gpu_seconds_per_answer", "busy_gpu_power_w") / seconds,
+        "answers_per_hour": sum(one["answers_per_hour"] for one in each),
+        "answers_per_month": answers,
+    }
 
 
 def _cited(grid: GridFactor) -> Input:
@@ -75,10 +114,18 @@ def _of_option(found: Answer, catalog: Catalog) -> dict[str, float]:
     }
 
 
-def _line(label: str, grid: GridFactor, known: dict[str, float]) -> Line:
-    texts = {"scenario": label, "grid": grid.zone, "year": grid.year or None, "source": grid.source_name}
+def _line(label: str, model: str | None, grid: GridFactor, known: dict[str, float]) -> Line:
+    """Return a row; `model` only where a router has several."""
+    texts = {
+        "scenario": label,
+        "model": model,
+        "grid": grid.zone,
+        "year": grid.year or None,
+        "source": grid.source_name,
+    }
     values = known | {"grid.gco2e_per_kwh": grid.gco2e_per_kwh}
-    return solve_line(f"{grid.zone} {grid.source_name}", texts, values, formulas(PAGE))
+    name = f"{model} {grid.zone} {grid.source_name}" if model else f"{grid.zone} {grid.source_name}"
+    return solve_line(name, texts, values, formulas(PAGE))
 
 
 def _verdict(lines: Sequence[Line]) -> list[str]:

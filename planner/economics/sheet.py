@@ -81,8 +81,8 @@ class Sheet:
         """Return the chain of formulas behind a number of a row. Raises BadInputError with the nearest name."""
         line = self.line(label)
         if name not in self.page and name not in line.values:
-            known = [n for n in (*self.page, *line.values) if "." not in n]
-            hint = did_you_mean(name, known) or f" Known: {', '.join(known)}."
+            known = [n for n in dict.fromkeys((*self.page, *line.values)) if "." not in n]
+            hint = did_you_mean(name, known) or f" Known: {', '.join(n for n in known if n in self.fields)}."
             raise BadInputError(f"no formula for {name!r}.{hint}", where="explain")
         steps: list[Step] = []
         walk(name, 0, self.page, line.values, steps, set())

@@ -63,14 +63,25 @@ def thinking(found: Answer, catalog: Catalog, others: Sequence[Variant] = (), ap
     lines = [_line(label, name, values, plain, page) for name, values in rows]
     sources = inputs(found.scenario, catalog, option, found.model)
     shown = (*SHOWN, "api_multiplier") if api else SHOWN
-    warnings = [*found.warnings, *(api.notes if api else ())]
+    cut = [(name, values["truncated_share"]) for name, values in rows if values["truncated_share"] > _WORTH_SAYING]
+    warnings = [
+        *found.warnings,
+        *(f"{name}: {share:.1%} of the sequences are cut at max_tokens" for name, share in cut),
+    ]
+    warnings += api.notes if api else ()
+    failed = [] if found.meets else [f"{label}: no option meets the limits"]
     machine = " ".join(
         str(found.best[k]) for k in ("gpu", "engine", "precision", "provider", "price_tier") if found.best[k]
     )
     verdict = [f"on the best option as asked: {machine}", *(_why(line, lines[0]) for line in lines[1:])]
     return Sheet(
-        "thinking", found.scenario.loaded, page, IDENTITY, tuple(page), lines, verdict, warnings, sources, shown
-    )
+        "thinking", found.scenario.loaded, page, IDENTITY, tuple(page), lines, verdict, list(dict.fromkeys(warnings)),
+        sources, shown, failed=failed,
+    )  # fmt: skip
+
+
+_WORTH_SAYING = 0.01
+"""Share of cut sequences from which a row is warned about."""
 
 
 def _line(label: str, name: str, values: Mapping[str, float], plain: Mapping[str, float], page: Any) -> Line:  # noqa: ANN401
@@ -98,6 +109,7 @@ def quantities(cases: Cases, api: ApiPrice | None = None) -> dict[str, float]:
         "cost_usd_per_month": found.cost_usd_per_month,
         "e2e_p50_s": found.e2e_p50_s,
         "gpu_power_w": work.busy_power_w,
+        "truncated_share": found.truncated_share,
         "usd_per_gpu_hour": cases.offer.usd_per_gpu_hour,
         "extra_share": cases.offer.extra_share,
         "node_power_overhead": cases.energy.node_power_overhead,

@@ -53,16 +53,45 @@ def render(report: Report) -> str:
     return _text(out)
 
 
+def table_width() -> int:
+    """Return the columns a table may take: the terminal's, or a page's where it is piped."""
+    return _console(io.StringIO()).width
+
+
+def grid_width(header: Sequence[str], rows: Sequence[Sequence[str]], *, left: Collection[int] = (0,)) -> int:
+    """Return the columns a grid needs: numbers whole, texts no narrower than a word of ordinary length."""
+
+    def needed(index: int) -> int:
+        cells = [row[index] for row in rows]
+        words = [len(word) for text in (header[index], *(cells if index in left else ())) for word in text.split()]
+        most = min(max(words, default=0), _LONGEST_WORD) if index in left else max(words, default=0)
+        return max(most, *(0 if index in left else len(cell) for cell in cells), 0)
+
+    return sum(needed(i) for i in range(len(header))) + _GAP * (len(header) - 1)
+
+
+_LONGEST_WORD = 16
+"""Letters of a word from which a text column may break it."""
+
+
 def render_grid(header: Sequence[str], rows: Sequence[Sequence[str]], *, left: Collection[int] = (0,)) -> str:
     """Return a plain grid; the columns `left` hold text, the others numbers."""
     out = io.StringIO()
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
     for index, name in enumerate(header):
-        table.add_column(name, justify="left" if index in left else "right", overflow="fold")
+        text = index in left
+        table.add_column(
+            name, justify="left" if text else "right", overflow="fold", min_width=_whole(index, rows, text)
+        )
     for row in rows:
         table.add_row(*row)
     _console(out).print(table)
     return _text(out)
+
+
+def _whole(index: int, rows: Sequence[Sequence[str]], text: bool) -> int | None:  # noqa: FBT001 - one flag
+    """Return the width that no number of a column is broken at."""
+    return None if text else max((len(row[index]) for row in rows), default=None)
 
 
 def _answer(console: Console, answer: Answer, *, show_all: bool) -> None:

@@ -169,7 +169,9 @@ def all_models(row: Row) -> str:
     if row["cost_usd_per_month"] is None:
         return f"{name}: no price, or no options that all of them can use"
     per_answer = f", {money(row['cost_usd_per_answer'])} an answer" if row["cost_usd_per_answer"] is not None else ""
-    return f"{name}: {plural(row['gpus'], 'GPU')}, {money(row['cost_usd_per_month'])} a month{per_answer}"
+    machine = f"{count(row['gpus'])} × {row['gpu']}" if row["gpu"] else plural(row["gpus"], "GPU")
+    seller = f" from {offer(row)}" if row["provider"] else ""
+    return f"{name}: {machine}{seller}, {money(row['cost_usd_per_month'])} a month{per_answer}"
 
 
 def _replicas(row: Row) -> str:

@@ -13,11 +13,9 @@ from planner.errors import BadInputError
 from planner.estimate import estimate, solve
 from planner.physics.lengths import token_demand
 from planner.serving.steady import latency_at, length_quantiles, load_at
-from planner.specs.base import load
 from planner.specs.catalog import Catalog
 from planner.specs.question import build_scenario
 from planner.specs.reader import parse_document
-from planner.specs.scenario import ScenarioSpec
 from planner.specs.workload import RequestClass
 
 AGENT = """\
@@ -151,6 +149,7 @@ DEMAND = (
     [
         ("{tool_tokens: 500}", 1, "agent has a single turn; expected turns_per_answer of at least 2"),
         ("{tool_tokens: -5}", 3, "-5 is negative"),
+        ("{tool_tokens: 500}", 300, "turn 300 holds 180,500 tokens, and the model's context 131,072"),
         ("{tool_tokens: 5, tool_time_s: -1}", 3, "-1 is negative"),
         ("{tool_tokens: 5, kv_cache: hold}", 3, "expected one of 'held' or 'freed'"),
         ("{tool_token: 5}", 3, "Did you mean tool_tokens"),
@@ -158,8 +157,13 @@ DEMAND = (
 )
 def test_bad_agents_are_one_sentence(agent: str, count: int, said: str) -> None:
     """What is wrong with an agent is said with what was expected."""
+    catalog, document = Catalog(), parse_document(AGENT.format(turns=count, agent=agent), "agent.yaml")
+
+    def ask() -> None:
+        answer(build_scenario(document, catalog.roots[-1]), catalog)
+
     with pytest.raises(BadInputError) as caught:
-        load(ScenarioSpec, parse_document(AGENT.format(turns=count, agent=agent), "agent.yaml"))
+        ask()
     assert said in str(caught.value)
 
 

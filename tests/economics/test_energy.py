@@ -10,7 +10,8 @@ import pytest
 
 from planner.answers import Answer, answer
 from planner.economics.energy import energy
-from planner.errors import EXIT_BAD_INPUT, EXIT_DATA_MISSING, EXIT_OK
+from planner.errors import EXIT_BAD_INPUT, EXIT_DATA_MISSING, EXIT_GATE_FAILED, EXIT_OK
+from planner.routes import by_model, together
 from planner.specs.catalog import Catalog
 from planner.specs.question import load_scenario
 
@@ -27,7 +28,7 @@ def found(pools: str = "one") -> Answer:
 def test_it_is_the_energy_of_the_estimate(pools: str) -> None:
     """Wh an answer, kWh and kg a month are the estimate's own, on the grid and source it uses."""
     best = found(pools).best
-    line = energy(found(pools), CATALOG).line("USA ember").values
+    line = energy([found(pools)], CATALOG).line("USA ember").values
     assert line["energy_wh_per_answer"] == pytest.approx(best["energy_wh_per_answer"], rel=1e-9)
     assert line["energy_kwh_per_month"] == pytest.approx(best["energy_kwh_per_month"], rel=1e-9)
     assert line["co2e_kg_per_month"] == pytest.approx(best["co2e_kg_per_month"], rel=1e-9)
@@ -36,18 +37,18 @@ def test_it_is_the_energy_of_the_estimate(pools: str) -> None:
 @pytest.mark.parametrize("pools", ["one", "two"])
 def test_a_full_fleet_hardly_waits(pools: str) -> None:
     """GPU x 1.79 of the node x 1.2 of the building; with no peak, no headroom and many answers nearly all is used."""
-    line = energy(found(pools), CATALOG).lines[0].values
+    line = energy([found(pools)], CATALOG).lines[0].values
     assert line["energy_wh_per_answer"] == pytest.approx(line["gpu_wh_per_answer"] * 1.79 * 1.2, rel=1e-9)
     assert 0.3 < line["waiting_share"] < 0.9
     full = {"demand.curve": None, "demand.peak_to_mean": 1, "fleet.headroom": 0, "workload.answers_per_day": 1e9}
     scenario = load_scenario("o1-class", CATALOG, changes={"fleet.pools": pools, **full})
-    line = energy(answer(scenario, CATALOG), CATALOG).lines[0].values
+    line = energy([answer(scenario, CATALOG)], CATALOG).lines[0].values
     assert 0.0 < line["waiting_share"] < 0.1
 
 
 def test_sources_of_one_grid_differ_as_published() -> None:
     """United States: 384.4 g/kWh (Ember 2025), 369.473 (codecarbon, 2023): grams follow, 4 % apart."""
-    lines = {line.label: line for line in energy(found(), CATALOG).lines}
+    lines = {line.label: line for line in energy([found()], CATALOG).lines}
     ratio = lines["USA ember"].values["co2e_g_per_answer"] / lines["USA codecarbon"].values["co2e_g_per_answer"]
     assert ratio == pytest.approx(384.4 / 369.473, rel=1e-6)
     assert lines["USA codecarbon"].texts["year"] == "2023"
@@ -55,11 +56,26 @@ def test_sources_of_one_grid_differ_as_published() -> None:
 
 def test_the_making_is_counted_where_it_is_asked() -> None:
     """An H100-class GPU of 273 kg in an eighth of a 5,700 kg server, over three years (EcoLogits)."""
-    without, counted = (energy(found(), CATALOG, embodied=e).lines[0].values for e in (False, True))
+    without, counted = (energy([found()], CATALOG, embodied=e).lines[0].values for e in (False, True))
     gpus, answers = found().best["gpus"], found().best["answers_per_month"]
     by_hand = gpus * (273 + 5700 / 8) * 1000 / (36 * answers)
     assert counted["total_g_per_answer"] - without["total_g_per_answer"] == pytest.approx(by_hand, rel=1e-9)
-    assert without["total_g_per_answer"] == without["co2e_g_per_answer"]
+    assert without["total_g_per_answer"] == without["co2e_g_per_answer"] == counted["co2e_g_per_answer"]
+    assert counted["co2e_kg_per_month"] == without["co2e_kg_per_month"] == without["total_kg_per_month"]
+
+
+def test_a_router_is_the_sum_of_its_models() -> None:
+    """Energy and emissions of all models add up, answers share them; the row of all is that of `planner estimate`."""
+    parts = [answer(part, CATALOG) for part in by_model(load_scenario("router", CATALOG))]
+    lines = {line.label: line.values for line in energy(parts, CATALOG).lines}
+    one, two, whole = (lines[f"{model} USA ember"] for model in ("qwen3-32b", "deepseek-r1", "all"))
+    for name in ("energy_kwh_per_month", "co2e_kg_per_month"):
+        assert whole[name] == pytest.approx(one[name] + two[name])
+    assert whole["used_wh_per_answer"] == pytest.approx(
+        0.8 * one["used_wh_per_answer"] + 0.2 * two["used_wh_per_answer"]
+    )
+    row = together(parts, "router", shared=False)
+    assert whole["energy_wh_per_answer"] == pytest.approx(row["energy_wh_per_answer"])
 
 
 def test_grids_on_the_command_line(call: Callable[..., Any]) -> None:
@@ -74,3 +90,9 @@ def test_grids_on_the_command_line(call: Callable[..., Any]) -> None:
     measured = call("energy", "deepseek-day")
     assert measured.code == EXIT_BAD_INPUT
     assert "the rates are measured" in measured.errors[0]
+
+
+@pytest.mark.parametrize("command", ["energy", "thinking", "explain"])
+def test_a_question_nothing_meets_ends_with_1(call: Callable[..., Any], command: str) -> None:
+    """What is shown then is the best attainable, so the exit code says no."""
+    assert call(command, "o1-class", "--set", "slo.ttft_p95_s=1e-9").code == EXIT_GATE_FAILED

@@ -90,3 +90,21 @@ def test_the_api_bill_multiplies_less_than_the_tokens(call: Callable[..., Any]) 
     assert float(asked["api_multiplier"]) == pytest.approx(ratio, rel=1e-9)
     assert ratio < float(asked["token_multiplier"])
     assert "expected YYYY-MM-DD" in call("thinking", "--api", "o1", "--at", "2024-13-01").errors[0]
+
+
+def test_a_row_that_is_cut_says_so(call: Callable[..., Any]) -> None:
+    """A multiplier beyond max_tokens is cut there, and the multipliers shown are of what is left."""
+    found = call("thinking", "o1-class", "--multiplier", "1e6")
+    assert "1e+06×: 100.0% of the sequences are cut at max_tokens" in found.err
+
+
+def test_explain_takes_the_numbers_of_thinking_and_energy(call: Callable[..., Any]) -> None:
+    """Names that only those pages have are explained by them, for the answer as asked."""
+    found = call("explain", "qwen3-32b-thinking", "token_multiplier")
+    assert "token_multiplier = answer.generated_tokens / plain.generated_tokens" in found.out
+    assert (
+        "waiting_share = 1 - used_wh_per_answer / energy_wh_per_answer"
+        in call("explain", "o1-class", "waiting_share").out
+    )
+    wrong = call("explain", "chatgpt-plus-2024-09", "usd_per_month_revenue", "--gpu", "h100-sxm")
+    assert wrong.errors[0].startswith("error: --gpu: is of scenarios")
