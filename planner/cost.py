@@ -18,18 +18,21 @@ class Money:
     cost_usd_per_month: Array
     cost_usd_per_answer: Array
     cost_usd_per_answer_used: Array
+    cost_usd_per_correct_answer: Array
+
+
+@dataclass(frozen=True)
+class TokenMoney:
+    """The dollars of an answer, split between the tokens read and those written."""
+
     cost_usd_per_mtok_input: Array
     cost_usd_per_mtok_output: Array
-    cost_usd_per_correct_answer: Array
 
 
 def money(
     gpus: Array,
     answers_per_s: Array,
     gpu_seconds_per_answer: Array,
-    prefill_share: Array,
-    input_tokens: Array,
-    output_tokens: Array,
     usd_per_gpu_hour: Array,
     extra_share: Array,
     accuracy: Array,
@@ -41,16 +44,13 @@ def money(
     gpus : GPUs billed (a mean may be fractional) [1].
     answers_per_s : mean rate over the month [1/s].
     gpu_seconds_per_answer : at the replica's SLO capacity [s].
-    prefill_share : share of the GPU-seconds that prefill takes [1].
-    input_tokens, output_tokens : per answer; input includes cached ones [tokens].
     usd_per_gpu_hour : price [USD/h]; extra_share comes on top [1].
     accuracy : share of right answers, NaN where unknown [1].
 
     Notes
     -----
     Reserved cost = GPUs x 730 h x price x (1 + extra): what is paid, asked or not. Used cost counts the
-    GPU-seconds of the answers only. The dollars per million input and output tokens split the reserved
-    cost by GPU-seconds, so that they add up to it.
+    GPU-seconds of the answers only.
     """
     reserved_hours = gpus * units.HOURS_PER_MONTH
     answers_per_month = answers_per_s * units.SECONDS_PER_MONTH
@@ -65,7 +65,20 @@ def money(
         cost_usd_per_month=np.asarray(per_month),
         cost_usd_per_answer=np.asarray(per_answer),
         cost_usd_per_answer_used=np.asarray(gpu_seconds_per_answer / units.SECONDS_PER_HOUR * price),
+        cost_usd_per_correct_answer=np.asarray(per_answer / accuracy),
+    )
+
+
+def token_money(per_answer: Array, prefill_share: Array, input_tokens: Array, output_tokens: Array) -> TokenMoney:
+    """Return what a million tokens cost: the reserved cost split by GPU-seconds, so that both parts add up to it.
+
+    Parameters
+    ----------
+    per_answer : reserved cost of an answer [USD].
+    prefill_share : share of the GPU-seconds that prefill takes [1].
+    input_tokens, output_tokens : per answer; input includes cached ones [tokens].
+    """
+    return TokenMoney(
         cost_usd_per_mtok_input=np.asarray(per_answer * prefill_share / input_tokens * units.TOKENS_PER_MTOK),
         cost_usd_per_mtok_output=np.asarray(per_answer * (1.0 - prefill_share) / output_tokens * units.TOKENS_PER_MTOK),
-        cost_usd_per_correct_answer=np.asarray(per_answer / accuracy),
     )

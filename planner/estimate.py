@@ -4,30 +4,25 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 
 from planner.cases.columns import Array, Cases
-from planner.cost import money
-from planner.estimate_pools import PREFILL_LOADS, solve_pools
+from planner.cost import token_money
+from planner.estimate_pools import PREFILL_LOADS, fitting_both, pools_at_capacity, solve_pools
 from planner.physics.energy import mean_power_w
 from planner.physics.special import Mask
-from planner.results import Estimate, Work, assemble
+from planner.results import Estimate, Served, Work, assemble
 from planner.serving.power import busy_power_at
 from planner.serving.replica import Replica, build_replica
-from planner.serving.slo import binding_limit, slo_capacity
-from planner.serving.steady import QUANTILES, Load, latency_at, length_quantiles, load_at, running_for_rate
-from planner.sizing import (
-    billed_of,
-    energy_of,
-    fitting,
-    fleet_of,
-    limit_of,
-    peak_answers_per_s,
-    without_thinking,
-)
+from planner.serving.slo import Capacity, binding_limit, slo_capacity
+from planner.serving.steady import QUANTILES, Lengths, Load, latency_at, length_quantiles, load_at, running_for_rate
+from planner.sizing import energy_of, fitting, limit_of, peak_answers_per_s, quiet, sized, without_thinking
 
-__all__ = ["Estimate", "Work", "estimate", "solve"]
+__all__ = ["Estimate", "Served", "Work", "estimate", "served", "solve"]
 
 CHUNK_ROWS = 16_384
 """Rows worked on at once: intermediate arrays stay in the processor's cache."""
@@ -35,88 +30,152 @@ CHUNK_ROWS = 16_384
 
 def estimate(cases: Cases) -> Estimate:
     """Return the estimate of every case, worked on in chunks along the longest axis so that memory stays bounded."""
+    return _in_chunks(Estimate, cases, lambda part: solve(part)[0])
+
+
+def served(cases: Cases) -> Served:
+    """Return what the replicas of every case serve within the SLO, whatever the demand: `sizing.sized` needs no more.
+
+    It is the first part of an estimate, which goes on from it to the fleet, its money and the load at the peak.
+    """
+    return _in_chunks(Served, cases, _served)
+
+
+_Result = TypeVar("_Result", Estimate, Served)
+
+
+def _in_chunks(kind: type[_Result], cases: Cases, solver: Callable[[Cases], _Result]) -> _Result:
+    """Return the results of all cases, which a solver finds a part at a time; every column has the cases' shape."""
     shape = cases.shape
     rows, most = math.prod(shape), CHUNK_ROWS if cases.prefill_layout is None else CHUNK_ROWS // PREFILL_LOADS
     if rows <= most:
-        return _spread(_solved(cases), shape)
+        return _spread(_of_either(cases, solver), shape)
     axis = int(np.argmax(shape))
     step = max(1, most * shape[axis] // rows)
     absent = _OF_PREFILL if cases.prefill_layout is None else set()
-    result: dict[str, Array] = {f.name: np.empty(shape) for f in dataclasses.fields(Estimate) if f.name not in absent}
+    names = {f.name for f in dataclasses.fields(kind)}
+    result: dict[str, Array] = {name: np.empty(shape) for name in names - absent}
     for start in range(0, shape[axis], step):
         part = slice(start, min(start + step, shape[axis]))
-        piece = estimate(cases.rows(part, axis))
+        piece = _in_chunks(kind, cases.rows(part, axis), solver)
         for name, column in result.items():
             column[(slice(None),) * axis + (part,)] = getattr(piece, name)
-    return Estimate(**result, **{name: np.broadcast_to(np.nan, shape) for name in absent})
+    return kind(**result, **{name: np.broadcast_to(np.nan, shape) for name in names & absent})
 
 
-_OF_PREFILL = {"prefill_gpus_per_replica", "prefill_replicas"}
+_OF_PREFILL = {"prefill_gpus_per_replica", "prefill_replicas", "prefill_answers_per_s"}
 """Fields that only cases with two pools have."""
 
 
-def _spread(found: Estimate, shape: tuple[int, ...]) -> Estimate:
-    """Return an estimate whose every column has the cases' shape."""
+def _spread(found: _Result, shape: tuple[int, ...]) -> _Result:
+    """Return results whose every column has the cases' shape."""
     columns = {
         f.name: np.broadcast_to(np.asarray(getattr(found, f.name), dtype=np.float64), shape)
         for f in dataclasses.fields(found)
     }
-    return Estimate(**columns)
+    return type(found)(**columns)
 
 
-def _solved(cases: Cases) -> Estimate:
-    """Return the estimate of cases of which some may have two pools: those without have no prefill layout (NaN)."""
+def _of_either(cases: Cases, solver: Callable[[Cases], _Result]) -> _Result:
+    """Return the results of cases of which some may have two pools: those without have no prefill layout (NaN)."""
     if cases.prefill_layout is None:
-        return solve(cases)[0]
+        return solver(cases)
     apart = ~np.isnan(cases.prefill_layout.tensor_parallel)
     if np.all(apart):
-        return solve(cases)[0]
-    together, two = solve(dataclasses.replace(cases, prefill_layout=None))[0], solve(cases)[0]
-    return Estimate(**{name: np.where(apart, getattr(two, name), column) for name, column in vars(together).items()})
+        return solver(cases)
+    together, two = solver(dataclasses.replace(cases, prefill_layout=None)), solver(cases)
+    merged = {name: np.where(apart, getattr(two, name), column) for name, column in vars(together).items()}
+    return type(together)(**merged)
 
 
 def solve(cases: Cases) -> tuple[Estimate, Work]:
     """Return the estimate and its intermediate results, without chunking."""
-    with np.errstate(divide="ignore", invalid="ignore", over="ignore", under="ignore"):
-        if cases.prefill_layout is None or np.all(np.isnan(cases.prefill_layout.tensor_parallel)):
+    with quiet():
+        if _in_one_pool(cases):
             return _solve(dataclasses.replace(cases, prefill_layout=None))
         return solve_pools(cases)
 
 
-def _solve(cases: Cases) -> tuple[Estimate, Work]:
+def _served(cases: Cases) -> Served:
+    with quiet():
+        if _in_one_pool(cases):
+            return _at_capacity(dataclasses.replace(cases, prefill_layout=None)).served
+        return pools_at_capacity(cases, *fitting_both(cases)).served
+
+
+def _in_one_pool(cases: Cases) -> bool:
+    """Return whether no case has two pools."""
+    return cases.prefill_layout is None or bool(np.all(np.isnan(cases.prefill_layout.tensor_parallel)))
+
+
+@dataclass(frozen=True, eq=False)
+class _Full:
+    """A replica of each case at its SLO capacity: nothing here depends on the demand."""
+
+    replica: Replica
+    lengths: Lengths
+    fits: Mask
+    fit_limit: Array
+    capacity: Capacity
+    load: Load
+    served: Served
+
+
+def _at_capacity(cases: Cases) -> _Full:
     replica = build_replica(cases)
     lengths = length_quantiles(cases)
     fits, fit_limit = fitting(cases, replica)
     capacity = slo_capacity(replica, lengths, cases.slo)
-    running = np.where(fits, capacity.running, np.nan)
-    at_capacity = load_at(replica, running)
-    gpu_seconds = replica.gpus_per_replica / at_capacity.answers_per_s
-    plain = _plain_gpu_seconds(cases, fits)
-    fleet = fleet_of(cases, replica.gpus_per_replica, at_capacity.answers_per_s, cases.fleet.availability)
-    rate = peak_answers_per_s(cases) / fleet.replicas
-    batch = running_for_rate(replica, rate, capacity.largest_running)
-    at_peak = load_at(replica, np.where(np.isnan(running), np.nan, batch))
-    shown = load_at(replica, np.where(fits & ~capacity.meets_slo, capacity.smallest_running, at_peak.running))
-    latency = {name: latency_at(replica, lengths, shown, name) for name in QUANTILES}
-    prefill_share = _prefill_share(replica, at_peak)
-    billed = billed_of(cases, fleet)
-    bill = money(
-        billed,
-        cases.demand.answers_per_s,
-        gpu_seconds,
-        prefill_share,
-        replica.tokens.input_tokens_per_answer,
-        replica.tokens.generated_tokens_per_answer,
-        cases.offer.usd_per_gpu_hour,
-        cases.offer.extra_share,
-        cases.energy.accuracy,
+    load = load_at(replica, np.where(fits, capacity.running, np.nan))
+    found = Served(
+        meets_slo=np.where(capacity.meets_slo & fits, 1.0, 0.0),
+        gpus_per_replica=replica.gpus_per_replica,
+        answers_per_s=load.answers_per_s,
+        gpu_seconds_per_answer=replica.gpus_per_replica / load.answers_per_s,
+        generated_tokens_per_answer=replica.tokens.generated_tokens_per_answer,
+        prefill_gpus_per_replica=_NO_POOL,
+        prefill_answers_per_s=_NO_POOL,
     )
-    energy = energy_of(cases, billed, _gpu_power_w(cases, replica, at_peak))
-    busy_w = busy_power_at(cases, replica, at_capacity)
-    loads = (at_capacity, at_peak, shown)
-    work = Work(replica, capacity, *loads, latency, fleet, bill, energy, gpu_seconds, *plain, busy_w, prefill_share)
-    binds = binding_limit(replica, lengths, cases.slo, capacity)
-    limit = limit_of(cases, fits, fit_limit, capacity.meets_slo, binds, fleet.gpus)
+    return _Full(replica, lengths, fits, fit_limit, capacity, load, found)
+
+
+_NO_POOL = np.asarray(np.nan)
+
+
+def _solve(cases: Cases) -> tuple[Estimate, Work]:
+    full = _at_capacity(cases)
+    replica, capacity, fits, tokens = full.replica, full.capacity, full.fits, full.replica.tokens
+    plain = _plain_gpu_seconds(cases, fits)
+    size = sized(cases, full.served)
+    rate = peak_answers_per_s(cases) / size.fleet.replicas
+    batch = running_for_rate(replica, rate, capacity.largest_running)
+    at_peak = load_at(replica, np.where(np.isnan(full.load.running), np.nan, batch))
+    shown = load_at(replica, np.where(fits & ~capacity.meets_slo, capacity.smallest_running, at_peak.running))
+    latency = {name: latency_at(replica, full.lengths, shown, name) for name in QUANTILES}
+    prefill_share = _prefill_share(replica, at_peak)
+    work = Work(
+        replica=replica,
+        capacity=capacity,
+        at_capacity=full.load,
+        at_peak=at_peak,
+        shown=shown,
+        latency=latency,
+        sized=size,
+        token_money=token_money(
+            size.money.cost_usd_per_answer,
+            prefill_share,
+            tokens.input_tokens_per_answer,
+            tokens.generated_tokens_per_answer,
+        ),
+        energy=energy_of(cases, size.billed_gpus, _gpu_power_w(cases, replica, at_peak)),
+        gpu_seconds_per_answer=full.served.gpu_seconds_per_answer,
+        gpu_seconds_per_answer_plain=plain[0],
+        plain_busy_power_w=plain[1],
+        busy_power_w=busy_power_at(cases, replica, full.load),
+        prefill_share=prefill_share,
+    )
+    binds = binding_limit(replica, full.lengths, cases.slo, capacity)
+    limit = limit_of(cases, fits, full.fit_limit, capacity.meets_slo, binds, size.fleet.gpus)
     return assemble(cases, work, fits, limit), work
 
 

@@ -53,14 +53,15 @@ def pool_values(cases: Cases, work: Work, pools: TwoPools) -> dict[str, float]:
     """Return the quantities of a single case that only two pools have, by the names the formulas use."""
     reader = pools.reader
     values = {f"{READER}costs.{f.name}": getattr(reader.costs, f.name) for f in fields(reader.costs)}
-    for name, pool in (("reading", pools.reading), ("writing", pools.writing)):
+    watts = (pools.reading_power_w, pools.writing_power_w)
+    for name, pool, power in zip(("reading", "writing"), (pools.reading, pools.writing), watts, strict=True):
         values |= {
             f"{name}.answers_per_s": pool.answers_per_s,
             f"{name}.spare_replicas": pool.fleet.spare_replicas,
             f"{name}.units_billed": pool.fleet.nodes,
             f"{name}.gpus": pool.fleet.gpus,
             f"{name}.billed_gpus": pool.billed_gpus,
-            f"{name}.gpu_power_w": pool.gpu_power_w,
+            f"{name}.gpu_power_w": power,
         }
     full = step_terms(reader.costs, np.zeros_like(reader.token_budget), reader.token_budget)
     values |= {

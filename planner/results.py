@@ -10,7 +10,7 @@ import numpy as np
 from planner import units
 from planner.capacity import Fleet
 from planner.cases.columns import Array, Cases
-from planner.cost import Money
+from planner.cost import Money, TokenMoney
 from planner.physics.special import Mask, total
 from planner.serving.replica import Replica
 from planner.serving.slo import Capacity
@@ -93,15 +93,49 @@ class Estimate:
 
 
 @dataclass(frozen=True, eq=False)
+class Served:
+    """What a replica of each case serves within its SLO: what of an estimate no demand changes.
+
+    With two pools it is the replica that writes, beside the one that reads.
+    """
+
+    meets_slo: Array
+    """1 where it fits and some load is within the SLO, else 0."""
+    gpus_per_replica: Array
+    answers_per_s: Array
+    """The most it serves; NaN where it serves none."""
+    gpu_seconds_per_answer: Array
+    """Of both pools."""
+    generated_tokens_per_answer: Array
+    prefill_gpus_per_replica: Array
+    """NaN with one pool."""
+    prefill_answers_per_s: Array
+
+
+@dataclass(frozen=True, eq=False)
 class Pool:
-    """One of two pools of replicas: those that read prompts, or those that write answers."""
+    """A pool of replicas: those that read prompts, those that write answers, or those that do both."""
 
     answers_per_s: Array
     """The most one of its replicas serves within the SLO."""
     fleet: Fleet
     billed_gpus: Array
-    gpu_power_w: Array
-    """Average power of one of its GPUs."""
+
+
+@dataclass(frozen=True, eq=False)
+class Sized:
+    """The machines for a demand, and what they cost."""
+
+    meets_slo: Mask
+    """Whether the SLO is met with a fleet that is allowed."""
+    fleet: Fleet
+    """Of both pools, where there are two."""
+    billed_gpus: Array
+    money: Money
+    writing: Pool
+    """Or the only one."""
+    reading: Pool | None
+    """None: no case has two pools."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,6 +145,9 @@ class TwoPools:
     reader: Replica
     reading: Pool
     writing: Pool
+    reading_power_w: Array
+    """Average power of a GPU of the pool."""
+    writing_power_w: Array
     share: Array
     """Load of a reader at capacity, over the most it can read."""
     most_answers_per_s: Array
@@ -132,8 +169,8 @@ class Work:
     shown: Load
     """Where the latencies are taken: the peak, or an idle replica where no load meets the SLO."""
     latency: dict[str, Latency]
-    fleet: Fleet
-    money: Money
+    sized: Sized
+    token_money: TokenMoney
     energy: Energy
     gpu_seconds_per_answer: Array
     gpu_seconds_per_answer_plain: Array
@@ -147,9 +184,7 @@ class Work:
 
 def assemble(cases: Cases, work: Work, fits: Mask, limit: Array) -> Estimate:
     """Put the result fields together; a case that cannot work is NaN from the load on."""
-    tokens, fleet, bill, energy = work.replica.tokens, work.fleet, work.money, work.energy
-    meets = work.capacity.meets_slo & fits & ~(fleet.gpus > cases.fleet.max_gpus)
-    pools = work.pools
+    tokens, fleet, pools = work.replica.tokens, work.sized.fleet, work.pools
     w = cases.workload
     visible_each = w.share * w.turns_per_answer * w.samples_per_answer * w.answer_tokens_mean
     uncut_multiplier = total(visible_each * w.reasoning_multiplier) / total(visible_each)
@@ -157,7 +192,7 @@ def assemble(cases: Cases, work: Work, fits: Mask, limit: Array) -> Estimate:
     power_ratio = work.busy_power_w / work.plain_busy_power_w
     values = {
         "fits": fits,
-        "meets_slo": meets,
+        "meets_slo": work.sized.meets_slo,
         "limit": limit,
         "gpus_per_replica": work.replica.gpus_per_replica,
         "replicas": fleet.replicas,
@@ -186,7 +221,7 @@ def assemble(cases: Cases, work: Work, fits: Mask, limit: Array) -> Estimate:
     for name, latency in work.latency.items():
         for metric in ("ttft", "tpot", "time_to_answer", "e2e"):
             values[f"{metric}_{name}_s"] = getattr(latency, metric)
-    for part in (bill, energy):
+    for part in (work.sized.money, work.token_money, work.energy):
         values |= {f.name: getattr(part, f.name) for f in dataclasses.fields(part) if f.name != "gpu_power_w"}
     finite = {k: np.where(np.isfinite(v), v, np.nan) for k, v in values.items()}
     return Estimate(**finite)

@@ -4,10 +4,11 @@ import numpy as np
 
 from planner import units
 from planner.capacity import Fleet, billed_gpus, replica_availability, replicas_for_peak, spare_replicas
-from planner.cases.columns import Array, Cases
+from planner.cases.columns import Array, Cases, LayoutColumns
+from planner.cost import money
 from planner.physics.energy import facility_power_kw
 from planner.physics.special import Mask
-from planner.results import Energy
+from planner.results import Energy, Pool, Served, Sized
 from planner.serving.replica import Replica
 from planner.serving.slo import LIMITS
 
@@ -20,6 +21,11 @@ def fitting(cases: Cases, replica: Replica) -> tuple[Mask, Array]:
     in_context = mean <= cases.model.max_context_tokens
     limit = np.where(~room, LIMITS.index("memory"), np.where(~in_context, LIMITS.index("context"), 0))
     return np.asarray(room & in_context), limit
+
+
+def quiet() -> np.errstate:
+    """Return the context in which cases that cannot work are NaN without a warning."""
+    return np.errstate(divide="ignore", invalid="ignore", over="ignore", under="ignore")
 
 
 def without_thinking(cases: Cases) -> Cases:
@@ -62,6 +68,70 @@ def fleet_of(cases: Cases, gpus_per_replica: Array, answers_per_s: Array, availa
 def billed_of(cases: Cases, fleet: Fleet) -> Array:
     """Return the GPUs that are paid for: those reserved for the peak, or the mean."""
     return np.asarray(np.where(cases.fleet.bills_mean > 0.0, fleet.nodes_mean * _unit_gpus(cases), fleet.gpus))
+
+
+def sized(cases: Cases, served: Served) -> Sized:
+    """Return the machines for the demand of each case, and their money, from what a replica serves; nothing is solved.
+
+    The demand may have more axes than what is served: the demands down, the options across. Each of two pools is up
+    with the root of the availability, so that both are with all of it.
+    """
+    f, offer, demand = cases.fleet, cases.offer, cases.demand
+    with quiet():
+        writing, reading = _pools(cases, served)
+        fleet, billed = writing.fleet, writing.billed_gpus
+        if reading is not None and cases.prefill_layout is not None:
+            fleet, billed = _together(_apart(cases.prefill_layout), writing, reading)
+        bill = money(
+            billed,
+            demand.answers_per_s,
+            served.gpu_seconds_per_answer,
+            offer.usd_per_gpu_hour,
+            offer.extra_share,
+            cases.energy.accuracy,
+        )
+        meets = (served.meets_slo > 0.0) & ~(fleet.gpus > f.max_gpus)
+    return Sized(np.asarray(meets), fleet, billed, bill, writing, reading)
+
+
+def _pools(cases: Cases, served: Served) -> tuple[Pool, Pool | None]:
+    """Return (the pool that writes or the only one, the pool that reads if any case has one)."""
+    whole = cases.fleet.availability
+    if cases.prefill_layout is None:
+        return _pool(cases, served.gpus_per_replica, served.answers_per_s, whole), None
+    half = np.where(_apart(cases.prefill_layout), np.sqrt(whole), whole)
+    return (
+        _pool(cases, served.gpus_per_replica, served.answers_per_s, half),
+        _pool(cases, served.prefill_gpus_per_replica, served.prefill_answers_per_s, half),
+    )
+
+
+def _pool(cases: Cases, gpus_per_replica: Array, answers_per_s: Array, availability: Array) -> Pool:
+    fleet = fleet_of(cases, gpus_per_replica, answers_per_s, availability)
+    return Pool(answers_per_s, fleet, billed_of(cases, fleet))
+
+
+def _apart(prefill: LayoutColumns) -> Mask:
+    """Return which cases have two pools."""
+    return np.asarray(~np.isnan(prefill.tensor_parallel))
+
+
+def _together(apart: Mask, writing: Pool, reading: Pool) -> tuple[Fleet, Array]:
+    """Return (both fleets as one, the GPUs of them that are paid)."""
+    write, read = writing.fleet, reading.fleet
+
+    def both(of_writer: Array, of_reader: Array) -> Array:
+        return np.asarray(of_writer + np.where(apart, of_reader, 0.0))
+
+    fleet = Fleet(
+        write.replicas,
+        both(write.spare_replicas, read.spare_replicas),
+        both(write.gpus, read.gpus),
+        both(write.nodes, read.nodes),
+        both(write.nodes_mean, read.nodes_mean),
+        write.replica_availability,
+    )
+    return fleet, both(writing.billed_gpus, reading.billed_gpus)
 
 
 def energy_of(cases: Cases, billed: Array, gpu_power_w: Array) -> Energy:

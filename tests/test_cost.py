@@ -7,18 +7,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from planner.cost import money
+from planner.cost import Money, money, token_money
 
 
-def bill(**changes: float) -> object:
+def bill(**changes: float) -> Money:
     """Return the money of a small fleet with some inputs changed."""
     inputs = {
         "gpus": 8.0,
         "answers_per_s": 2.0,
         "gpu_seconds_per_answer": 1.5,
-        "prefill_share": 0.25,
-        "input_tokens": 1000.0,
-        "output_tokens": 500.0,
         "usd_per_gpu_hour": 3.0,
         "extra_share": 0.0,
         "accuracy": math.nan,
@@ -37,9 +34,10 @@ def test_reserved_and_used_by_hand() -> None:
 
 def test_the_parts_add_up_to_the_whole() -> None:
     """Dollars per million input and output tokens, times the tokens, are the dollars per answer."""
-    found = bill()
-    parts = float(found.cost_usd_per_mtok_input) * 1000e-6 + float(found.cost_usd_per_mtok_output) * 500e-6
-    assert parts == pytest.approx(float(found.cost_usd_per_answer))
+    per_answer, share, read, written = (np.array(x) for x in (0.01, 0.25, 1000.0, 500.0))
+    found = token_money(per_answer, share, read, written)
+    parts = [float(found.cost_usd_per_mtok_input) * 1000e-6, float(found.cost_usd_per_mtok_output) * 500e-6]
+    assert parts == pytest.approx([0.0025, 0.0075])
 
 
 def test_unknown_price_is_nan_not_zero() -> None:

@@ -14,7 +14,7 @@ from planner.answers import Answer, answer
 from planner.cases import Cases, lower
 from planner.cases.candidates import candidates
 from planner.errors import BadInputError
-from planner.estimate import estimate, solve
+from planner.estimate import estimate, served, solve
 from planner.explain import case_namespace, explain, known_formulas
 from planner.formulas import completed, evaluate, parse
 from planner.intervals import unseen_of, with_intervals
@@ -23,6 +23,7 @@ from planner.serving.pool_slo import _best, pair_capacity, pair_of
 from planner.serving.replica import build_replica, prompt_transfer_s
 from planner.serving.slo import LIMITS
 from planner.serving.steady import length_quantiles
+from planner.sizing import sized
 from planner.specs import Catalog, load_scenario
 from planner.specs.question import Scenario
 from planner.today import today
@@ -159,6 +160,21 @@ def test_any_takes_the_cheaper() -> None:
     assert costs["any"] == min(costs["one"], costs["two"])
     kinds = {row["prefill_replicas"] is None for row in ask(pools="any").results}
     assert kinds <= {True, False}
+
+
+@pytest.mark.parametrize("pools", ["one", "two", "any"])
+def test_a_demand_needs_no_solving(pools: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What replicas serve, found once and in chunks, gives the estimate at each demand to the bit."""
+    cases = ask(pools=pools).cases
+    monkeypatch.setattr("planner.estimate.CHUNK_ROWS", 500)
+    of_each = served(cases)
+    demands = cases.replaced(demand__answers_per_s=np.geomspace(1e-2, 1e3, 5)[:, None])
+    size, whole = sized(demands, of_each), estimate(demands)
+    found = vars(size.money) | {n: getattr(size.fleet, n) for n in ("replicas", "spare_replicas", "gpus", "nodes")}
+    found |= {"meets_slo": size.meets_slo, "generated_tokens_per_answer": of_each.generated_tokens_per_answer}
+    for name, column in found.items():
+        finite = np.where(np.isfinite(column), column, np.nan)
+        np.testing.assert_array_equal(np.broadcast_to(finite, whole.fits.shape), getattr(whole, name), err_msg=name)
 
 
 def test_one_pool_stays_what_it_was() -> None:
