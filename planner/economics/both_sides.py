@@ -140,18 +140,18 @@ def _flat(changes: Mapping[str, Any], path: tuple[str, ...]) -> list[tuple[str, 
 def _traffic(question: Loaded[BreakEvenFile], found: Answer) -> Traffic:
     """Return the tokens of the scenario as the API counts them: its own lengths where the question has none."""
     api, workload = question.spec.api, found.scenario.spec.workload
-    growth = float(np.max(found.cases.demand.answers_per_s)) * units.SECONDS_PER_DAY
     if workload.tokens_per_day is not None:
         cached = float(workload.cached_share.mean or 0.0) if workload.cached_share else 0.0
         tokens, share = workload.tokens_per_day, api.cached_share
         return Traffic(math.nan, tokens.input, tokens.output, cached if share is None else share)
-    lengths = build_replica(found.case()).tokens
-    read, fresh = float(np.max(lengths.input_tokens_per_answer)), float(np.max(lengths.prefill_tokens_per_answer))
-    cached = 1.0 - fresh / read if read else 0.0
+    answers_per_day = float(np.max(found.cases.demand.answers_per_s)) * units.SECONDS_PER_DAY
+    own = build_replica(found.case()).tokens
+    read, written, cached = (
+        float(np.max(x)) for x in (own.input_tokens_per_answer, own.generated_tokens_per_answer, own.found_share)
+    )
     return Traffic(
-        growth,
-        growth * (read if api.input_tokens is None else api.input_tokens),
-        growth
-        * (float(np.max(lengths.generated_tokens_per_answer)) if api.output_tokens is None else api.output_tokens),
+        answers_per_day,
+        answers_per_day * (read if api.input_tokens is None else api.input_tokens),
+        answers_per_day * (written if api.output_tokens is None else api.output_tokens),
         cached if api.cached_share is None else api.cached_share,
     )

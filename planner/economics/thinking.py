@@ -120,8 +120,7 @@ def quantities(cases: Cases, api: ApiPrice | None = None) -> dict[str, float]:
 
 
 def _bill(api: ApiPrice, tokens: TokenDemand) -> float:
-    found = 1.0 - tokens.prefill_tokens_per_answer / tokens.input_tokens_per_answer
-    return float(bill_usd(api, tokens.input_tokens_per_answer, found, tokens.generated_tokens_per_answer))
+    return float(bill_usd(api, tokens.input_tokens_per_answer, tokens.found_share, tokens.generated_tokens_per_answer))
 
 
 def _changed(scenario: Scenario, fields: Mapping[str, Any]) -> Scenario:

@@ -126,6 +126,12 @@ class TokenDemand:
     longest_request_tokens: Array
     """99th percentile of input plus output of one sequence: what must fit at all."""
 
+    @property
+    def found_share(self) -> Array:
+        """Return the share of the input tokens that is found in the prefix cache [1]; 0 without input."""
+        read, fresh = self.input_tokens_per_answer, self.prefill_tokens_per_answer
+        return np.asarray(1.0 - np.where(read > 0.0, fresh, 1.0) / np.where(read > 0.0, read, 1.0))
+
 
 def token_demand(
     share: Array,

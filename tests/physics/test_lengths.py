@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from planner.physics.lengths import (
+    TokenDemand,
     censored_moments,
     lognormal_from_quantiles,
     lognormal_parameters,
@@ -21,7 +22,7 @@ from planner.physics.special import normal_cdf
 ONE = np.ones(1)
 
 
-def demand(**changes: float) -> object:
+def demand(**changes: float) -> TokenDemand:
     """Return the token demand of one component with some fields changed."""
     fields = {
         "share": 1.0,
@@ -36,6 +37,13 @@ def demand(**changes: float) -> object:
         "max_tokens": 1e9,
     }
     return token_demand(**{k: np.array([changes.get(k, v)]) for k, v in fields.items()})
+
+
+def test_the_share_found_in_the_cache() -> None:
+    """What is not read anew, over turns that read the prompt again; none where there is no prompt."""
+    assert float(demand(cached_share=0.25).found_share) == pytest.approx(0.25)
+    assert float(demand(cached_share=0.25, turns=3.0).found_share) == pytest.approx(0.25)
+    assert float(demand(cached_share=0.25, input_mean=0.0).found_share) == 0.0
 
 
 def test_normal_cdf_has_textbook_values() -> None:
