@@ -12,7 +12,7 @@ from planner.cases import Cases, lower
 from planner.cases.candidates import Candidate, Layout, candidates
 from planner.cases.workload import growth_factor
 from planner.errors import BadInputError, DataMissingError, NoPriceError
-from planner.estimate import Estimate, estimate
+from planner.estimate import Estimate, Served, estimate_and_served
 from planner.estimate_measured import estimate_measured, measured_load
 from planner.options import Row, rank, rows
 from planner.pool_layouts import with_pools
@@ -40,6 +40,8 @@ class Answer:
     """Row of `cases` behind each result."""
     searched: list[Candidate] = field(repr=False)
     """The candidate behind each row of `cases`."""
+    served: Served | None = field(repr=False)
+    """What a replica of each row serves at any demand; None where nodes have measured rates."""
 
     @property
     def best(self) -> Row:
@@ -61,15 +63,10 @@ class Answer:
 def answer(scenario: Scenario, catalog: Catalog, *, today: dt.date | None = None) -> Answer:
     """Answer a question: every option the scenario allows, best first.
 
-    Raises DataMissingError for unknown names, and its kind NoPriceError where no option has a price.
+    Raises DataMissingError for unknown names, its kind NoPriceError where no option has a price, and BadInputError
+    for a router.
     """
-    routed = next((i for i, c in enumerate(scenario.spec.workload.classes) if c.model), None)
-    if routed is not None:
-        raise BadInputError(
-            "sends a class to another model; `planner estimate`, `compare` and `energy` answer such a router model by "
-            "model, expected one model here",
-            where=scenario.loaded.document.field_place(("workload", "classes", routed, "model")),
-        )
+    refuse_router(scenario)
     day = today or the_day()
     model, notes = find_model(scenario, catalog)
     options = candidates(scenario, catalog, model, day)
@@ -81,7 +78,7 @@ def answer(scenario: Scenario, catalog: Catalog, *, today: dt.date | None = None
         options = _one_layout(options)
     options = with_pools(scenario, catalog, model, options)
     cases = lower(scenario, catalog, model, options)
-    found = _flat(estimate_of(scenario, cases))
+    found, served = _solved(scenario, cases)
     if np.all(np.isnan(found.usd_per_gpu_hour)):
         raise NoPriceError(
             nothing_priced(scenario, catalog, options), where=scenario.loaded.document.place(("prices",))
@@ -97,7 +94,18 @@ def answer(scenario: Scenario, catalog: Catalog, *, today: dt.date | None = None
         *scenario_warnings(scenario, model.spec),
         *option_warnings(scenario, catalog, results, picked, day),
     ]
-    return Answer(scenario, results, warnings, model, picked, cases, chosen, options)
+    return Answer(scenario, results, warnings, model, picked, cases, chosen, options, served)
+
+
+def refuse_router(scenario: Scenario, where: str = "") -> None:
+    """Raise BadInputError for a router, whose models have machines each; `planner.routes.by_model` splits it."""
+    routed = next((i for i, c in enumerate(scenario.spec.workload.classes) if c.model), None)
+    if routed is not None:
+        raise BadInputError(
+            f"scenario {scenario.label} sends its classes to several models, which `planner estimate`, `compare` and "
+            "`energy` answer one by one; expected one model",
+            where=where or scenario.loaded.document.field_place(("workload", "classes", routed, "model")),
+        )
 
 
 def find_model(scenario: Scenario, catalog: Catalog) -> tuple[Loaded[ModelSpec], list[str]]:
@@ -125,12 +133,18 @@ def _gpu_notes(scenario: Scenario, catalog: Catalog) -> list[str]:
     return [f"GPU {note}" for note in found if note]
 
 
-def estimate_of(scenario: Scenario, cases: Cases) -> Estimate:
-    """Return the estimate of a scenario's cases: by the model, or by measured rates where the scenario has them."""
-    rates = scenario.spec.measured_rates
-    if rates is None:
-        return estimate(cases)
-    volume = scenario.spec.workload.tokens_per_day
+def _solved(scenario: Scenario, cases: Cases) -> tuple[Estimate, Served | None]:
+    """Return (the estimate of a scenario's cases, what their replicas serve); None of the latter by measured rates."""
+    if scenario.spec.measured_rates is not None:
+        return _flat(by_rates(scenario, cases)), None
+    found, served = estimate_and_served(cases)
+    return _flat(found), served
+
+
+def by_rates(scenario: Scenario, cases: Cases) -> Estimate:
+    """Return the estimate of cases by the measured rates that their scenario has."""
+    rates, volume = scenario.spec.measured_rates, scenario.spec.workload.tokens_per_day
+    assert rates is not None  # noqa: S101 - asked only of such scenarios
     growth = growth_factor(scenario.spec.demand)
     tokens = (volume.input * growth, volume.output * growth) if volume else None
     load = measured_load(cases, rates.input_tokens_per_s_per_node, rates.output_tokens_per_s_per_node, tokens)

@@ -6,13 +6,12 @@ import dataclasses
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeVar
 
 import numpy as np
 
 from planner.cases.columns import Array, Cases
 from planner.cost import token_money
-from planner.estimate_pools import PREFILL_LOADS, fitting_both, pools_at_capacity, solve_pools
+from planner.estimate_pools import PREFILL_LOADS, solve_pools
 from planner.physics.energy import mean_power_w
 from planner.physics.special import Mask
 from planner.results import Estimate, Served, Work, assemble
@@ -22,7 +21,7 @@ from planner.serving.slo import Capacity, binding_limit, slo_capacity
 from planner.serving.steady import QUANTILES, Lengths, Load, latency_at, length_quantiles, load_at, running_for_rate
 from planner.sizing import energy_of, fitting, limit_of, peak_answers_per_s, quiet, sized, without_thinking
 
-__all__ = ["Estimate", "Served", "Work", "estimate", "served", "solve"]
+__all__ = ["Estimate", "Served", "Work", "estimate", "estimate_and_served", "solve"]
 
 CHUNK_ROWS = 16_384
 """Rows worked on at once: intermediate arrays stay in the processor's cache."""
@@ -30,82 +29,66 @@ CHUNK_ROWS = 16_384
 
 def estimate(cases: Cases) -> Estimate:
     """Return the estimate of every case, worked on in chunks along the longest axis so that memory stays bounded."""
-    return _in_chunks(Estimate, cases, lambda part: solve(part)[0])
+    return Estimate(**_in_chunks(cases, lambda part: vars(solve(part)[0])))
 
 
-def served(cases: Cases) -> Served:
-    """Return what the replicas of every case serve within the SLO, whatever the demand: `sizing.sized` needs no more.
+def estimate_and_served(cases: Cases) -> tuple[Estimate, Served]:
+    """Return the estimate of every case, and what `sizing.sized` needs for any other demand."""
 
-    It is the first part of an estimate, which goes on from it to the fleet, its money and the load at the peak.
-    """
-    return _in_chunks(Served, cases, _served)
+    def both(part: Cases) -> dict[str, Array]:
+        found, work = solve(part)
+        return vars(found) | {_SERVED + name: column for name, column in vars(work.served).items()}
+
+    columns = _in_chunks(cases, both)
+    own = {name.removeprefix(_SERVED): columns.pop(name) for name in list(columns) if name.startswith(_SERVED)}
+    return Estimate(**columns), Served(**own)
 
 
-_Result = TypeVar("_Result", Estimate, Served)
+_SERVED = "served."
 
 
-def _in_chunks(kind: type[_Result], cases: Cases, solver: Callable[[Cases], _Result]) -> _Result:
-    """Return the results of all cases, which a solver finds a part at a time; every column has the cases' shape."""
+def _in_chunks(cases: Cases, solver: Callable[[Cases], dict[str, Array]]) -> dict[str, Array]:
+    """Return the columns of all cases, which a solver finds a part at a time; every column has the cases' shape."""
     shape = cases.shape
     rows, most = math.prod(shape), CHUNK_ROWS if cases.prefill_layout is None else CHUNK_ROWS // PREFILL_LOADS
     if rows <= most:
-        return _spread(_of_either(cases, solver), shape)
+        found = _of_either(cases, solver)
+        return {name: np.broadcast_to(np.asarray(c, dtype=np.float64), shape) for name, c in found.items()}
     axis = int(np.argmax(shape))
     step = max(1, most * shape[axis] // rows)
     absent = _OF_PREFILL if cases.prefill_layout is None else set()
-    names = {f.name for f in dataclasses.fields(kind)}
-    result: dict[str, Array] = {name: np.empty(shape) for name in names - absent}
+    result: dict[str, Array] = {}
     for start in range(0, shape[axis], step):
         part = slice(start, min(start + step, shape[axis]))
-        piece = _in_chunks(kind, cases.rows(part, axis), solver)
-        for name, column in result.items():
-            column[(slice(None),) * axis + (part,)] = getattr(piece, name)
-    return kind(**result, **{name: np.broadcast_to(np.nan, shape) for name in names & absent})
+        piece = _in_chunks(cases.rows(part, axis), solver)
+        if not result:
+            result = {n: np.broadcast_to(np.nan, shape) if n in absent else np.empty(shape) for n in piece}
+        for name in piece.keys() - absent:
+            result[name][(slice(None),) * axis + (part,)] = piece[name]
+    return result
 
 
-_OF_PREFILL = {"prefill_gpus_per_replica", "prefill_replicas", "prefill_answers_per_s"}
+_OF_PREFILL = {"prefill_gpus_per_replica", "prefill_replicas"}
 """Fields that only cases with two pools have."""
 
 
-def _spread(found: _Result, shape: tuple[int, ...]) -> _Result:
-    """Return results whose every column has the cases' shape."""
-    columns = {
-        f.name: np.broadcast_to(np.asarray(getattr(found, f.name), dtype=np.float64), shape)
-        for f in dataclasses.fields(found)
-    }
-    return type(found)(**columns)
-
-
-def _of_either(cases: Cases, solver: Callable[[Cases], _Result]) -> _Result:
-    """Return the results of cases of which some may have two pools: those without have no prefill layout (NaN)."""
+def _of_either(cases: Cases, solver: Callable[[Cases], dict[str, Array]]) -> dict[str, Array]:
+    """Return the columns of cases of which some may have two pools: those without have no prefill layout (NaN)."""
     if cases.prefill_layout is None:
         return solver(cases)
     apart = ~np.isnan(cases.prefill_layout.tensor_parallel)
     if np.all(apart):
         return solver(cases)
     together, two = solver(dataclasses.replace(cases, prefill_layout=None)), solver(cases)
-    merged = {name: np.where(apart, getattr(two, name), column) for name, column in vars(together).items()}
-    return type(together)(**merged)
+    return {name: np.where(apart, two[name], column) for name, column in together.items()}
 
 
 def solve(cases: Cases) -> tuple[Estimate, Work]:
     """Return the estimate and its intermediate results, without chunking."""
     with quiet():
-        if _in_one_pool(cases):
+        if cases.prefill_layout is None or np.all(np.isnan(cases.prefill_layout.tensor_parallel)):
             return _solve(dataclasses.replace(cases, prefill_layout=None))
         return solve_pools(cases)
-
-
-def _served(cases: Cases) -> Served:
-    with quiet():
-        if _in_one_pool(cases):
-            return _at_capacity(dataclasses.replace(cases, prefill_layout=None)).served
-        return pools_at_capacity(cases, *fitting_both(cases)).served
-
-
-def _in_one_pool(cases: Cases) -> bool:
-    """Return whether no case has two pools."""
-    return cases.prefill_layout is None or bool(np.all(np.isnan(cases.prefill_layout.tensor_parallel)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -168,7 +151,7 @@ def _solve(cases: Cases) -> tuple[Estimate, Work]:
             tokens.generated_tokens_per_answer,
         ),
         energy=energy_of(cases, size.billed_gpus, _gpu_power_w(cases, replica, at_peak)),
-        gpu_seconds_per_answer=full.served.gpu_seconds_per_answer,
+        served=full.served,
         gpu_seconds_per_answer_plain=plain[0],
         plain_busy_power_w=plain[1],
         busy_power_w=busy_power_at(cases, replica, full.load),

@@ -44,8 +44,8 @@ class _Full:
 
 def solve_pools(cases: Cases) -> tuple[Estimate, Work]:
     """Return the estimate of cases that all have two pools, and its intermediate results."""
-    fit = fitting_both(cases)
-    found, plain = pools_at_capacity(cases, *fit), pools_at_capacity(without_thinking(cases), *fit)
+    fit = _fitting(cases)
+    found, plain = _at_capacity(cases, *fit), _at_capacity(without_thinking(cases), *fit)
     pair, capacity, tokens, size = found.pair, found.capacity, found.pair.writer.tokens, sized(cases, found.served)
     pools, at_peak, shown = _at_peak(cases, found, size)
     latencies = latencies_of(pair, found.lengths, pools.shown, shown)
@@ -67,7 +67,7 @@ def solve_pools(cases: Cases) -> tuple[Estimate, Work]:
             tokens.generated_tokens_per_answer,
         ),
         energy=energy_of(cases, size.billed_gpus, watts),
-        gpu_seconds_per_answer=found.served.gpu_seconds_per_answer,
+        served=found.served,
         gpu_seconds_per_answer_plain=plain.served.gpu_seconds_per_answer,
         plain_busy_power_w=plain.busy_power_w,
         busy_power_w=found.busy_power_w,
@@ -87,13 +87,13 @@ def _each(cases: Cases) -> tuple[Cases, Cases]:
     return dataclasses.replace(writing, layout=cases.prefill_layout), writing
 
 
-def fitting_both(cases: Cases) -> tuple[Mask, Array]:
+def _fitting(cases: Cases) -> tuple[Mask, Array]:
     """Return (fits, limit): a replica of either pool must hold the weights and one long request."""
     (reads, why_not), (writes, why) = (fitting(own, build_replica(own)) for own in _each(cases))
     return reads & writes, np.where(writes, why_not, why)
 
 
-def pools_at_capacity(cases: Cases, fits: Mask, fit_limit: Array) -> _Full:
+def _at_capacity(cases: Cases, fits: Mask, fit_limit: Array) -> _Full:
     """Return the pair of each case at the loads within the SLO that take the fewest GPU-seconds, where it fits."""
     reading, writing = _each(cases)
     transfer = prompt_transfer_s(reading, writing, _ANYWHERE, _ANYWHERE)

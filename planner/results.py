@@ -169,10 +169,10 @@ class Work:
     shown: Load
     """Where the latencies are taken: the peak, or an idle replica where no load meets the SLO."""
     latency: dict[str, Latency]
+    served: Served
     sized: Sized
     token_money: TokenMoney
     energy: Energy
-    gpu_seconds_per_answer: Array
     gpu_seconds_per_answer_plain: Array
     """The same option re-solved at a reasoning multiplier of 1."""
     plain_busy_power_w: Array
@@ -185,10 +185,11 @@ class Work:
 def assemble(cases: Cases, work: Work, fits: Mask, limit: Array) -> Estimate:
     """Put the result fields together; a case that cannot work is NaN from the load on."""
     tokens, fleet, pools = work.replica.tokens, work.sized.fleet, work.pools
+    seconds = work.served.gpu_seconds_per_answer
     w = cases.workload
     visible_each = w.share * w.turns_per_answer * w.samples_per_answer * w.answer_tokens_mean
     uncut_multiplier = total(visible_each * w.reasoning_multiplier) / total(visible_each)
-    multiplier = work.gpu_seconds_per_answer / work.gpu_seconds_per_answer_plain
+    multiplier = seconds / work.gpu_seconds_per_answer_plain
     power_ratio = work.busy_power_w / work.plain_busy_power_w
     values = {
         "fits": fits,
@@ -208,8 +209,8 @@ def assemble(cases: Cases, work: Work, fits: Mask, limit: Array) -> Estimate:
         "truncated_share": tokens.truncated_share,
         "concurrency_per_replica": work.at_peak.running,
         "max_concurrency_per_replica": np.floor(work.replica.memory.max_running_sequences),
-        "output_tokens_per_s_per_gpu": tokens.generated_tokens_per_answer / work.gpu_seconds_per_answer,
-        "gpu_seconds_per_answer": work.gpu_seconds_per_answer,
+        "output_tokens_per_s_per_gpu": tokens.generated_tokens_per_answer / seconds,
+        "gpu_seconds_per_answer": seconds,
         "usd_per_gpu_hour": cases.offer.usd_per_gpu_hour,
         "accuracy": cases.energy.accuracy,
         "gpu_time_multiplier": multiplier,

@@ -121,7 +121,7 @@ def test_what_takes_one_model_names_the_class_or_the_row(call: Callable[..., Any
     """`answer` refuses a router with the place of the class; `explain` and `thinking` take the model as --row."""
     path = tmp_path / "router.yaml"
     path.write_text(ROUTER.replace("PROVIDER", "jarvislabs"), encoding="utf-8")
-    with pytest.raises(BadInputError, match="sends a class to another model") as caught:
+    with pytest.raises(BadInputError, match="sends its classes to several models") as caught:
         answer(load_scenario(path, CATALOG), CATALOG)
     assert ":11:" in str(caught.value)
     assert call("explain", path, "gpus", "--row", "llama-3.1-70b").out.startswith("router: gpus")

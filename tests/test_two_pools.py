@@ -14,7 +14,7 @@ from planner.answers import Answer, answer
 from planner.cases import Cases, lower
 from planner.cases.candidates import candidates
 from planner.errors import BadInputError
-from planner.estimate import estimate, served, solve
+from planner.estimate import estimate, estimate_and_served, solve
 from planner.explain import case_namespace, explain, known_formulas
 from planner.formulas import completed, evaluate, parse
 from planner.intervals import unseen_of, with_intervals
@@ -167,7 +167,7 @@ def test_a_demand_needs_no_solving(pools: str, monkeypatch: pytest.MonkeyPatch) 
     """What replicas serve, found once and in chunks, gives the estimate at each demand to the bit."""
     cases = ask(pools=pools).cases
     monkeypatch.setattr("planner.estimate.CHUNK_ROWS", 500)
-    of_each = served(cases)
+    of_each = estimate_and_served(cases)[1]
     demands = cases.replaced(demand__answers_per_s=np.geomspace(1e-2, 1e3, 5)[:, None])
     size, whole = sized(demands, of_each), estimate(demands)
     found = vars(size.money) | {n: getattr(size.fleet, n) for n in ("replicas", "spare_replicas", "gpus", "nodes")}

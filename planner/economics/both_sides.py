@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from planner import units
-from planner.answers import Answer, answer
+from planner.answers import Answer, answer, refuse_router
 from planner.economics import break_even_words as words
 from planner.economics.api import find_price
 from planner.economics.token_price import ApiPrice
@@ -44,7 +44,6 @@ class Tier:
     """A row of the question: a way to pay for machines, and what it was answered with."""
 
     label: str
-    choice: TierChoice
     found: Answer | None
     """None where the tier has no price."""
     missing: str = ""
@@ -103,9 +102,9 @@ def look_up(question: Loaded[BreakEvenFile], catalog: Catalog) -> Asked:
     for choice in spec.tiers:
         label = words.tier_label(choice, [tier.label for tier in tiers])
         try:
-            tiers.append(Tier(label, choice, answer(_scenario(question, catalog, choice), catalog)))
+            tiers.append(Tier(label, answer(_scenario(question, catalog, choice), catalog)))
         except NoPriceError as error:
-            tiers.append(Tier(label, choice, None, error.message))
+            tiers.append(Tier(label, None, error.message))
     first = next((tier.found for tier in tiers if tier.found), None)
     if first is None:
         raise DataMissingError(f"no tier has a price. {tiers[0].missing}", where=place(("tiers",)))
@@ -123,7 +122,9 @@ def _scenario(question: Loaded[BreakEvenFile], catalog: Catalog, choice: TierCho
     if choice.providers is not None:
         changes["prices.providers"] = choice.providers
     origin = f"{document.place(('changes',) if spec.changes else ('tiers',))} "
-    return build_scenario(scenario, folder, override=spec.override, changes=changes, origin=origin)
+    found = build_scenario(scenario, folder, override=spec.override, changes=changes, origin=origin)
+    refuse_router(found, document.field_place(("scenario",)))
+    return found
 
 
 def _flat(changes: Mapping[str, Any], path: tuple[str, ...]) -> list[tuple[str, Any]]:

@@ -1,18 +1,19 @@
 """API or own: what both cost at a scenario's demand, and from which demand on own machines cost less."""
 
 import math
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 import numpy as np
 
 from planner import units
-from planner.answers import Answer
 from planner.economics import break_even_words as words
 from planner.economics.both_sides import Asked, Tier, Traffic, look_up
-from planner.economics.own_fleet import Fleets, OwnFleet, first_crossing, last_crossing, steps
+from planner.economics.crossing import first_crossing, last_crossing, steps
+from planner.economics.fleet import Cheapest, Machines, machines_of
 from planner.economics.sheet import Line, Sheet, solve_line
 from planner.errors import DataMissingError
 from planner.formulas import Formula, formulas
+from planner.physics.special import Array
 from planner.provenance import Input, file_inputs, inputs
 from planner.specs.base import Loaded
 from planner.specs.break_even import BreakEvenFile
@@ -54,7 +55,7 @@ CURVE_FIELDS = (
 def break_even(question: Loaded[BreakEvenFile], catalog: Catalog) -> Sheet:
     """Return one row per price tier: both costs at the scenario's demand, and where they cross."""
     asked = look_up(question, catalog)
-    lines = [_line(asked, tier) for tier in asked.tiers]
+    lines = [_line(asked, tier, _fleet_of(asked, tier)) for tier in asked.tiers]
     met = any(tier.works for tier in asked.tiers)
     known = math.isfinite(asked.traffic.answers_per_day)
     return Sheet(
@@ -82,7 +83,7 @@ def curve(question: Loaded[BreakEvenFile], catalog: Catalog) -> Sheet:
     if math.isnan(asked.traffic.answers_per_day):
         place = question.document.field_place(("scenario",))
         raise DataMissingError("a curve needs the number of answers, and this scenario only has tokens", where=place)
-    lines = [line for tier in asked.tiers if tier.found is not None for line in _curve_of(asked, tier, tier.found)]
+    lines = [line for tier in asked.tiers for line in _curve_of(asked, tier, _fleet_of(asked, tier))]
     identity = ("tier", "gpu", "provider", "cheaper")
     shared = words.warnings(question, asked.price, [(t.label, t.found, t.missing) for t in asked.tiers])
     sources = [*file_inputs(question), *_sources(asked, catalog)]
@@ -91,7 +92,15 @@ def curve(question: Loaded[BreakEvenFile], catalog: Catalog) -> Sheet:
     )
 
 
-def _line(asked: Asked, tier: Tier) -> Line:
+def _fleet_of(asked: Asked, tier: Tier) -> Machines | None:
+    """Return the machines of a tier as a function of demand; None where it has none or the demand is unknown."""
+    if tier.found is None or math.isnan(asked.traffic.answers_per_day):
+        return None
+    fleet = machines_of(tier.found).contenders()
+    return fleet if fleet.options else None
+
+
+def _line(asked: Asked, tier: Tier, fleet: Machines | None) -> Line:
     """Return the row of a tier."""
     page, traffic = formulas(PAGE), asked.traffic
     found = tier.found
@@ -109,9 +118,9 @@ def _line(asked: Asked, tier: Tier) -> Line:
         }
         texts |= {"gpu": row["gpu"], "provider": row["provider"]}
     if found is not None and math.isfinite(traffic.answers_per_day):
-        fleet = OwnFleet(found)
         values |= {"own.extra_share": found.scenario.spec.prices.extra_share}
-        values |= _crossings(asked, fleet, traffic) if fleet.options else {}
+    if fleet is not None:
+        values |= _crossings(asked, fleet, traffic)
     line = solve_line(tier.label, texts, values, page)
     verdict = words.verdict(line, missing=tier.why_not, most=asked.question.spec.answers_per_day.most)
     return Line(tier.label, {**texts, "cheaper": words.cheaper(line), "verdict": verdict}, line.values)
@@ -121,13 +130,13 @@ def _number(value: float | None) -> float:
     return math.nan if value is None else float(value)
 
 
-def _crossings(asked: Asked, fleet: OwnFleet, traffic: Traffic) -> dict[str, float]:
+def _crossings(asked: Asked, fleet: Machines, traffic: Traffic) -> dict[str, float]:
     """Return the fleets at both crossings, and where whole machines no longer matter."""
     bill = solve_line("", {}, asked.inputs(traffic), _page_of(()))
     price = bill.values["api_usd_per_answer"]
     reach = asked.question.spec.answers_per_day
     full = _largest(fleet, reach.most * words.SCALE)
-    values = _fleet_values("full", fleet.at(np.asarray([full])), 0)
+    values = _fleet_values("full", _cheapest(fleet, [full]), 0)
     values["full.answers_per_month"] = full * units.HOURS_PER_MONTH / units.HOURS_PER_DAY
     if not price > 0.0 or math.isnan(values["full.gpus"]):
         return values
@@ -137,7 +146,7 @@ def _crossings(asked: Asked, fleet: OwnFleet, traffic: Traffic) -> dict[str, flo
         values |= {f"{group}.{name}": x for group in ("crossing", "first") for name, x in none.items()}
     elif math.isfinite(last):
         first = first_crossing(fleet.usd_per_day, price, last)
-        both = fleet.at(np.asarray([last, first]) * (1.0 + _EDGE))
+        both = _cheapest(fleet, [last * (1.0 + _EDGE), first * (1.0 + _EDGE)])
         values |= _fleet_values("crossing", both, 0) | _fleet_values("first", both, 1)
     return values
 
@@ -147,7 +156,7 @@ _EDGE = 1e-9
 """The crossing may be the edge of a step: the fleet is that of the demands just above."""
 
 
-def _largest(fleet: OwnFleet, wanted: float) -> float:
+def _largest(fleet: Machines, wanted: float) -> float:
     """Return a demand, or the largest below it that fleet.max_gpus allows [answers/day]."""
     low, high = 0.0, wanted
     if math.isfinite(fleet.usd_per_day(np.asarray([wanted]))[0]):
@@ -161,32 +170,41 @@ def _largest(fleet: OwnFleet, wanted: float) -> float:
 
 _HALVINGS = 60
 _GROUPS = ("own", "crossing", "first", "full")
-_OF_FLEET = ("gpu_hours_per_month", "gpu_hours_used_per_month", "usd_per_gpu_hour", "gpus")
+_OF_FLEET = {
+    "gpu_hours_per_month": "gpu_hours_per_month_reserved",
+    "gpu_hours_used_per_month": "gpu_hours_per_month_used",
+    "usd_per_gpu_hour": "usd_per_gpu_hour",
+    "gpus": "gpus",
+}
+"""What the page calls a fleet's numbers, and what an estimate does."""
 
 
-def _fleet_values(group: str, fleets: Fleets, index: int) -> dict[str, float]:
-    return {f"{group}.{name}": float(getattr(fleets, name)[index]) for name in _OF_FLEET}
+def _cheapest(fleet: Machines, answers_per_day: Sequence[float] | Array) -> Cheapest:
+    return fleet.cheapest(np.asarray(answers_per_day) / units.SECONDS_PER_DAY)
 
 
-def _curve_of(asked: Asked, tier: Tier, found: Answer) -> list[Line]:
+def _fleet_values(group: str, found: Cheapest, index: int) -> dict[str, float]:
+    return {f"{group}.{name}": found.number(column, index) for name, column in _OF_FLEET.items()}
+
+
+def _curve_of(asked: Asked, tier: Tier, fleet: Machines | None) -> list[Line]:
     """Return a tier's lines of the curve: an even grid, the steps between its points, the crossing, the scenario."""
-    fleet = OwnFleet(found)
-    if not fleet.options:
+    if fleet is None:
         return []
     reach = asked.question.spec.answers_per_day
     grid = np.geomspace(reach.least, reach.most, reach.points)
-    crossing = _line(asked, tier).values["break_even_answers_per_day"]
+    crossing = _line(asked, tier, fleet).values["break_even_answers_per_day"]
     extra = [x for x in (crossing, asked.traffic.answers_per_day) if reach.least <= x <= reach.most]
     demands = np.unique(np.concatenate([grid, steps(fleet.usd_per_day, grid), extra]))
-    fleets = fleet.at(demands)
+    best = _cheapest(fleet, demands)
     lines = []
     for i, demand in enumerate(demands.tolist()):
-        machine = fleet.options[int(fleets.option[i])]
+        option = best.options[i]
         texts: dict[str, str | None] = {"tier": tier.label, "gpu": None, "provider": None}
-        if math.isfinite(fleets.gpus[i]) and machine.offer:
-            texts |= {"gpu": machine.machine.gpu.spec.id, "provider": machine.offer.file.spec.provider}
-        values = asked.inputs(asked.traffic.scaled(demand)) | _fleet_values("own", fleets, i)
-        values["own.extra_share"] = found.scenario.spec.prices.extra_share
+        if option is not None and option.offer:
+            texts |= {"gpu": option.machine.gpu.spec.id, "provider": option.offer.file.spec.provider}
+        values = asked.inputs(asked.traffic.scaled(demand)) | _fleet_values("own", best, i)
+        values["own.extra_share"] = fleet.scenario.spec.prices.extra_share
         line = solve_line(f"{tier.label} {demand:.12g}", texts, values, _page_of(CURVE_FIELDS))
         lines.append(Line(line.label, {**texts, "cheaper": words.cheaper(line)}, line.values))
     return lines

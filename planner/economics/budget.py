@@ -5,9 +5,8 @@ import math
 import numpy as np
 
 from planner import units
-from planner.economics.fleet import Machines, costs, machines
+from planner.economics.fleet import Fleets, Machines, machines
 from planner.economics.sheet import Line, Sheet, solve_line
-from planner.estimate import Estimate
 from planner.formulas import formulas
 from planner.physics.special import Array
 from planner.provenance import file_inputs, inputs
@@ -81,7 +80,7 @@ def largest_rates(found: Machines, usd_per_month: float) -> Array:
     Cost is a staircase in the rate: it rises by whole replicas and nodes and never falls, so the edge of the
     last step within the budget is bracketed and halved, all options at once.
     """
-    smallest = costs(found.at(_LEAST))
+    smallest = found.at(_LEAST).costs()
     rows = np.flatnonzero(smallest <= usd_per_month)
     rates = np.full(len(found.options), np.nan)
     if rows.size:
@@ -95,7 +94,7 @@ def _edge(found: Machines, usd_per_month: float) -> Array:
     high = np.full(len(found.options), math.log(_MOST))
     for _ in range(_HALVINGS):
         middle = (low + high) / 2
-        within = costs(found.at(np.exp(middle))) <= usd_per_month
+        within = found.at(np.exp(middle)).costs() <= usd_per_month
         low, high = np.where(within, middle, low), np.where(within, high, middle)
     return np.asarray(np.exp(low))
 
@@ -104,7 +103,7 @@ def _why_nothing(found: Machines, usd_per_month: float) -> str:
     """Return why no option is within a budget, with what the smallest fleet costs."""
     least = found.cheapest(_LEAST)
     need = "no fleet that has a price meets the SLO"
-    if least:
+    if least.options[0]:
         need = f"the smallest fleet that meets the SLO costs ${least.number('cost_usd_per_month'):,.0f}"
     return f"nothing is within ${usd_per_month:,.0f} a month: {need}"
 
@@ -119,7 +118,7 @@ def _best_of_each_gpu(found: Machines, rates: Array) -> list[int]:
     return list(seen.values())
 
 
-def _line(found: Machines, index: int, rate: float, at_most: Estimate, usd_per_month: float) -> Line:
+def _line(found: Machines, index: int, rate: float, at_most: Fleets, usd_per_month: float) -> Line:
     """Return the row of an option."""
     option = found.options[index]
     offer, known = option.offer, not math.isnan(rate)

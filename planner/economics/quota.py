@@ -195,15 +195,16 @@ def _own_fleet(limit: Limit, found: Machines, first: Mapping[str, float]) -> tup
     own = limit.own
     assert own is not None  # noqa: S101 - asked only of such limits
     load = first["users_messages_per_s"]
-    chosen = found.cheapest(load) if load > 0 else found.own()
+    chosen = found.cheapest(load if load > 0 else found.answers_per_s)
     numbers = dict.fromkeys(_OWN, _UNKNOWN)
-    if chosen is None:
+    if chosen.options[0] is None:
         return numbers, f"{own.scenario}: no option is priced and meets the SLO"
-    name = "cost_usd_per_answer" if own.cost == "reserved" else "cost_usd_per_answer_used"
-    numbers["own.usd_per_answer"] = chosen.number(name)
+    numbers["own.usd_per_answer"] = chosen.number(
+        "cost_usd_per_answer" if own.cost == "reserved" else "cost_usd_per_answer_used"
+    )
     peak = first["peak_messages_per_s"]
-    at_peak = found.cheapest(peak, peak=True) if peak > 0 else None
-    if at_peak is not None:
+    if peak > 0:
+        at_peak = found.cheapest(peak, peak=True)
         numbers["fleet.replicas"] = at_peak.number("replicas")
         numbers["fleet.gpus"] = at_peak.number("gpus")
         numbers["fleet.usd_per_month"] = at_peak.number("cost_usd_per_month")

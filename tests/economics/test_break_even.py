@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from planner.answers import answer
 from planner.economics.api import bill_usd, find_price
 from planner.economics.break_even import break_even, curve
-from planner.economics.own_fleet import OwnFleet, first_crossing, last_crossing
+from planner.economics.crossing import first_crossing, last_crossing
+from planner.economics.fleet import Machines, machines_of
 from planner.economics.sheet import Line, Sheet
 from planner.errors import EXIT_BAD_INPUT, EXIT_DATA_MISSING, EXIT_GATE_FAILED, EXIT_OK
 from planner.specs.asked import load_asked
@@ -154,10 +155,10 @@ def test_a_staircase_crosses_more_than_once(tmp_path: Path) -> None:
     assert float(fleet.usd_per_day(np.array([last * 0.999999]))[0]) > dear * last * 0.999999
 
 
-def fleet_of(tmp_path: Path) -> OwnFleet:
+def fleet_of(tmp_path: Path) -> Machines:
     """Return the fleet of the small question."""
     catalog = Catalog([tmp_path])
-    return OwnFleet(answer(load_scenario(tmp_path / "small.yaml", catalog), catalog))
+    return machines_of(answer(load_scenario(tmp_path / "small.yaml", catalog), catalog)).contenders()
 
 
 def test_an_api_below_the_cost_of_a_full_fleet_is_never_beaten(tmp_path: Path) -> None:
@@ -232,12 +233,20 @@ def test_the_largest_fleet_allowed_bounds_the_search(tmp_path: Path) -> None:
     assert "even the largest fleet allowed, for" in str(dear.texts["verdict"])
 
 
-@pytest.mark.parametrize("name", ["o1-class", "gpt-4o-class", "chat-assistant"])
-def test_the_pruned_search_finds_what_the_full_one_finds(name: str) -> None:
-    """At several demands the cheapest fleet costs what `planner estimate` answers."""
+@pytest.mark.parametrize(
+    ("name", "pools"),
+    [("o1-class", "one"), ("gpt-4o-class", "one"), ("chat-assistant", "one"), ("o1-class", "two"), ("o1-class", "any")],
+)
+def test_the_pruned_search_finds_what_the_full_one_finds(name: str, pools: str) -> None:
+    """At several demands the cheapest fleet costs what `planner estimate` answers, and what all options give."""
+    changes = {"fleet.pools": pools}
+    every = machines_of(answer(load_scenario(name, CATALOG, changes=changes), CATALOG))
+    fleet = every.contenders()
+    assert len(fleet.options) < len(every.options)
+    many = np.geomspace(1.0, 1e10, 60)
+    np.testing.assert_array_equal(fleet.usd_per_day(many), every.usd_per_day(many))
     for demand in (50.0, 3e4, 1e6, 4e7):
-        found = answer(load_scenario(name, CATALOG, changes={"workload.answers_per_day": demand}), CATALOG)
-        fleet = OwnFleet(answer(load_scenario(name, CATALOG), CATALOG))
+        found = answer(load_scenario(name, CATALOG, changes=changes | {"workload.answers_per_day": demand}), CATALOG)
         a_month = float(fleet.usd_per_day(np.array([demand]))[0]) * 730 / 24
         assert a_month == pytest.approx(found.best["cost_usd_per_month"], rel=1e-9), demand
 

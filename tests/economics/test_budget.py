@@ -102,9 +102,12 @@ def test_bad_budgets_are_one_line(call: Call) -> None:
     assert "measured rates of nodes" in measured.err
     router = call("budget", "--set", "scenario=router")
     assert router.code == EXIT_BAD_INPUT
-    assert router.errors == [
-        "error: --set scenario: scenario router sends its classes to several models; expected one model"
-    ]
+    refused = (
+        "error: --set scenario: scenario router sends its classes to several models, which `planner estimate`, "
+        "`compare` and `energy` answer one by one; expected one model"
+    )
+    assert router.errors == [refused]
+    assert call("break-even", "--set", "scenario=router").errors == [refused]
     assert call("budget", "--set", "budget_usd_per_month=-5").errors == [
         "error: --set budget_usd_per_month: -5 is negative; expected a number above 0"
     ]
