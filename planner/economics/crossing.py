@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from planner.errors import BadInputError
 from planner.physics.special import Array
 
 _SAME = 1e-12
@@ -26,7 +27,8 @@ def last_crossing(usd_per_day: Callable[[Array], Array], usd_per_answer: float, 
     -----
     With C the staircase and a the price, C(n) <= a n at some n holds for every demand from C(n) / a up to n, as C
     does not fall. So n -> C(n) / a, started at `most`, walks down over demands where the fleet wins, and ends at
-    the largest fixed point: exact, whatever the steps look like.
+    the largest fixed point: exact, whatever the steps look like. Where a full fleet costs nearly what the
+    alternative does, it goes step by step, and BadInputError says if that takes too long.
     """
     if not float(usd_per_day(np.asarray([most]))[0]) <= usd_per_answer * most:
         return float("nan")
@@ -47,7 +49,8 @@ def _walk(usd_per_day: Callable[[Array], Array], usd_per_answer: float, start: f
     """Return where the walk n -> C(n) / a from `start` ends.
 
     Each turn takes the better of that step and of a run of neighbouring demands with the same winner throughout:
-    the lower one's cost against the higher one's bill on the way up, the reverse on the way down.
+    the lower one's cost against the higher one's bill on the way up, the reverse on the way down. Raises
+    BadInputError where it does not end.
     """
     now, span = start, 2.0
     for _ in range(_TURNS):
@@ -62,15 +65,18 @@ def _walk(usd_per_day: Callable[[Array], Array], usd_per_answer: float, start: f
         if now <= _NOTHING:
             return now
         span = min(span**2, _WIDEST) if run == goes_on.size else max(span**0.5, 1.0 + _FINEST)
-    return now
+    raise BadInputError(
+        f"the crossing was not found in {_TURNS:,} turns of the search: at {now:.3g} answers a day the fleet costs "
+        "almost what the API does, machine by machine; expected another price, or a smaller answers_per_day.most"
+    )
 
 
 _POINTS = 64
 _FINEST, _WIDEST = 1e-6, 1e4
 _NOTHING = 1e-12
 """A demand this small is none [answers/day]."""
-_TURNS = 500
-"""A walk that takes longer is given up where it stands: the winner is the same up to there."""
+_TURNS = 20_000
+"""Shipped scenarios take up to 1,400, at the worst price an API can have."""
 _TINY = 1e-12
 
 

@@ -4,6 +4,7 @@ import csv
 import datetime as dt
 import io
 import json
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from planner.economics.break_even import break_even, curve
 from planner.economics.crossing import first_crossing, last_crossing
 from planner.economics.fleet import Machines, machines_of
 from planner.economics.sheet import Line, Sheet
-from planner.errors import EXIT_BAD_INPUT, EXIT_DATA_MISSING, EXIT_GATE_FAILED, EXIT_OK
+from planner.errors import EXIT_BAD_INPUT, EXIT_DATA_MISSING, EXIT_GATE_FAILED, EXIT_OK, BadInputError
 from planner.specs.asked import load_asked
 from planner.specs.break_even import BreakEvenFile
 from planner.specs.catalog import Catalog
@@ -109,6 +110,22 @@ def test_crossings_of_any_staircase(widths: list[float], rises: list[float], pri
     assert last == pytest.approx(costs[losing[-1]] / price, rel=1e-9)
     winning = [max(c / price, s) for c, s, e in zip(costs, starts, ends, strict=True) if c / price <= e]
     assert first_crossing(staircase, price, last) == pytest.approx(min(winning), rel=1e-9)
+
+
+@pytest.mark.parametrize("dearer", [1e-2, 1e-3, 1e-4])
+def test_a_crossing_of_many_machines_is_exact(dearer: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine an answer, an API dearer by 1/k: machine k is the last that loses, however many turns that takes."""
+
+    def machines(demand: np.ndarray) -> np.ndarray:
+        return np.ceil(demand * (1 - 1e-15))
+
+    price = 1.0 + dearer
+    last = math.ceil(price / dearer) - 1
+    assert last_crossing(machines, price, 1e7) == pytest.approx(last / price, rel=1e-12)
+    assert first_crossing(machines, price, last / price) == pytest.approx(1 / price, rel=1e-12)
+    monkeypatch.setattr("planner.economics.crossing._TURNS", 5)
+    with pytest.raises(BadInputError, match="the crossing was not found in 5 turns of the search: at"):
+        last_crossing(machines, price, 1e7)
 
 
 def test_the_crossing_by_hand(tmp_path: Path) -> None:
