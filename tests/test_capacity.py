@@ -66,3 +66,12 @@ def test_sold_per_gpu_has_no_nodes() -> None:
     gpus, nodes = billed_gpus(np.array(3.0), np.array(2.0), np.array(1.0), np.array(0.0))
     assert float(gpus) == 6.0
     assert math.isnan(float(nodes))
+
+
+@pytest.mark.parametrize("up", [0.9, 0.99, 0.9999])
+@pytest.mark.parametrize("target", [0.5, 0.99, 0.99999])
+def test_more_replicas_never_make_a_smaller_fleet(up: float, target: float) -> None:
+    """Replicas and spares together never fall, so cost does not either: across the exact sum and the expansion."""
+    replicas = np.arange(1.0, 1e6)
+    fleet = replicas + spare_replicas(replicas, np.array(up), np.array(target))
+    assert np.all(np.diff(fleet) >= 1.0 - 1e-9)
