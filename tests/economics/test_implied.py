@@ -116,12 +116,12 @@ def test_a_rating_has_no_quotient_but_odds() -> None:
 
 def test_percentiles_are_refused_with_a_sentence(call: Call) -> None:
     """The article's 5.6 is 62 / 11 percentiles: exit 2, and why."""
-    sets = [f"observations[3].{k}" for k in ("scale=percentile", "base.score=11", "model.score=62")]
+    sets = [f"observations[4].{k}" for k in ("scale=percentile", "base.score=11", "model.score=62")]
     outcome = call("implied", "scores-2024-09", *(a for s in sets for a in ("--set", s)))
     assert outcome.code == EXIT_BAD_INPUT
     assert len(outcome.errors) == 1
     assert "a quotient of percentiles is no multiple" in outcome.errors[0]
-    assert outcome.errors[0].startswith("error: --set observations[3].")
+    assert outcome.errors[0].startswith("error: --set observations[4].")
 
 
 @pytest.mark.parametrize(
