@@ -1,4 +1,4 @@
-"""Dollars: reserved and used, per month, per answer, per million tokens, per correct answer."""
+"""Dollars: of a fleet, reserved and used, per month, answer, million tokens and correct answer; of an API, its bill."""
 
 from dataclasses import dataclass
 
@@ -82,3 +82,48 @@ def token_money(per_answer: Array, prefill_share: Array, input_tokens: Array, ou
         cost_usd_per_mtok_input=np.asarray(per_answer * prefill_share / input_tokens * units.TOKENS_PER_MTOK),
         cost_usd_per_mtok_output=np.asarray(per_answer * (1.0 - prefill_share) / output_tokens * units.TOKENS_PER_MTOK),
     )
+
+
+def api_bill(
+    input_tokens: Array | float,
+    cached_share: Array | float,
+    output_tokens: Array | float,
+    usd_per_mtok_input: Array | float,
+    usd_per_mtok_cached_input: Array | float,
+    usd_per_mtok_output: Array | float,
+) -> Array:
+    """Return what an API asks for tokens [USD].
+
+    Parameters
+    ----------
+    input_tokens : all input tokens, cached ones included [tokens].
+    cached_share : share of them read from the provider's cache, in 0..1 [1].
+    output_tokens : all generated tokens, reasoning included: they are billed as output, once [tokens].
+    usd_per_mtok_input, usd_per_mtok_cached_input, usd_per_mtok_output : prices [USD per million tokens].
+
+    References
+    ----------
+    DeepSeek, open-infra-index, day 6: 342 B cached and 266 B other input tokens and 168 B output tokens at
+    0.14, 0.55 and 2.19 USD per million come to 562,027 USD.
+    """
+    cached = np.asarray(input_tokens) * cached_share
+    fresh = np.asarray(input_tokens) - cached
+    dollars = (
+        fresh * usd_per_mtok_input
+        + cached * usd_per_mtok_cached_input
+        + np.asarray(output_tokens) * usd_per_mtok_output
+    )
+    return np.asarray(dollars / units.TOKENS_PER_MTOK)
+
+
+def billed_output(
+    usd: Array | float,
+    input_tokens: Array | float,
+    cached_share: Array | float,
+    usd_per_mtok_input: Array | float,
+    usd_per_mtok_cached_input: Array | float,
+    usd_per_mtok_output: Array | float,
+) -> Array:
+    """Return the output tokens behind an API's bill: the inverse of `api_bill` [tokens]; its parameters."""
+    of_input = api_bill(input_tokens, cached_share, 0.0, usd_per_mtok_input, usd_per_mtok_cached_input, 0.0)
+    return np.asarray((usd - of_input) * units.TOKENS_PER_MTOK / usd_per_mtok_output)

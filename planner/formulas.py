@@ -15,6 +15,7 @@ import numpy as np
 
 from planner import finance
 from planner.capacity import spare_replicas
+from planner.cost import api_bill, billed_output
 from planner.physics.lengths import mean_of_minimum
 from planner.physics.quality import coverage, expected_tries, vote_accuracy, wilson
 from planner.physics.step import overlapped
@@ -30,10 +31,10 @@ class Formula:
     why: str
     unit: str = ""
 
-    def at(self, percentile: str) -> "Formula":
-        """Return the formula at a percentile: {p} in the text stands for p50, p95 or p99."""
-        name, expression = (text.replace("{p}", percentile) for text in (self.name, self.expression))
-        return Formula(name, expression, self.why, self.unit)
+    def of(self, place: str, value: str) -> "Formula":
+        """Return the formula with a value in a place of its text: {p} stands for p50, p95 or p99."""
+        name, expression, why = (text.replace(place, value) for text in (self.name, self.expression, self.why))
+        return Formula(name, expression, why, self.unit)
 
 
 @dataclass(frozen=True)
@@ -59,8 +60,13 @@ def formulas(name: str = "formulas.csv") -> dict[str, Formula]:
     """Return the formulas of a file of the package by name."""
     text = files("planner").joinpath(name).read_text(encoding="utf-8")
     rows = [Formula(**row) for row in csv.DictReader(text.splitlines())]
-    each = [f.at(p) for f in rows for p in (QUANTILES if "{p}" in f.name else ("",))]
-    return {f.name: f for f in each}
+    for place, values in _PLACES.items():
+        rows = [one for f in rows for one in ([f.of(place, v) for v in values] if place in f.name else [f])]
+    return {f.name: f for f in rows}
+
+
+_PLACES = {"{p}": QUANTILES, "{side}": ("base", "model")}
+"""What a name with such a place stands for: one formula for each of some values."""
 
 
 _OPERATORS: dict[type, Callable[[Any, Any], Any]] = {
@@ -93,6 +99,8 @@ _FUNCTIONS: dict[str, Callable[..., Any]] = {
     "tries": expected_tries,
     "vote": vote_accuracy,
     "wilson": wilson,
+    "api_bill": api_bill,
+    "billed_output": billed_output,
     "spares": lambda r, up, target: spare_replicas(np.asarray(r), np.asarray(up), np.asarray(target)),
 }
 _SYMBOLS: dict[type, str] = {

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from planner.cost import Money, money, token_money
+from planner.cost import Money, api_bill, billed_output, money, token_money
 
 
 def bill(**changes: float) -> Money:
@@ -59,3 +59,14 @@ def test_cost_per_correct_answer() -> None:
     """At 80 % accuracy a correct answer costs a quarter more."""
     found = bill(accuracy=0.8)
     assert float(found.cost_usd_per_correct_answer) == pytest.approx(1.25 * float(found.cost_usd_per_answer))
+
+
+def test_an_api_bill_and_the_output_behind_it() -> None:
+    """DeepSeek's day (open-infra-index): 342 of 608 B tokens cached, $562,027; the bill gives the 168 B back."""
+    prices = (0.55, 0.14, 2.19)
+    usd = float(api_bill(608e9, 342 / 608, 168e9, *prices))
+    assert usd == pytest.approx((266e9 * 0.55 + 342e9 * 0.14 + 168e9 * 2.19) / 1e6)
+    assert usd == pytest.approx(562_027, rel=1e-3)
+    assert float(billed_output(usd, 608e9, 342 / 608, *prices)) == pytest.approx(168e9)
+    both = api_bill(np.array([608e9, 0.0]), 342 / 608, np.array([168e9, 1e6]), *prices)
+    assert both == pytest.approx([usd, 2.19])

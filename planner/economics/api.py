@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from planner import units
+from planner.cost import api_bill
 from planner.economics.api_genai import hint, packaged_price
 from planner.economics.token_price import ApiPrice, Rates
 from planner.errors import BadInputError, DataMissingError, nearest
@@ -63,25 +63,12 @@ def bill_usd(
 
     Parameters
     ----------
-    input_tokens : all input tokens, cached ones included [tokens].
-    cached_share : share of them read from the provider's cache, in 0..1 [1].
-    output_tokens : all generated tokens, reasoning included: they are billed as output, once [tokens].
+    input_tokens, cached_share, output_tokens : as of `planner.cost.api_bill`.
     batch : at the batch service's rates. Raises DataMissingError where none are known.
-
-    References
-    ----------
-    DeepSeek, open-infra-index, day 6: 342 B cached and 266 B other input tokens and 168 B output tokens at
-    0.14, 0.55 and 2.19 USD per million come to 562,027 USD.
     """
     rates = price.rates(batch=batch)
-    cached = np.asarray(input_tokens) * cached_share
-    fresh = np.asarray(input_tokens) - cached
-    dollars = (
-        fresh * rates.usd_per_mtok_input
-        + cached * rates.usd_per_mtok_cached_input
-        + np.asarray(output_tokens) * rates.usd_per_mtok_output
-    )
-    return np.asarray(dollars / units.TOKENS_PER_MTOK)
+    prices = (rates.usd_per_mtok_input, rates.usd_per_mtok_cached_input, rates.usd_per_mtok_output)
+    return api_bill(input_tokens, cached_share, output_tokens, *prices)
 
 
 def api_multiplier(

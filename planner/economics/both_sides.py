@@ -79,7 +79,6 @@ class Asked:
         days = units.HOURS_PER_MONTH / units.HOURS_PER_DAY
         return {
             "days_per_month": days,
-            "tokens_per_mtok": units.TOKENS_PER_MTOK,
             "traffic.answers_per_month": traffic.answers_per_day * days,
             "traffic.input_tokens_per_month": traffic.input_tokens_per_day * days,
             "traffic.output_tokens_per_month": traffic.output_tokens_per_day * days,

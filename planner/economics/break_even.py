@@ -63,7 +63,7 @@ def break_even(question: Loaded[BreakEvenFile], catalog: Catalog) -> Sheet:
         question,
         formulas(PAGE),
         IDENTITY,
-        [name for name, f in formulas(PAGE).items() if f.unit != "tokens"],
+        list(formulas(PAGE)),
         lines,
         verdict=[str(line.texts["verdict"]) for line in lines],
         warnings=words.warnings(question, asked.price, [(t.label, t.found, t.missing) for t in asked.tiers]),
@@ -151,7 +151,7 @@ def _crossings(asked: Asked, fleet: Machines, traffic: Traffic) -> dict[str, flo
     return values
 
 
-_BILL = {"api_usd_per_month", "fresh_tokens_per_month", "cached_tokens_per_month", "api_usd_per_answer"}
+_BILL = {"api_usd_per_month", "api_usd_per_answer"}
 _EDGE = 1e-9
 """The crossing may be the edge of a step: the fleet is that of the demands just above."""
 

@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 
 from planner import units
+from planner.cost import api_bill
 from planner.economics.message import read_message
 from planner.economics.sheet import Line, Sheet, solve_line
 from planner.errors import BadInputError
@@ -126,9 +127,8 @@ def _inputs(
 
 def _check_bill(values: Mapping[str, float], place: str) -> None:
     """Raise BadInputError where a bill does not cover its input: it leaves no tokens to generate."""
-    cached = values["cached_share"]
-    per_mtok = (1.0 - cached) * values["usd_per_mtok_input"] + cached * values["usd_per_mtok_cached"]
-    spent = values["input_tokens"] * per_mtok / units.TOKENS_PER_MTOK * values["answers"]
+    prices = (values[f"usd_per_mtok_{name}"] for name in ("input", "cached", "output"))
+    spent = api_bill(values["input_tokens"], values["cached_share"], 0.0, *prices) * values["answers"]
     if values["bill_usd"] <= spent:
         told = f"bill_usd {values['bill_usd']:g} is below what the input alone costs, {spent:g}"
         raise BadInputError(f"{told}; expected a bill of input and output, input_tokens per answer", where=place)

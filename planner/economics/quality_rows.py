@@ -7,7 +7,6 @@ from statistics import NormalDist
 
 import numpy as np
 
-from planner import units
 from planner.errors import DataMissingError, did_you_mean
 from planner.physics.quality import coverage_law, isotonic, vote_correlation
 from planner.specs.base import Loaded
@@ -279,7 +278,6 @@ def _row(
         "verifier.usd_per_sample": candidate.verifier.usd_per_sample if checked else 0.0,
         "interval.z": _Z_P90,
         "percent": PERCENT,
-        "tokens_per_mtok": units.TOKENS_PER_MTOK,
     }
     numbers = {name: float(value) for name, value in given.items() if value is not None}
     offer = "API" if candidate.usd_per_mtok_output is not None else "per sample" if published is not None else None
