@@ -66,7 +66,7 @@ def break_even(question: Loaded[BreakEvenFile], catalog: Catalog) -> Sheet:
         list(formulas(PAGE)),
         lines,
         verdict=[str(line.texts["verdict"]) for line in lines],
-        warnings=words.warnings(question, asked.price, [(t.label, t.found, t.missing) for t in asked.tiers]),
+        warnings=words.warnings(question, asked.price, asked.traffic.cached_share, _told(asked.tiers)),
         provenance=[*file_inputs(question), *_sources(asked, catalog)],
         shown=SHOWN if known else _SOLD,
         aside=("verdict",),
@@ -85,11 +85,16 @@ def curve(question: Loaded[BreakEvenFile], catalog: Catalog) -> Sheet:
         raise DataMissingError("a curve needs the number of answers, and this scenario only has tokens", where=place)
     lines = [line for tier in asked.tiers for line in _curve_of(asked, tier, _fleet_of(asked, tier))]
     identity = ("tier", "gpu", "provider", "cheaper")
-    shared = words.warnings(question, asked.price, [(t.label, t.found, t.missing) for t in asked.tiers])
+    shared = words.warnings(question, asked.price, asked.traffic.cached_share, _told(asked.tiers))
     sources = [*file_inputs(question), *_sources(asked, catalog)]
     return Sheet(
         "break-even", question, formulas(PAGE), identity, CURVE_FIELDS, lines, warnings=shared, provenance=sources
     )
+
+
+def _told(tiers: Sequence[Tier]) -> list[tuple[str, Answer | None, str]]:
+    """Return of each tier what warnings are made of."""
+    return [(tier.label, tier.found, tier.missing) for tier in tiers]
 
 
 def _fleet_of(asked: Asked, tier: Tier) -> Machines | None:

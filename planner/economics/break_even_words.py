@@ -104,9 +104,12 @@ def _count(value: float) -> str:
 
 
 def warnings(
-    question: Loaded[BreakEvenFile], price: ApiPrice, tiers: Sequence[tuple[str, Answer | None, str]]
+    question: Loaded[BreakEvenFile],
+    price: ApiPrice,
+    cached_share: float,
+    tiers: Sequence[tuple[str, Answer | None, str]],
 ) -> list[str]:
-    """Return what a careful colleague would add."""
+    """Return what a careful colleague would add; `cached_share` is what the API's cache is taken to find."""
     api, found = question.spec.api, list(price.notes)
     answers = [(label, a) for label, a, _ in tiers if a is not None]
     model = answers[0][1].model.spec.id
@@ -121,7 +124,10 @@ def warnings(
             "batch answers come within a day: the machines of one's own meet an SLO that the batch API does not"
         )
     if api.cached_share is None and price.standard.usd_per_mtok_cached_input < price.standard.usd_per_mtok_input:
-        found.append("the API's cache is taken to hit as often as one's own (api.cached_share takes another share)")
+        agents = any(c.agent for c in (scenario.workload, *scenario.workload.classes))
+        like = "what the last turn left, whatever agent.kv_cache" if agents else "as much as one's own"
+        taken = f"the API's cache is taken to find {cached_share:.1%} of the input, {like}"
+        found.append(f"{taken} (api.cached_share takes another share)")
     day = today() if scenario.prices.as_of == "latest" else scenario.prices.as_of
     if abs((price.day - day).days) > _APART_DAYS:
         found.append(

@@ -26,7 +26,8 @@ class ApiChoice(Spec):
     batch: bool = False
     """Whether the batch service's price counts: answers within a day, not at once."""
     cached_share: Share | None = None
-    """Share of the input tokens read from the provider's cache; null takes the scenario's."""
+    """Share of the input tokens read from the provider's cache; null takes the scenario's, and of an
+    agent what its last turn left, also where one's own engine frees it (agent.kv_cache)."""
     input_tokens: Positive | None = None
     """Input tokens of an answer in the API's own count; null takes the scenario's."""
     output_tokens: Positive | None = None

@@ -128,6 +128,26 @@ def test_a_crossing_of_many_machines_is_exact(dearer: float, monkeypatch: pytest
         last_crossing(machines, price, 1e7)
 
 
+@pytest.mark.parametrize("cache", ["held", "freed"])
+def test_the_api_finds_the_last_turn_whatever_ones_own_cache_does(tmp_path: Path, cache: str) -> None:
+    """Four turns of 1,000, 1,500, 2,000 and 2,500 tokens; the API finds 1,200, 1,700 and 2,200 of them again."""
+    agent = f"workload.agent: {{tool_tokens: 300, tool_time_s: 5, kv_cache: {cache}}}"
+    sheet = own(tmp_path, extra=f"changes: {{workload.turns_per_answer: 4, {agent}}}\n")
+    assert row(sheet).value("api_cached_share") == pytest.approx((1200 + 1700 + 2200) / 7000)
+    bill = (7000 * 2 + 4 * 200 * 8) / 1e6
+    assert row(sheet).value("api_usd_per_answer") == pytest.approx(bill)  # acme gives no discount for cached input
+
+
+def test_a_given_cached_share_wins_and_the_default_is_said(call: Callable[..., Any]) -> None:
+    """The warning has the number; api.cached_share silences it."""
+    taken = "the API's cache is taken to find 56.3% of the input, as much as one's own"
+    question = ("break-even", "o1-own-or-api", "--format", "json")
+    assert any(taken in w for w in json.loads(call(*question).out)["warnings"])
+    given = json.loads(call(*question, "--set", "api.cached_share=0.3").out)
+    assert {r["api_cached_share"] for r in given["results"]} == {0.3}
+    assert not any("cache is taken" in w for w in given["warnings"])
+
+
 def test_the_crossing_by_hand(tmp_path: Path) -> None:
     """One GPU at $2 an hour costs $48 a day, an answer (1000 x 2 + 200 x 8) / 10^6 = $0.0036: 13,333 answers a day."""
     line = row(own(tmp_path))
