@@ -6,6 +6,7 @@ from collections.abc import Collection, Sequence
 import numpy as np
 
 from planner import units
+from planner.answers import Answer
 from planner.economics import break_even_words as words
 from planner.economics.both_sides import Asked, Tier, Traffic, look_up
 from planner.economics.crossing import first_crossing, last_crossing, steps

@@ -10,6 +10,7 @@ from planner.specs.base import Loaded
 from planner.specs.break_even import BreakEvenFile, TierChoice
 from planner.specs.catalog import normal
 from planner.today import today
+from planner.words import plural
 
 SCALE = 1000.0
 """Whole machines no longer matter at this many times the largest demand of the range."""
@@ -70,7 +71,7 @@ def _crossing(line: Line, most: float) -> str:
         )
     if at == 0.0:
         return "own machines cost less at every demand: their mean is billed, down to none"
-    fleet = f"{v['break_even_gpus']:,.0f} GPUs, {v['break_even_utilization']:.1%} of their hours used"
+    fleet = f"{plural(v['break_even_gpus'], 'GPU')}, {v['break_even_utilization']:.1%} of their hours used"
     said = f"below {_count(first)} answers a day the API is cheaper, from {_count(at)} on own machines are ({fleet})"
     if first < at * _CLOSE:
         said += "; in between it depends on how full the last machine is"

@@ -23,11 +23,20 @@ SHOWN = (
     "implied_multiplier",
     "implied_multiplier_low",
     "implied_multiplier_high",
+    "base_tokens",
     "model_tokens",
+    "token_multiplier",
     "expected_score",
 )
+_INFERRED = ("base_tokens", "token_multiplier")
+"""Shown where tokens follow from something else than a length: there they are the result."""
 FIELDS = (
-    *(name for name in SHOWN if name != "expected_score"),
+    "base_quantity",
+    "model_quantity",
+    "implied_multiplier",
+    "implied_multiplier_low",
+    "implied_multiplier_high",
+    "model_tokens",
     "base_tokens",
     "model_tokens_low",
     "model_tokens_high",
@@ -93,9 +102,15 @@ def implied(question: Loaded[ImpliedFile], catalog: Catalog) -> Sheet:
         verdict=_verdict(question.spec, lines),
         warnings=list(dict.fromkeys(notes)),
         provenance=[*file_inputs(question), *origins],
-        shown=[name for name in SHOWN if any(line.value(name) is not None for line in lines)],
+        shown=[name for name in SHOWN if any(_shows(line, name) for line in lines)],
         aside=("basis", "meaning"),
     )
+
+
+def _shows(line: Line, name: str) -> bool:
+    """Return whether a row gives a column of the table a reason to be there."""
+    inferred = name not in _INFERRED or line.texts["basis"] in {"latency", "bill"}
+    return inferred and line.value(name) is not None
 
 
 def _inputs(

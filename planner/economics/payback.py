@@ -119,10 +119,10 @@ def _line(
     capex = option.capex_usd_per_system or system.spec.capex_usd
     nameplate_w = system.spec.power_w
     power_kw = option.power_kw_per_system or (nameplate_w and nameplate_w / units.WATTS_PER_KW)
-    for name, value in (("capex_usd_per_system", capex), ("power_kw_per_system", power_kw)):
+    for what, name, value in (("price", "capex_usd_per_system", capex), ("power", "power_kw_per_system", power_kw)):
         if value is None:
             where = question.document.place(key)
-            raise DataMissingError(f"the catalogue has none for {option.system}; expected {name}", where=where)
+            raise DataMissingError(f"the catalogue has no {what} of {option.system}; expected {name}", where=where)
     from_system = [
         field
         for field, given in (("capex_usd", option.capex_usd_per_system), ("power_w", option.power_kw_per_system))

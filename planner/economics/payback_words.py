@@ -38,8 +38,19 @@ def _rented(line: Line, rent: float) -> str:
     if npv is None:
         return f"{text} it leaves {money(line.value('margin_usd_per_gpu_hour'))} in the first year"
     years = f"over {line.values['horizon_years']:.0f} years"
-    result = f"NPV {large_money(npv)} {years}" if npv >= 0 else f"loses money: NPV {large_money(npv)} {years}"
-    return f"{text}: {result}, {_return(line)}, {_payback(line)}"
+    return f"{text}: {_falls_short(line, npv)}NPV {large_money(npv)} {years}, {_return(line)}, {_payback(line)}"
+
+
+def _falls_short(line: Line, npv: float) -> str:
+    """Return what an NPV below zero means: money lost, or less earned than it costs."""
+    if npv >= 0:
+        return ""
+    earns = (line.value("irr") or 0.0) > 0.0
+    return (
+        f"earns less than the {line.values['cost_of_capital'] * 100:.3g}% its money costs: "
+        if earns
+        else "loses money: "
+    )
 
 
 def _return(line: Line) -> str:

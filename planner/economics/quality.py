@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from planner import units
 from planner.answers import answer
 from planner.economics.api import find_price
 from planner.economics.quality_rows import CHECKED, Row, rows_of
@@ -25,6 +26,7 @@ from planner.specs.catalog import Catalog
 from planner.specs.quality import BenchmarkFile, Point, QualityFile
 from planner.specs.question import load_scenario
 from planner.specs.reader import exists
+from planner.words import count
 
 PAGE = "economics/quality.csv"
 IDENTITY = ("model", "effort", "setting", "method", "basis", "offer", "on_frontier", "meets_target")
@@ -159,7 +161,8 @@ def _fleet(question: Loaded[QualityFile], catalog: Catalog, row: Row) -> list[st
     if best["cost_usd_per_answer"] is None or not best["meets_slo"]:
         return []
     row.inputs |= {"fleet.cost_usd_per_answer": best["cost_usd_per_answer"], "fleet.samples": float(samples)}
-    row.offer = f"{best['gpus']} × {best['gpu']}, {best['provider']} {best['price_tier']}"
+    day = count(best["answers_per_month"] / units.HOURS_PER_MONTH * units.HOURS_PER_DAY)
+    row.offer = f"{best['gpus']} × {best['gpu']} at {day} answers a day, {best['provider']} {best['price_tier']}"
     sets = " ".join(f"--set {path}='{json.dumps(value)}'" for path, value in changes.items())
     row.truncated = best["truncated_share"] or 0.0
     row.command = f"planner estimate {row.candidate.scenario} --model {model} {sets}"

@@ -13,6 +13,7 @@ from planner.provenance import Input, file_inputs
 from planner.specs.base import Loaded
 from planner.specs.catalog import Catalog
 from planner.specs.plan import ALL_MODELS, Limit, PlanFile
+from planner.words import money, plural
 
 PAGE = "economics/quota.csv"
 IDENTITY = ("plan", "model", "cost_basis")
@@ -255,4 +256,13 @@ def _verdict(plan: PlanFile, lines: Sequence[Line]) -> list[str]:
             "a model's row takes the whole price, as if nothing else were used; the last row adds the costs up"
         )
     bases = [f"{x.label}: {b}" for x in lines if (b := x.texts["cost_basis"])]
-    return [*found, *([f"cost of a message – {'; '.join(bases)}"] if bases else [])]
+    return [*found, *([f"cost of a message – {'; '.join(bases)}"] if bases else []), *_peak_words(whole)]
+
+
+def _peak_words(whole: Line) -> list[str]:
+    """Return which fleet the peak's numbers are of, where one's own machines stand ready for it."""
+    gpus, dollars = whole.value("peak_gpus"), whole.value("peak_usd_per_month")
+    if gpus is None or dollars is None:
+        return []
+    fleet = f"the peak's fleet, {plural(gpus, 'GPU')} at {money(dollars)} a month"
+    return [f"{fleet}, is not in the margin: that counts the fleet named under the cost of a message"]

@@ -159,7 +159,7 @@ def test_the_crossing_by_hand(tmp_path: Path) -> None:
     assert line.value("api_usd_per_month") == pytest.approx(0.0036 * 1e5 * 730 / 24)
     assert line.value("gross_margin") == pytest.approx(1 - 1460 / (360 * 730 / 24))
     assert line.texts["cheaper"] == "own"
-    assert "below 13,300 answers a day the API is cheaper, from 13,300 on own machines are (1 GPUs" in str(
+    assert "below 13,300 answers a day the API is cheaper, from 13,300 on own machines are (1 GPU," in str(
         line.texts["verdict"]
     )
     assert line.value("break_even_utilization") == pytest.approx(

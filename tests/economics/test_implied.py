@@ -96,6 +96,17 @@ def test_latency_gives_tokens_with_a_speed() -> None:
     assert value(sheet, "latency", "implied_multiplier") == pytest.approx(3091.11 / 500)
 
 
+def test_the_table_shows_the_tokens_where_they_are_inferred() -> None:
+    """Of a latency with a speed both counts and their quotient are columns; of lengths alone they only repeat it."""
+    speed = "ttft_s: 1, output_tokens_per_s: 50"
+    latency = asked(f"  - basis: latency\n    base: {{latency_s: 3, {speed}}}\n    model: {{latency_s: 32, {speed}}}\n")
+    assert {"base_tokens", "model_tokens", "token_multiplier"} <= set(latency.shown)
+    assert value(latency, "latency", "token_multiplier") == pytest.approx((32 - 1) / (3 - 1))
+    assert value(latency, "latency", "implied_multiplier") == pytest.approx(32 / 3)
+    lengths = asked("  - basis: tokens\n    base: {tokens: 400}\n    model: {tokens: 1600}\n")
+    assert "token_multiplier" not in lengths.shown
+
+
 def test_one_models_multiplier_is_generated_over_visible_tokens() -> None:
     """2,535 tokens of which 2,241 are reasoning: 2,535 / 294 = 8.6; R1 in production 1,527 / 392 = 3.9."""
     sheet = shipped("one-model")

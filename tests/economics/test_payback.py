@@ -268,7 +268,7 @@ def test_a_machine_without_a_price_asks_for_it(call: Callable[..., Any]) -> None
     """The catalogue has no price of a B200 node: data missing, with the field that gives it."""
     found = call("payback", CASES, "--set", "options[1].capex_usd_per_system=null")
     assert found.code == EXIT_DATA_MISSING
-    assert "the catalogue has none for hgx-b200; expected capex_usd_per_system" in found.errors[0]
+    assert "the catalogue has no price of hgx-b200; expected capex_usd_per_system" in found.errors[0]
 
 
 def test_a_number_replaces_a_quoted_price_and_back() -> None:
@@ -276,6 +276,17 @@ def test_a_number_replaces_a_quoted_price_and_back() -> None:
     assert solved(options_0___rent_out__usd_per_gpu_hour=2.0).lines[0].value("rent_usd_per_gpu_hour") == 2.0
     back = {"options[0].rent_out.usd_per_gpu_hour": 2.0, "options[0].rent_out.provider": "semianalysis-tco"}
     assert solved(**back, options_0___rent_out__tier="committed_3y").lines[0].value("rent_usd_per_gpu_hour") == 1.30
+
+
+def test_earning_less_than_money_costs_is_no_loss(call: Callable[..., Any]) -> None:
+    """A positive rate of return below the cost of capital is said as that; a negative one loses money."""
+    rows = call("payback", "neocloud-h100-1024").out.splitlines()
+    june = next(r for r in rows if r.strip().startswith("june-2026:"))
+    assert "earns less than the 12% its money costs: NPV -$" in june
+    assert "IRR 9" in june
+    october = next(r for r in rows if r.strip().startswith("october-2025:"))
+    assert "loses money: NPV -$" in october
+    assert "IRR -" in october
 
 
 def test_an_owned_machine_is_an_offer_of_estimate(call: Callable[..., Any], tmp_path: Path) -> None:

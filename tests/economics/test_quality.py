@@ -284,3 +284,12 @@ def test_a_benchmark_of_ones_own_lies_beside_the_question(call: Call, tmp_path: 
     assert "ours has no point of 'mm'" in call("validate", question).errors[0]
     missing = call("quality", question, "--set", "benchmark=theirs.yaml")
     assert (missing.code, len(missing.errors)) == (EXIT_BAD_INPUT, 1)
+
+
+def test_an_own_fleet_says_the_volume_it_is_for(call: Callable[..., Any]) -> None:
+    """o1-class answers a million a day; an API's price has no volume."""
+    rows = list(csv.DictReader(io.StringIO(call("quality", "logic-puzzles", "--format", "csv").out)))
+    own = [r["offer"] for r in rows if "×" in r["offer"]]
+    assert own
+    assert all(" at 1,000,000 answers a day, " in offer for offer in own)
+    assert any(r["offer"] == "openai API, 2025-08-07" for r in rows)

@@ -224,3 +224,15 @@ def test_a_day_without_a_price_is_exit_3(call: Call) -> None:
     assert "o1-preview has no API price on 2023-01-01" in early.err
     assert "Nearest: thinking-and-code" in call("quota", "--set", "limits[0].api.text=thinking").err
     assert call("quota", "chatgpt-plus-2024-09-22").code == EXIT_OK
+
+
+def test_the_peaks_fleet_is_said_to_be_outside_the_margin() -> None:
+    """With a peak the words name its fleet; without one there is nothing to say."""
+    peak = shipped("open-plus", **{"users.exhausting_share": 0.1})
+    gpus = peak.lines[-1].value("peak_gpus")
+    assert gpus is not None
+    assert f"the peak's fleet, {gpus:,.0f} GPUs at $" in peak.verdict[-1]
+    assert "is not in the margin" in peak.verdict[-1]
+    assert not any(
+        "margin:" in sentence for sentence in shipped("open-plus", **{"users.exhausting_share": None}).verdict
+    )
