@@ -5,14 +5,14 @@ import math
 _THOUSAND = 1000.0
 
 
-def money(value: float | None) -> str:
+def money(value: float | None, missing: str = "–") -> str:
     """Return dollars with as many digits as matter.
 
     >>> money(80592.3), money(0.0026861), money(None), money(3.45)
     ('$80,592', '$0.00269', '–', '$3.45')
     """
     if value is None:
-        return "–"
+        return missing
     sign = "-" if value < 0 else ""
     size = abs(value)
     if size >= _THOUSAND:
@@ -50,6 +50,15 @@ def seconds(value: float | None) -> str:
 def count(value: float | None) -> str:
     """Return a count with thousands marks."""
     return "–" if value is None else f"{value:,.0f}"
+
+
+def about(value: float) -> str:
+    """Return a count with three significant digits.
+
+    >>> about(41234.5), about(7.25)
+    ('41,200', '7.25')
+    """
+    return f"{float(f'{value:.3g}'):,.10g}"
 
 
 def plural(value: float, noun: str) -> str:

@@ -60,7 +60,7 @@ def lower(scenario: Scenario, catalog: Catalog, model: Loaded[ModelSpec], option
         layout,
         workload,
         lower_demand(spec, curve),
-        SloColumns(**{name: np.asarray(_or_nan(getattr(spec.slo, name))) for name in SloColumns.__dataclass_fields__}),
+        SloColumns(**{name: np.asarray(or_nan(getattr(spec.slo, name))) for name in SloColumns.__dataclass_fields__}),
         _fleet(spec),
         _offer(spec, options),
         _energy(spec, catalog, scenario),
@@ -100,7 +100,8 @@ def _unknown(kind: type[Any], value: Array | float = _NAN) -> Any:  # noqa: ANN4
     return kind(**dict.fromkeys(kind.__dataclass_fields__, np.asarray(value)))
 
 
-def _or_nan(value: float | None) -> float:
+def or_nan(value: float | None) -> float:
+    """Return a number as arrays take it: NaN where there is none."""
     return _NAN if value is None else float(value)
 
 
@@ -198,7 +199,7 @@ def _fleet(spec: ScenarioSpec) -> FleetColumns:
         fleet.availability,
         fleet.repair_hours,
         fleet.failures_per_gpu_hour,
-        _or_nan(fleet.max_gpus),
+        or_nan(fleet.max_gpus),
         1.0 if fleet.billing == "mean" else 0.0,
     )
     return FleetColumns(*(np.asarray(float(v)) for v in values))
@@ -228,6 +229,6 @@ def _energy(spec: ScenarioSpec, catalog: Catalog, scenario: Scenario) -> EnergyC
         assumed.node_power_overhead,
         spec.energy.pue,
         grid.gco2e_per_kwh,
-        _or_nan(spec.quality.accuracy),
+        or_nan(spec.quality.accuracy),
     )
     return EnergyColumns(*(np.asarray(float(v)) for v in values))

@@ -7,6 +7,7 @@ import numpy as np
 
 from planner import units
 from planner.answers import Answer
+from planner.cases.lower import or_nan
 from planner.economics import break_even_words as words
 from planner.economics.both_sides import Asked, Tier, Traffic, look_up
 from planner.economics.crossing import first_crossing, last_crossing, steps
@@ -117,10 +118,10 @@ def _line(asked: Asked, tier: Tier, fleet: Machines | None) -> Line:
     if found is not None and tier.works:
         row = found.best
         values |= {
-            "own.gpu_hours_per_month": _number(row["gpu_hours_per_month_reserved"]),
-            "own.gpu_hours_used_per_month": _number(row["gpu_hours_per_month_used"]),
-            "own.usd_per_gpu_hour": _number(row["usd_per_gpu_hour"]),
-            "own.gpus": _number(row["gpus"]),
+            "own.gpu_hours_per_month": or_nan(row["gpu_hours_per_month_reserved"]),
+            "own.gpu_hours_used_per_month": or_nan(row["gpu_hours_per_month_used"]),
+            "own.usd_per_gpu_hour": or_nan(row["usd_per_gpu_hour"]),
+            "own.gpus": or_nan(row["gpus"]),
         }
         texts |= {"gpu": row["gpu"], "provider": row["provider"]}
     if found is not None and math.isfinite(traffic.answers_per_day):
@@ -130,10 +131,6 @@ def _line(asked: Asked, tier: Tier, fleet: Machines | None) -> Line:
     line = solve_line(tier.label, texts, values, page)
     verdict = words.verdict(line, missing=tier.why_not, most=asked.question.spec.answers_per_day.most)
     return Line(tier.label, {**texts, "cheaper": words.cheaper(line), "verdict": verdict}, line.values)
-
-
-def _number(value: float | None) -> float:
-    return math.nan if value is None else float(value)
 
 
 def _crossings(asked: Asked, fleet: Machines, traffic: Traffic) -> dict[str, float]:

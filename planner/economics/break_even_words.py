@@ -10,7 +10,7 @@ from planner.specs.base import Loaded
 from planner.specs.break_even import BreakEvenFile, TierChoice
 from planner.specs.catalog import normal
 from planner.today import today
-from planner.words import plural
+from planner.words import about, plural
 
 SCALE = 1000.0
 """Whole machines no longer matter at this many times the largest demand of the range."""
@@ -39,7 +39,7 @@ def verdict(line: Line, *, missing: str, most: float) -> str:
     """Return a row in a sentence or two; `most` is the largest demand of the question's range."""
     v, tier = line.values, line.label
     if math.isnan(v["own_usd_per_month"]) and math.isfinite(v["full_fleet_usd_per_answer"]):
-        here = f"At {_count(v['answers_per_day'])} a day no fleet stays within fleet.max_gpus"
+        here = f"At {about(v['answers_per_day'])} a day no fleet stays within fleet.max_gpus"
         return f"{tier}: {_crossing(line, most)}. {here}"
     if math.isnan(v["own_usd_per_month"]):
         return f"{tier}: {missing or 'no fleet meets the SLO'}"
@@ -63,7 +63,7 @@ def _crossing(line: Line, most: float) -> str:
         size = (
             "a full fleet"
             if full > most * _NEARLY_FULL
-            else f"the largest fleet allowed, for {_count(full)} answers a day,"
+            else f"the largest fleet allowed, for {about(full)} answers a day,"
         )
         return (
             f"never: even {size} costs {over:.4g} × the API "
@@ -72,10 +72,10 @@ def _crossing(line: Line, most: float) -> str:
     if at == 0.0:
         return "own machines cost less at every demand: their mean is billed, down to none"
     fleet = f"{plural(v['break_even_gpus'], 'GPU')}, {v['break_even_utilization']:.1%} of their hours used"
-    said = f"below {_count(first)} answers a day the API is cheaper, from {_count(at)} on own machines are ({fleet})"
+    said = f"below {about(first)} answers a day the API is cheaper, from {about(at)} on own machines are ({fleet})"
     if first < at * _CLOSE:
         said += "; in between it depends on how full the last machine is"
-    return said + (f"; that is beyond the range asked, {_count(most)}" if at > most else "")
+    return said + (f"; that is beyond the range asked, {about(most)}" if at > most else "")
 
 
 _CLOSE = 0.995
@@ -89,19 +89,10 @@ def _here(line: Line) -> str:
         return f"Own machines cost ${v['own_usd_per_month']:,.0f} a month"
     side = f"own costs {ratio:.3g} × the API" if ratio > 1.0 else f"the API costs {1.0 / ratio:.3g} × own"
     return (
-        f"At {_count(v['answers_per_day'])} a day {side}: ${v['own_usd_per_month']:,.0f} own, "
+        f"At {about(v['answers_per_day'])} a day {side}: ${v['own_usd_per_month']:,.0f} own, "
         f"${v['api_usd_per_month']:,.0f} API a month (${v['own_usd_per_answer']:.3g} and "
         f"${v['api_usd_per_answer']:.3g} an answer)"
     )
-
-
-def _count(value: float) -> str:
-    """Return a number of answers with three significant digits.
-
-    >>> _count(41234.5), _count(7.25)
-    ('41,200', '7.25')
-    """
-    return f"{float(f'{value:.3g}'):,.10g}"
 
 
 def warnings(

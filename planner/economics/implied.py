@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 
 from planner import units
+from planner.cases.lower import or_nan
 from planner.cost import api_bill
 from planner.economics.message import read_message
 from planner.economics.sheet import Line, Sheet, solve_line
@@ -150,7 +151,7 @@ def _check_bill(values: Mapping[str, float], place: str) -> None:
 
 
 def _observed(side: Side | None) -> dict[str, float]:
-    values = {n: math.nan if (v := getattr(side, n, None)) is None else float(v) for n in _OBSERVED}
+    values = {n: or_nan(getattr(side, n, None)) for n in _OBSERVED}
     return values | {"answers": 1.0 if math.isnan(values["answers"]) else values["answers"]}
 
 

@@ -140,8 +140,8 @@ def _line(
         "option.load_share": option.load_share,
         "system.gpus_per_node": system.spec.gpus_per_node,
         "cost_of_capital": spec.cost_of_capital,
-        "hours_per_year": units.HOURS_PER_MONTH * _MONTHS,
-        "months_per_year": _MONTHS,
+        "hours_per_year": units.HOURS_PER_YEAR,
+        "months_per_year": units.MONTHS_PER_YEAR,
         "rent.usd_per_gpu_hour": rent.usd_per_gpu_hour,
         "rent.change_per_year": option.rent_out.change_per_year if option.rent_out else 0.0,
         "sold.share": sold.share if sold else 1.0,
@@ -155,9 +155,6 @@ def _line(
     line = solve_line(option.name, {**texts, "rent_source": rent.source}, inputs, formulas(PAGE))
     weak = [f"{system.spec.id} {field}" for field in from_system if _is_weak(system, (field,))]
     return line, taken, (rent, use), weak
-
-
-_MONTHS = 12
 
 
 def _years(question: Loaded[OwningFile], index: int, option: OwningOption) -> Mapping[str, float | Array]:

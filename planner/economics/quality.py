@@ -26,7 +26,7 @@ from planner.specs.catalog import Catalog
 from planner.specs.quality import BenchmarkFile, Point, QualityFile
 from planner.specs.question import load_scenario
 from planner.specs.reader import exists
-from planner.words import count
+from planner.words import count, money, share
 
 PAGE = "economics/quality.csv"
 IDENTITY = ("model", "effort", "setting", "method", "basis", "offer", "on_frontier", "meets_target")
@@ -239,21 +239,19 @@ def _question_inputs(question: Loaded[QualityFile]) -> list[Input]:
     return [i for i in found if not i.assumed or not i.name.startswith("candidates") or i.name.startswith(verifiers)]
 
 
-def _usd(line: Line, name: str) -> str:
-    value = line.value(name)
-    return "no price" if value is None else f"${value:.3g}"
-
-
-def _share(line: Line) -> str:
+def _accuracy(line: Line) -> str:
     low, high = line.value("accuracy_p10"), line.value("accuracy_p90")
-    spread = f" ({low:.0%} to {high:.0%})" if low is not None and high is not None else ""
+    spread = f" ({share(low)} to {share(high)})" if low is not None and high is not None else ""
     return f"{line.values['accuracy']:.1%}{spread}"
+
+
+_UNPRICED = "no price"
 
 
 def _line_words(line: Line) -> str:
     return (
-        f"{line.label}: {_share(line)} right, {_usd(line, 'cost_usd_per_answer')} an answer, "
-        f"{_usd(line, 'cost_usd_per_correct_answer')} per correct answer"
+        f"{line.label}: {_accuracy(line)} right, {money(line.value('cost_usd_per_answer'), _UNPRICED)} an answer, "
+        f"{money(line.value('cost_usd_per_correct_answer'), _UNPRICED)} per correct answer"
     )
 
 
@@ -273,10 +271,10 @@ def _frontier_words(lines: Sequence[Line]) -> list[str]:
     if not front:
         best = max(lines, key=lambda line: line.values["accuracy"])
         priceless = "no row has both a price and an accuracy; give usd_per_sample, an API price or a scenario"
-        return [f"best: {best.label}: {_share(best)} right", priceless]
+        return [f"best: {best.label}: {_accuracy(best)} right", priceless]
     words = [f"cheapest: {_line_words(front[0])}"]
     if len(front) > 1:
-        last = _usd(front[-1], "usd_per_last_percentage_point")
+        last = money(front[-1].value("usd_per_last_percentage_point"), _UNPRICED)
         words.append(f"best: {_line_words(front[-1])}; its last percentage point costs {last} an answer")
     return words
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from planner import units
+from planner.cases.lower import or_nan
 from planner.economics.fleet import Machines, machines
 from planner.economics.message import NAMES, read_message
 from planner.economics.sheet import Line, Sheet, solve_line
@@ -138,9 +139,9 @@ def _model_row(index: int, limit: Limit, question: Loaded[PlanFile], catalog: Ca
         "limit.window_hours": limit.window_hours,
         "limit.revenue_share": 1.0 if limit.revenue_share is None else limit.revenue_share,
         "limit.use": mean_use(plan, limit.model),
-        "limit.usd_per_message": _or_unknown(limit.usd_per_message),
-        "limit.seconds_per_message": _or_unknown(limit.seconds_per_message),
-        "limit.latency_s": _or_unknown(limit.latency_s),
+        "limit.usd_per_message": or_nan(limit.usd_per_message),
+        "limit.seconds_per_message": or_nan(limit.seconds_per_message),
+        "limit.latency_s": or_nan(limit.latency_s),
     }
     inputs |= {f"api.{name}": read.values[name] for name in NAMES} | dict.fromkeys(_OWN, _UNKNOWN)
     basis, notes = _cost_basis(limit, plan), list(read.notes)
@@ -158,10 +159,10 @@ def _model_row(index: int, limit: Limit, question: Loaded[PlanFile], catalog: Ca
 def _shared(plan: PlanFile) -> dict[str, float]:
     """Return what every row reads."""
     return {
-        "plan.usd_per_month": _or_unknown(plan.usd_per_month),
+        "plan.usd_per_month": or_nan(plan.usd_per_month),
         "plan.margin_target": plan.margin_target,
-        "users.count": _or_unknown(plan.users.count),
-        "users.exhausting_share": _or_unknown(plan.users.exhausting_share),
+        "users.count": or_nan(plan.users.count),
+        "users.exhausting_share": or_nan(plan.users.exhausting_share),
         "hours_per_day": units.HOURS_PER_DAY,
         "hours_per_week": units.HOURS_PER_WEEK,
         "hours_per_month": units.HOURS_PER_MONTH,
@@ -173,10 +174,6 @@ def _shared(plan: PlanFile) -> dict[str, float]:
 
 _ROUNDING = 1e-12
 """Exactly n messages must not become n - 1 through rounding."""
-
-
-def _or_unknown(value: float | None) -> float:
-    return _UNKNOWN if value is None else float(value)
 
 
 def _cost_basis(limit: Limit, plan: PlanFile) -> str | None:

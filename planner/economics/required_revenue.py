@@ -1,7 +1,6 @@
 """Required revenue: what a spending on GPUs asks its users to earn, and how much of it is missing."""
 
-import math
-
+from planner.cases.lower import or_nan
 from planner.economics.sheet import Line, Sheet, solve_line
 from planner.formulas import formulas
 from planner.provenance import file_inputs
@@ -21,7 +20,7 @@ def required_revenue(question: Loaded[RevenueFile], catalog: Catalog) -> Sheet: 
     shared = {"data_centre_factor": spec.data_centre_factor, "gross_margin": spec.gross_margin}
     lines = []
     for each in spec.spending:
-        earned = math.nan if each.revenue_usd_per_year is None else each.revenue_usd_per_year
+        earned = or_nan(each.revenue_usd_per_year)
         inputs = shared | {
             "spending.gpu_spend_usd_per_year": each.gpu_spend_usd_per_year,
             "spending.revenue_usd_per_year": earned,

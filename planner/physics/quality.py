@@ -10,27 +10,15 @@ _MOST_SAMPLES = 10_000
 _MOST_TRIES = 1_000_000
 
 
-def accuracy_at_tokens(tokens: Array, measured_tokens: Array, measured_accuracy: Array) -> Array:
-    """Return the accuracy at some generated tokens, measured points joined by straight lines in log tokens.
+def isotonic(values: Array) -> Array:
+    """Return the non-decreasing sequence nearest to some values in least squares.
 
-    More tokens of one model are taken never to hurt: points that fall are pooled with those before them
-    (isotonic regression). Outside the measured range nothing is known: NaN.
-
-    Parameters
-    ----------
-    tokens : generated tokens of an answer, reasoning included [tokens].
-    measured_tokens, measured_accuracy : the points, ascending in tokens [tokens], [1].
+    Accuracies in the order of their tokens: more tokens of one model are taken never to hurt, so points that fall are
+    pooled with those before them.
 
     References
     ----------
     R. E. Barlow et al., Statistical Inference under Order Restrictions (1972), max-min formula.
-    """
-    x, y = np.log(np.asarray(measured_tokens, dtype=np.float64)), isotonic(measured_accuracy)
-    return np.asarray(np.interp(np.log(tokens), x, y, left=np.nan, right=np.nan))
-
-
-def isotonic(values: Array) -> Array:
-    """Return the non-decreasing sequence nearest to some values in least squares.
 
     >>> isotonic(np.array([0.2, 0.5, 0.3, 0.9])).tolist()
     [0.2, 0.4, 0.4, 0.9]

@@ -1,7 +1,7 @@
 """One frozen, strict base class for every spec, and the bridge from pydantic's errors to file:line:column."""
 
 import datetime as dt
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Generic, Literal, TypeVar, get_args
 
@@ -61,6 +61,15 @@ class FileSpec(Spec):
 
     def check_document(self, document: Document) -> None:
         """Refuse what only shows between fields, with places. Raises BadInputError; most kinds have no such rule."""
+
+
+def repeated(names: Sequence[str]) -> str | None:
+    """Return the first name that stands twice, None where each is its own.
+
+    >>> repeated(["a", "b", "a"]), repeated(["a", "b"])
+    ('a', None)
+    """
+    return next((name for name in names if names.count(name) > 1), None)
 
 
 def one_or_many(value: Any) -> Any:  # noqa: ANN401 - whatever the file holds

@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from planner.specs.base import FileSpec, NonNegative, Positive, Spec
+from planner.specs.base import FileSpec, NonNegative, Positive, Spec, repeated
 from planner.specs.message import Message
 
 Basis = Literal["characters", "tokens", "latency", "api", "bill", "quota", "score", "amount"]
@@ -154,7 +154,6 @@ class ImpliedFile(FileSpec):
 
     @model_validator(mode="after")
     def _rows_differ(self) -> Self:
-        names = [o.name for o in self.observations]
-        if repeated := next((n for n in names if names.count(n) > 1), None):
-            raise ValueError(f"two observations are called {repeated!r}; expected a label for each")
+        if twice := repeated([o.name for o in self.observations]):
+            raise ValueError(f"two observations are called {twice!r}; expected a label for each")
         return self

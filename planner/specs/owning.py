@@ -5,7 +5,7 @@ from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
-from planner.specs.base import Count, FileSpec, NonNegative, Positive, Share, Spec
+from planner.specs.base import Count, FileSpec, NonNegative, Positive, Share, Spec, repeated
 from planner.specs.market import Tier
 
 Change = Annotated[float, Field(gt=-1, le=10, allow_inf_nan=False)]
@@ -138,8 +138,6 @@ class OwningFile(FileSpec):
 
     @model_validator(mode="after")
     def _rows_have_names_of_their_own(self) -> Self:
-        names = [option.name for option in self.options]
-        twice = next((name for name in names if names.count(name) > 1), None)
-        if twice is not None:
+        if twice := repeated([option.name for option in self.options]):
             raise ValueError(f"two options are called {twice!r}; expected a name of its own for each")
         return self

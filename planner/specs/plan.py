@@ -7,11 +7,11 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
+from planner import units
 from planner.errors import did_you_mean
-from planner.specs.base import Count, FileSpec, NonNegative, Positive, Share, Spec
+from planner.specs.base import Count, FileSpec, NonNegative, Positive, Share, Spec, repeated
 from planner.specs.message import Message
 
-_HOURS_PER_DAY, _HOURS_PER_MONTH, _SECONDS_PER_HOUR = 24.0, 730.0, 3600.0
 _TOLERANCE = 1e-6
 
 
@@ -59,7 +59,7 @@ class Limit(Spec):
                 f"a window of {self.window_hours:g} h does not divide a day, so it would reset at other hours each "
                 "day; expected 1, 2, 3, 4, 6, 8, 12, 24 or whole days, or rolling: true"
             )
-        room = self.window_hours * _SECONDS_PER_HOUR
+        room = self.window_hours * units.SECONDS_PER_HOUR
         if self.seconds_per_message and self.messages * self.seconds_per_message > room * (1 + _TOLERANCE):
             raise ValueError(
                 f"{self.messages:,} messages of {self.seconds_per_message:g} s do not fit into "
@@ -81,8 +81,8 @@ class Limit(Spec):
 
 def _divides(hours: float) -> bool:
     """Return whether a window fits a day a whole number of times, is whole days, or a month."""
-    whole = _HOURS_PER_DAY / hours if hours < _HOURS_PER_DAY else hours / _HOURS_PER_DAY
-    return abs(whole - round(whole)) < _TOLERANCE or hours == _HOURS_PER_MONTH
+    whole = units.HOURS_PER_DAY / hours if hours < units.HOURS_PER_DAY else hours / units.HOURS_PER_DAY
+    return abs(whole - round(whole)) < _TOLERANCE or hours == units.HOURS_PER_MONTH
 
 
 class Group(Spec):
@@ -150,8 +150,8 @@ class PlanFile(FileSpec):
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         models = [limit.model for limit in self.limits]
-        if repeated := next((m for m in models if models.count(m) > 1), None):
-            raise ValueError(f"model {repeated!r} has two limits; expected one (say which binds)")
+        if twice := repeated(models):
+            raise ValueError(f"model {twice!r} has two limits; expected one (say which binds)")
         if clash := next((x.family for x in self.limits if x.family in {*models, ALL_MODELS}), None):
             raise ValueError(f"family {clash!r} has the name of a row; expected another name")
         shares = [limit.revenue_share for limit in self.limits]

@@ -5,7 +5,7 @@ from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
-from planner.specs.base import FileSpec, NonNegative, Positive, Spec
+from planner.specs.base import FileSpec, NonNegative, Positive, Spec, repeated
 
 
 class Spending(Spec):
@@ -36,8 +36,6 @@ class RevenueFile(FileSpec):
 
     @model_validator(mode="after")
     def _rows_have_names_of_their_own(self) -> Self:
-        names = [each.name for each in self.spending]
-        twice = next((name for name in names if names.count(name) > 1), None)
-        if twice is not None:
+        if twice := repeated([each.name for each in self.spending]):
             raise ValueError(f"two rows are called {twice!r}; expected a name of its own for each")
         return self

@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 from scipy import optimize, stats
 
 from planner.physics.quality import (
-    accuracy_at_tokens,
     coverage,
     coverage_law,
     expected_tries,
@@ -132,14 +131,6 @@ def test_wilson_is_scipys(right: int, questions: int) -> None:
 def test_joined_points_are_isotonic(values: list[float]) -> None:
     """Against scipy's isotonic regression."""
     assert isotonic(np.array(values)) == pytest.approx(optimize.isotonic_regression(values).x)
-
-
-def test_accuracy_between_points_is_straight_in_log_tokens_and_unknown_outside() -> None:
-    """s1-32B with limits (table 12): half way in logarithms between 2,063 and 4,173 tokens is half way in accuracy."""
-    tokens, accuracy = np.array([1039.0, 2063.0, 4173.0]), np.array([0.033, 0.30, 0.333])
-    asked = np.array([500.0, 1039.0, math.sqrt(2063.0 * 4173.0), 4173.0, 9000.0])
-    expected = [math.nan, 0.033, (0.30 + 0.333) / 2, 0.333, math.nan]
-    assert accuracy_at_tokens(asked, tokens, accuracy) == pytest.approx(expected, nan_ok=True)
 
 
 @given(st.lists(st.tuples(st.integers(1, 6), st.integers(1, 6)), min_size=1, max_size=10))
