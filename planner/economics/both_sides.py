@@ -1,6 +1,5 @@
 """The two sides of API or own, looked up: the API's price, the traffic both serve, the options of each price tier."""
 
-import dataclasses
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,9 +10,9 @@ import numpy as np
 
 from planner import units
 from planner.answers import Answer, answer, refuse_router
-from planner.cases.workload import lower_workload
 from planner.economics import break_even_words as words
 from planner.economics.api import find_price
+from planner.economics.provider_cache import found_by_provider
 from planner.economics.token_price import ApiPrice
 from planner.errors import DataMissingError, NoPriceError
 from planner.serving.replica import build_replica
@@ -22,7 +21,6 @@ from planner.specs.break_even import BreakEvenFile, TierChoice
 from planner.specs.catalog import Catalog
 from planner.specs.question import Scenario, build_scenario, open_scenario
 from planner.specs.reader import exists
-from planner.specs.workload import Agent, WorkloadSpec
 
 
 @dataclass(frozen=True)
@@ -156,26 +154,3 @@ def _traffic(question: Loaded[BreakEvenFile], found: Answer) -> Traffic:
         answers_per_day * (written if api.output_tokens is None else api.output_tokens),
         found_by_provider(found) if api.cached_share is None else api.cached_share,
     )
-
-
-def found_by_provider(found: Answer) -> float:
-    """Return the share of the input tokens that a provider's prefix cache finds, where nobody says it [1].
-
-    The scenario's own share; of an agent what a turn finds of the last one, whether one's own engine keeps its cache
-    while tools work or frees it: that is no decision of the provider's.
-    """
-    spec = found.scenario.spec
-    held = spec.model_copy(update={"workload": _held(spec.workload)})
-    place = found.scenario.loaded.document.place(("workload",))
-    workload = lower_workload(held, found.model.spec, where=place)
-    return float(np.max(build_replica(dataclasses.replace(found.case(), workload=workload)).tokens.found_share))
-
-
-def _held(workload: WorkloadSpec) -> WorkloadSpec:
-    """Return a workload whose agents find the context of their last turn again, those of classes too."""
-
-    def kept(agent: Agent | None) -> Agent | None:
-        return agent and agent.model_copy(update={"kv_cache": "held"})
-
-    classes = tuple(c.model_copy(update={"agent": kept(c.agent)}) for c in workload.classes)
-    return workload.model_copy(update={"agent": kept(workload.agent), "classes": classes})

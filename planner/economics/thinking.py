@@ -9,6 +9,7 @@ from planner import units
 from planner.answers import Answer
 from planner.cases import Cases, lower
 from planner.economics.api import bill_usd
+from planner.economics.provider_cache import found_by_provider
 from planner.economics.sheet import Line, Sheet, solve_line
 from planner.economics.token_price import ApiPrice
 from planner.estimate import solve
@@ -54,11 +55,12 @@ def thinking(found: Answer, catalog: Catalog, others: Sequence[Variant] = (), ap
     """
     page, option = formulas(PAGE), found.options[0]
     asked = found.case()
-    plain = quantities(without_thinking(asked), api)
-    rows = [(NONE, plain), (ASKED, quantities(asked, api))]
+    cached = found_by_provider(found) if api else math.nan
+    plain = quantities(without_thinking(asked), api, cached)
+    rows = [(NONE, plain), (ASKED, quantities(asked, api, cached))]
     for name, fields in others:
         scenario = _changed(found.scenario, fields)
-        rows.append((name, quantities(lower(scenario, catalog, found.model, [option]), api)))
+        rows.append((name, quantities(lower(scenario, catalog, found.model, [option]), api, cached)))
     label = found.scenario.label
     lines = [_line(label, name, values, plain, page) for name, values in rows]
     sources = inputs(found.scenario, catalog, option, found.model)
@@ -92,16 +94,17 @@ def _line(label: str, name: str, values: Mapping[str, float], plain: Mapping[str
     return solve_line(name, {"scenario": label, "thinking": name, "limit": limit}, known, page)
 
 
-def quantities(cases: Cases, api: ApiPrice | None = None) -> dict[str, float]:
+def quantities(cases: Cases, api: ApiPrice | None = None, cached_share: float = math.nan) -> dict[str, float]:
     """Return what the page compares, of a single case; NaN where it does not work.
 
+    `cached_share` is that of the input tokens that the API finds in its cache.
     Two pools have no one batch and step: readers take a part of the GPU-seconds that no batch of writers explains.
     """
     found, work = solve(cases)
     load, tokens, apart = work.at_capacity, work.replica.tokens, work.pools is not None
     values: dict[str, Any] = {
         "generated_tokens": tokens.generated_tokens_per_answer,
-        "api_usd": math.nan if api is None else _bill(api, tokens),
+        "api_usd": math.nan if api is None else _bill(api, tokens, cached_share),
         "running": math.nan if apart else load.running,
         "context_tokens": tokens.context_mean,
         "step_s": math.nan if apart else load.step_s,
@@ -119,8 +122,8 @@ def quantities(cases: Cases, api: ApiPrice | None = None) -> dict[str, float]:
     return {name: float(value) for name, value in values.items()}
 
 
-def _bill(api: ApiPrice, tokens: TokenDemand) -> float:
-    return float(bill_usd(api, tokens.input_tokens_per_answer, tokens.found_share, tokens.generated_tokens_per_answer))
+def _bill(api: ApiPrice, tokens: TokenDemand, cached_share: float) -> float:
+    return float(bill_usd(api, tokens.input_tokens_per_answer, cached_share, tokens.generated_tokens_per_answer))
 
 
 def _changed(scenario: Scenario, fields: Mapping[str, Any]) -> Scenario:
