@@ -4,12 +4,16 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
 from planner import units
 from planner.cases.lower import or_nan
 from planner.economics.fleet import Machines, machines
 from planner.economics.message import NAMES, read_message
 from planner.economics.sheet import Line, Sheet, solve_line
 from planner.formulas import formulas
+from planner.physics.special import Array
 from planner.provenance import Input, file_inputs
 from planner.specs.base import Loaded
 from planner.specs.catalog import Catalog
@@ -77,7 +81,7 @@ _SUMMED = (
     "peak_gpus",
     "peak_usd_per_month",
 )
-_OWN = ("own.usd_per_answer", "fleet.replicas", "fleet.gpus", "fleet.usd_per_month")
+_OWN = ("own.usd_per_answer", "own.largest_multiple", "fleet.replicas", "fleet.gpus", "fleet.usd_per_month")
 _UNKNOWN = math.nan
 
 
@@ -149,7 +153,7 @@ def _model_row(index: int, limit: Limit, question: Loaded[PlanFile], catalog: Ca
         place = question.document.field_place(("limits", index, "own", "scenario"))
         found = machines(limit.own.scenario, catalog, override=limit.own.override, where=place)
         first = solve_line(limit.model, {}, inputs, page).values
-        numbers, basis = _own_fleet(limit, found, first)
+        numbers, basis = _own_fleet(limit, found, first, 1.0 - plan.margin_target)
         inputs |= numbers
         notes += found.warnings
     texts = {"plan": plan.name, "model": limit.model, "cost_basis": basis}
@@ -185,8 +189,10 @@ def _cost_basis(limit: Limit, plan: PlanFile) -> str | None:
     return f"API list price of {limit.api.price_model or 'the file'}, {plan.as_of.isoformat()}"
 
 
-def _own_fleet(limit: Limit, found: Machines, first: Mapping[str, float]) -> tuple[dict[str, float], str]:
-    """Return (numbers of a model's own fleet, the cost basis in words).
+def _own_fleet(
+    limit: Limit, found: Machines, first: Mapping[str, float], cost_share: float
+) -> tuple[dict[str, float], str]:
+    """Return (numbers of a model's own fleet, the cost basis in words); `cost_share` of revenue may be spent.
 
     The fleet carries all subscribers' messages where the plan counts them, else the scenario's own load.
     """
@@ -200,6 +206,9 @@ def _own_fleet(limit: Limit, found: Machines, first: Mapping[str, float]) -> tup
     numbers["own.usd_per_answer"] = chosen.number(
         "cost_usd_per_answer" if own.cost == "reserved" else "cost_usd_per_answer_used"
     )
+    if load > 0:
+        allowed = first["revenue_usd_per_month"] * cost_share / first["messages_per_month"]
+        numbers["own.largest_multiple"] = _largest_multiple(found, load, allowed, used=own.cost != "reserved")
     peak = first["peak_messages_per_s"]
     if peak > 0:
         at_peak = found.cheapest(peak, peak=True)
@@ -207,6 +216,42 @@ def _own_fleet(limit: Limit, found: Machines, first: Mapping[str, float]) -> tup
         numbers["fleet.gpus"] = at_peak.number("gpus")
         numbers["fleet.usd_per_month"] = at_peak.number("cost_usd_per_month")
     return numbers, f"{found.scenario.label}, {own.cost}: {chosen.label()}"
+
+
+def _largest_multiple(found: Machines, load: float, allowed: float, *, used: bool) -> float:
+    """Return the largest multiple of a load whose machines cost no more than is allowed [1]; 0 where none does.
+
+    Parameters
+    ----------
+    load : messages of all subscribers today [1/s].
+    allowed : dollars that may be spent on a message of today's load [USD].
+    used : whether only used hours count.
+
+    More load never costs less in all, so the multiples that are paid for end at one point; it is bracketed by powers
+    of two and halved down to rounding.
+    """
+    name = "cost_usd_per_answer_used" if used else "cost_usd_per_answer"
+
+    def paid(multiples: Array) -> NDArray[np.bool_]:
+        each = getattr(found.cheapest(load * multiples).fleets, name)
+        return np.asarray(each * multiples <= allowed)
+
+    powers = np.exp2(np.arange(-_POWERS, _POWERS + 1.0))
+    inside = np.flatnonzero(paid(powers))
+    if not inside.size:
+        return 0.0
+    low, high = powers[inside[-1]], powers[min(inside[-1] + 1, powers.size - 1)]
+    while high - low > _ROUNDING * low:
+        middle = np.linspace(low, high, _CUTS)
+        last = int(np.flatnonzero(paid(middle))[-1])
+        if last == _CUTS - 1:
+            return float(high)
+        low, high = middle[last], middle[last + 1]
+    return float(low)
+
+
+_POWERS, _CUTS = 20, 17
+"""Multiples from a millionth to a million times today's quota; parts into which a bracket is cut at once."""
 
 
 def _sum_row(label: str, parts: Sequence[Line], plan: PlanFile, members: Sequence[int]) -> Line:

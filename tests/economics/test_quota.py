@@ -236,3 +236,21 @@ def test_the_peaks_fleet_is_said_to_be_outside_the_margin() -> None:
     assert not any(
         "margin:" in sentence for sentence in shipped("open-plus", **{"users.exhausting_share": None}).verdict
     )
+
+
+def test_the_largest_quota_is_sized_again_and_has_room() -> None:
+    """On own machines it does not follow today's quota, keeps the margin, and one message more does not.
+
+    A million users of o1-class pay $20 for half of their quota; at 17 minutes a message a week has room for 593.
+    """
+
+    def own(messages: int, seconds: float = 1.0) -> Sheet:
+        limit = f"model: r1, messages: {messages}, window_hours: 168, seconds_per_message: {seconds}"
+        users = "users: {count: 1000000, groups: [{name: all, share: 1, use: 0.5}]}"
+        return plan(f"  - {{{limit}, own: {{scenario: o1-class}}}}\n", f"margin_target: 0.5\n{users}\n")
+
+    largest = value(own(30), "r1", "largest_quota_messages")
+    assert largest == value(own(300), "r1", "largest_quota_messages")
+    assert value(own(int(largest)), "r1", "margin") >= 0.5
+    assert value(own(int(largest) + 1), "r1", "margin") < 0.5
+    assert value(own(30, 1020.0), "r1", "largest_quota_messages") == math.floor(168 * 3600 / 1020)
