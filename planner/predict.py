@@ -5,6 +5,8 @@ import math
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import PurePath
+from traceback import walk_tb
 from typing import Any
 
 import numpy as np
@@ -66,19 +68,45 @@ def predict(rows: Sequence[Mapping[str, str]], catalog: Catalog) -> list[dict[st
     runs: dict[int, Run] = {}
     out: list[dict[str, Any]] = []
     for index, row in enumerate(rows):
-        out.append({**row, **dict.fromkeys((*OUTPUTS, *INTERVALS)), "error": ""})
+        out.append(refused(row, ""))
         try:
             runs[index] = resolve(row, names)
         except PlannerError as error:
             out[index]["error"] = str(error).replace("\n", "; ")
-    if runs:
-        cases = cases_of(list(runs.values()), catalog)
-        sized = _with_layouts(list(runs.values()), cases)
-        cases = dataclasses.replace(cases, layout=layouts(sized))
-        sized = with_splits(sized, cases)
-        for index, result in zip(runs, _solve(cases, sized), strict=True):
-            out[index] |= result
+        except Exception as error:  # noqa: BLE001 - a bug at one row must not lose the others; the row says it is one
+            out[index]["error"] = _bug(error)
+    for index, result in zip(runs, _predicted(list(runs.values()), catalog), strict=True):
+        out[index] |= result
     return out
+
+
+def refused(row: Mapping[str, str], error: str) -> dict[str, Any]:
+    """Return a row with no prediction, and why there is none."""
+    return {**row, **dict.fromkeys((*OUTPUTS, *INTERVALS)), "error": error}
+
+
+def _predicted(runs: Sequence[Run], catalog: Catalog) -> list[dict[str, Any]]:
+    """Return what each run shows; runs that cannot be solved together are halved, down to the row at fault."""
+    if not runs:
+        return []
+    try:
+        cases = cases_of(runs, catalog)
+        sized = _with_layouts(runs, cases)
+        cases = dataclasses.replace(cases, layout=layouts(sized))
+        return _solve(cases, with_splits(sized, cases))
+    except Exception as error:  # noqa: BLE001 - as above
+        if len(runs) == 1:
+            return [{"error": str(error).replace("\n", "; ") if isinstance(error, PlannerError) else _bug(error)}]
+    half = len(runs) // 2
+    return [*_predicted(runs[:half], catalog), *_predicted(runs[half:], catalog)]
+
+
+def _bug(error: Exception) -> str:
+    """Return a sentence for an exception nobody expected: what it is, and the line that raised it."""
+    *_, (frame, line) = walk_tb(error.__traceback__)
+    where = f"{PurePath(frame.f_code.co_filename).name}:{line}"
+    text = " ".join(f"{type(error).__name__} {error}".split())
+    return f"a bug of this program, please report it: {text} at {where}"
 
 
 def check_header(header: Sequence[str]) -> None:
@@ -101,14 +129,14 @@ def check_header(header: Sequence[str]) -> None:
 
 
 def name_notes(rows: Sequence[Mapping[str, str]], catalog: Catalog) -> list[str]:
-    """Return how the names of models and GPUs were read, where they are not ids; unknown ones are the rows' errors."""
+    """Return how the names of models and GPUs were read, where they are not ids; what fails here, the rows tell."""
     found: list[str] = []
     for model in dict.fromkeys(row["model"] for row in rows):
-        with suppress(PlannerError):
+        with suppress(Exception):
             seen = catalog.find(ModelSpec, model)
             found += [model_note(seen)] if seen.note else []
     for gpu in dict.fromkeys(row["gpu"] for row in rows):
-        with suppress(PlannerError):
+        with suppress(Exception):
             note = catalog.find(GpuSpec, gpu).note
             found += [f"GPU {note}"] if note else []
     return found

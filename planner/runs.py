@@ -14,10 +14,11 @@ from planner.cases.columns import Array, Cases, LayoutColumns, WorkloadColumns
 from planner.cases.lower import lower_machine
 from planner.cases.names import Names
 from planner.errors import BadInputError
+from planner.specs.base import LARGEST, LARGEST_COUNT, SMALLEST
 from planner.specs.catalog import Catalog
 from planner.specs.model import ModelSpec
 from planner.specs.question import parse_value
-from planner.specs.scenario import USUAL_ACCEPTANCE
+from planner.specs.scenario import MOST_DRAFTED, USUAL_ACCEPTANCE
 
 REQUIRED = ("model", "gpu", "input_tokens", "output_tokens")
 NUMBERS = (
@@ -43,7 +44,15 @@ NUMBERS = (
 TEXTS = ("id", "model", "gpu", "engine", "engine_version", "precision", "kv_precision")
 
 
+_WHOLE = {name for name in NUMBERS if name.endswith(("_parallel", "gpus"))} | {"speculative_tokens"}
+_SHARES = {"cached_share", "acceptance", "length_spread"}
+_LOADS = {"concurrency", "request_rate"}
+_AT_LEAST_ONE = _WHOLE - {"speculative_tokens"} | {"input_tokens", "output_tokens"}
 _OF_PREFILL = ("prefill_tensor_parallel", "prefill_data_parallel", "prefill_expert_parallel")
+
+
+_LOOKED_AROUND = 4096
+"""GPUs more or fewer among which a number that can be split is looked for."""
 
 
 class Pool(NamedTuple):
@@ -142,7 +151,7 @@ def _open_pools(numbers: Mapping[str, float]) -> tuple[Layout, Pool]:
     prefill, gpus = _prefill_layout(numbers) or decode, numbers["gpus"]
     sizes = (prefill.gpus, decode.gpus)
     if not whole_splits(gpus, *sizes):
-        least, around = sum(sizes), range(1, sum(sizes) + 1)
+        least, around = sum(sizes), range(1, min(sum(sizes), _LOOKED_AROUND) + 1)
         near = [next((g for d in around if whole_splits(g := gpus + s * d, *sizes)), None) for s in (-1, 1)]
         hint = ", ".join(f"{g:g}" for g in near if g) or f"{least} or more"
         raise BadInputError(
@@ -158,12 +167,12 @@ def whole_splits(gpus: float, reader: int, writer: int) -> range:
     >>> list(whole_splits(32, 8, 4)), list(whole_splits(14, 8, 4))
     ([1, 2, 3], [])
     """
-    step = writer // math.gcd(reader, writer)
-    for first in range(1, step + 1):
-        rest = gpus - first * reader
-        if rest > 0 and rest % writer == 0:
-            return range(first, int(gpus - writer) // reader + 1, step)
-    return range(0)
+    common = math.gcd(reader, writer)
+    if gpus % common:
+        return range(0)
+    step = writer // common  # u x reader = gpus in whole steps: the inverse says where they begin
+    first = int(gpus) // common * pow(reader // common, -1, step) % step or step
+    return range(first, (int(gpus) - writer) // reader + 1, step)
 
 
 def _number(name: str, text: str) -> float:
@@ -171,21 +180,31 @@ def _number(name: str, text: str) -> float:
         if name in {"input_tokens", "output_tokens"}:
             raise BadInputError(f"{name} is missing; expected a number of tokens")
         return {"cached_share": 0.0}.get(name, math.nan)
-    value = parse_value(text, "")
+    value = parse_value(text, name)
     if not isinstance(value, int | float) or isinstance(value, bool):
         raise BadInputError(f"{name} {text!r} is not a number")
-    least = 1.0 if name.endswith(("_parallel", "_tokens")) and name != "speculative_tokens" else 0.0
-    if value < least or (name in {"concurrency", "request_rate", "gpus"} and value == 0):
-        raise BadInputError(
-            f"{name} {value:g} is out of range; expected at least {least:g}"
-            if value < least
-            else f"{name} is zero; expected a positive number"
-        )
-    if name.endswith("_parallel") and value != int(value):
-        raise BadInputError(f"{name} {value:g} is no whole number; expected GPUs or stages")
-    if name in {"cached_share", "acceptance", "length_spread"} and value > 1:
-        raise BadInputError(f"{name} {value:g} is out of range; expected a share between 0 and 1")
+    if value == 0 and name in _LOADS:
+        raise BadInputError(f"{name} is zero; expected a positive number")
+    if expected := _out_of_range(name, value):
+        raise BadInputError(f"{name} {value:g} is out of range; expected {expected}")
+    if name in _WHOLE and value != int(value):
+        unit = "GPUs or stages" if name.endswith("_parallel") else name.rpartition("_")[2].replace("gpus", "GPUs")
+        raise BadInputError(f"{name} {value:g} is no whole number; expected {unit}")
     return float(value)
+
+
+def _out_of_range(name: str, value: float) -> str:
+    """Return the range a number had to be in; empty where it is. The bounds are those of scenarios."""
+    least = 1 if name in _AT_LEAST_ONE else 0
+    most = MOST_DRAFTED if name == "speculative_tokens" else LARGEST_COUNT if name in _WHOLE else LARGEST
+    if name in _SHARES:
+        inside = 0 <= value < 1 or (value == 1 and name != "acceptance")
+        return "" if inside else "a share between 0 and 1" + " (below 1)" * (name == "acceptance")
+    if value < least:
+        return "a positive number" if name in _LOADS else f"at least {least}"
+    if value > most:
+        return f"at most {most:g}"
+    return f"at least {SMALLEST:g}" if 0 < value < SMALLEST else ""
 
 
 def _layout(numbers: Mapping[str, float]) -> Layout | None:
@@ -193,7 +212,10 @@ def _layout(numbers: Mapping[str, float]) -> Layout | None:
     if math.isnan(given["tensor"]) and math.isnan(given["data"]):
         if math.isnan(numbers["gpus"]):
             return None
-        given["tensor"] = numbers["gpus"] / (1.0 if math.isnan(given["pipeline"]) else given["pipeline"])
+        stages = 1.0 if math.isnan(given["pipeline"]) else given["pipeline"]
+        if numbers["gpus"] % stages:
+            raise BadInputError(f"the {numbers['gpus']:g} GPUs are no multiple of pipeline_parallel {stages:g}")
+        given["tensor"] = numbers["gpus"] / stages
     whole = {k: 1 if math.isnan(v) else int(v) for k, v in given.items()}
     return Layout(**whole)
 

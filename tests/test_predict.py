@@ -1,6 +1,7 @@
 """`predict`: Little's law in closed loop, the given rate in open loop, and rows that say why they fail."""
 
-from itertools import pairwise
+from collections.abc import Sequence
+from itertools import pairwise, product
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 from planner.cases.names import Names
 from planner.errors import BadInputError
 from planner.predict import OUTPUTS, check_header, predict
-from planner.runs import cases_of, resolve
+from planner.runs import NUMBERS, Run, cases_of, resolve, whole_splits
 from planner.serving.benchmark import _opening_s
 from planner.serving.replica import build_replica
 from planner.serving.steady import load_at
@@ -113,6 +114,26 @@ def test_replicas_share_the_load() -> None:
         ({"tensor_parallel": "8", "gpus": "4"}, "gpus 4 is less than TP x PP x DP = 8"),
         ({"speculative_tokens": "2", "acceptance": "1.2"}, "acceptance 1.2 is out of range; expected a share"),
         ({"prefill_gpus": "4"}, "decode_gpus is missing beside prefill_gpus"),
+        ({"prefill_gpus": "4", "decode_gpus": "0"}, "decode_gpus 0 is out of range; expected at least 1"),
+        ({"prefill_gpus": "0", "decode_gpus": "0"}, "prefill_gpus 0 is out of range; expected at least 1"),
+        ({"prefill_gpus": "0", "decode_gpus": "4"}, "prefill_gpus 0 is out of range; expected at least 1"),
+        ({"prefill_gpus": "-1", "decode_gpus": "4"}, "prefill_gpus -1 is out of range; expected at least 1"),
+        ({"prefill_gpus": "2", "decode_gpus": "0.5"}, "decode_gpus 0.5 is out of range; expected at least 1"),
+        ({"gpus": "0.5"}, "gpus 0.5 is out of range; expected at least 1"),
+        ({"gpus": "1e-9", "tensor_parallel": ""}, "gpus 1e-09 is out of range; expected at least 1"),
+        ({"gpus": "2.5"}, "gpus 2.5 is no whole number; expected GPUs"),
+        ({"gpus": "2", "pipeline_parallel": "4", "tensor_parallel": ""}, "the 2 GPUs are no multiple of pipeline_par"),
+        ({"speculative_tokens": "1.5"}, "speculative_tokens 1.5 is no whole number; expected tokens"),
+        ({"speculative_tokens": "101"}, "speculative_tokens 101 is out of range; expected at most 100"),
+        (
+            {"speculative_tokens": "2", "acceptance": "1"},
+            "acceptance 1 is out of range; expected a share between 0 and",
+        ),
+        ({"input_tokens": "1e22"}, "input_tokens 1e+22 is out of range; expected at most 1e+21"),
+        ({"request_rate": "1e-22"}, "request_rate 1e-22 is out of range; expected at least 1e-21"),
+        ({"request_rate": "-1"}, "request_rate -1 is out of range; expected a positive number"),
+        ({"data_parallel": "1e16"}, "data_parallel 1e+16 is out of range; expected at most 1e+15"),
+        ({"input_tokens": "12:30"}, "input_tokens: 12:30 "),
         ({"precision": "fp3"}, "unknown precision 'fp3'"),
     ],
 )
@@ -123,6 +144,47 @@ def test_a_bad_row_says_why_and_stops_nobody(changes: dict[str, str], message: s
     assert bad["tpot_mean_s"] is None
     assert good["tpot_mean_s"] > 0
     assert good["error"] == ""
+
+
+@pytest.mark.parametrize("name", NUMBERS)
+@pytest.mark.parametrize("value", ["1e21", "1e15", "1e-21", "9" * 300, "0", "0.5", "-1"])
+def test_absurd_numbers_are_answered_or_refused(name: str, value: str) -> None:
+    """No number overflows (a warning is an error here), and a row without numbers says why."""
+    loads: tuple[dict[str, str], ...] = ({}, {"concurrency": "8"}, {"prefill_gpus": "4", "decode_gpus": "4"})
+    for row in predict([RUN | load | {name: value} for load in loads], CATALOG):
+        assert (row["requests_per_s"] is None) == (row["error"] != "") or "more than it can serve" in row["error"]
+        assert "bug" not in row["error"]
+
+
+def test_a_bug_at_one_row_is_told_and_loses_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever a row raises, when it is read or solved, is in its `error` and is not passed off as bad input."""
+
+    def broken_resolve(row: Any, names: Names) -> Run:
+        return {}[row["id"]] if row["id"] == "at reading" else resolve(row, names)
+
+    def broken_cases(runs: Sequence[Run], catalog: Catalog) -> Any:
+        return cases_of([run for run in runs if run.numbers["concurrency"] != 13 or 1 // 0], catalog)
+
+    rows = [RUN | {"id": str(i), "concurrency": str(i)} for i in range(10, 20)] + [RUN | {"id": "at reading"}]
+    expected = predict(rows, CATALOG)
+    monkeypatch.setattr("planner.predict.resolve", broken_resolve)
+    monkeypatch.setattr("planner.predict.cases_of", broken_cases)
+    found = predict(rows, CATALOG)
+    start = "a bug of this program, please report it: "
+    assert found[3]["error"].startswith(f"{start}ZeroDivisionError ")
+    assert found[-1]["error"].startswith(f"{start}KeyError 'at reading' at test_predict.py:")
+    assert found[3]["basis"] is found[-1]["basis"] is None
+    assert [r["tpot_mean_s"] for r in found[:3] + found[4:-1]] == [
+        r["tpot_mean_s"] for r in expected[:3] + expected[4:-1]
+    ]
+
+
+def test_a_split_is_found_without_trying_all_workers() -> None:
+    """The same numbers of workers as by trying each, and workers of a million GPUs take no time."""
+    for gpus, reader, writer in product(range(1, 40), range(1, 9), range(1, 9)):
+        tried = [u for u in range(1, gpus) if gpus > u * reader and (gpus - u * reader) % writer == 0]
+        assert list(whole_splits(gpus, reader, writer)) == tried
+    assert len(whole_splits(10**15, 999_983, 1_000_003)) == pytest.approx(10**15 / (999_983 * 1_000_003), abs=1)
 
 
 def test_what_does_not_fit_is_no_bad_input() -> None:

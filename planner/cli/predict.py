@@ -3,8 +3,8 @@
 import click
 
 from planner.cli import common
-from planner.errors import EXIT_BAD_INPUT, BadInputError
-from planner.predict import INTERVALS, OUTPUTS, check_header, name_notes, predict
+from planner.errors import EXIT_BAD_INPUT
+from planner.predict import INTERVALS, OUTPUTS, check_header, name_notes, predict, refused
 from planner.report.as_csv import DIALECTS, write
 from planner.report.as_json import render_rows
 from planner.report.output import emit
@@ -36,11 +36,15 @@ def command(
     sheet = read_sheet(rows_file)
     header = sheet.header
     check_header(header)
-    for fault in filter(None, sheet.faults):
-        raise BadInputError(fault)
     catalog = Catalog(catalogs)
-    common.warn(name_notes(sheet.rows, catalog))
-    found = predict(sheet.rows, catalog)
+    whole = [row for row, fault in zip(sheet.rows, sheet.faults, strict=True) if not fault]
+    common.warn(name_notes(whole, catalog))
+    predicted = iter(predict(whole, catalog))
+    where = "stdin" if rows_file == STDIN else rows_file
+    found = [
+        refused(row, fault.removeprefix(f"{where}:{number}: ")) if fault else next(predicted)
+        for row, fault, number in zip(sheet.rows, sheet.faults, sheet.numbers, strict=True)
+    ]
     answered = (*OUTPUTS, *INTERVALS)
     found = [row | {name: typed(name, row[name]) for name in header if name not in answered} for row in found]
     shown = answered if interval else OUTPUTS
@@ -51,5 +55,5 @@ def command(
         emit(write(names, ([row.get(n) for n in names] for row in found), dialect), output)
     bad = [(number, row["error"]) for number, row in zip(sheet.numbers, found, strict=True) if row["basis"] is None]
     for number, error in bad:
-        click.echo(f"error: {'stdin' if rows_file == STDIN else rows_file}:{number}: {error}", err=True)
+        click.echo(f"error: {where}:{number}: {error}", err=True)
     click.get_current_context().exit(EXIT_BAD_INPUT if bad else 0)

@@ -12,6 +12,8 @@ from planner.specs.workload import WorkloadSpec
 
 USUAL_ACCEPTANCE = 0.7
 """Share of drafted tokens kept where nobody says: an assumption."""
+MOST_DRAFTED = 100
+"""Tokens drafted in a step: more than any engine takes."""
 
 
 class DemandSpec(Spec):
@@ -72,7 +74,7 @@ class FleetSpec(Spec):
     pools: Literal["one", "two", "any"] = "one"
     """one: each replica reads prompts and writes answers; two: prompts are read by replicas of their own; any: the
     cheaper."""
-    speculative_tokens: Annotated[int, Field(ge=0, le=100)] = 0
+    speculative_tokens: Annotated[int, Field(ge=0, le=MOST_DRAFTED)] = 0
     """Tokens that speculative decoding drafts for a sequence in every step; 0 is none."""
     acceptance: Annotated[float, Field(ge=0, lt=1)] = USUAL_ACCEPTANCE
     """Probability that a drafted token is kept, given that all before it were; 0.7 is an assumption."""

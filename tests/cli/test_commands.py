@@ -333,3 +333,16 @@ def test_predict_answers_row_by_row(call: Call, tmp_path: Path) -> None:
     assert rows[0]["error"] == ""
     assert "h100-sxm" in rows[1]["error"]
     assert call("predict", "-", stdin="model,gpu\nllama-3.1-8b,h100-sxm,1\n").code == 2
+
+
+def test_a_ragged_row_of_predict_is_bad_alone(call: Call, tmp_path: Path) -> None:
+    """A row with too few cells says so and stops nobody."""
+    path = tmp_path / "runs.csv"
+    header = "id,model,gpu,input_tokens,output_tokens,concurrency\n"
+    path.write_text(f"{header}a,llama-3.1-8b\nb,llama-3.1-8b,h100-sxm,1000,200,16\n", encoding="utf-8")
+    outcome = call("predict", path)
+    assert outcome.code == 2
+    assert outcome.errors == [f"error: {path}:2: has 2 cells; expected 6, as the header has"]
+    bad, good = rows_of(outcome.out)
+    assert bad["error"] == "has 2 cells; expected 6, as the header has"
+    assert (good["error"], float(good["tpot_mean_s"]) > 0) == ("", True)
