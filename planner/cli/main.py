@@ -102,6 +102,12 @@ def run(arguments: Sequence[str]) -> int:
             _report([], f"cannot read or write {error.filename or 'the output'}: {error.strerror}", EXIT_SURROUNDINGS)
         _silence_stdout()
         return EXIT_SURROUNDINGS
+    except MemoryError as error:
+        error.with_traceback(None)  # its frames hold what filled the memory
+        _report(
+            arguments, "the memory is exhausted; expected a smaller question, or a machine with more", EXIT_SURROUNDINGS
+        )
+        return EXIT_SURROUNDINGS
     return code
 
 

@@ -120,9 +120,7 @@ def read_text(path: Path) -> str:
     """Read a text file as UTF-8 (a BOM is accepted), with a sentence for everything that can go wrong."""
     where = str(path)
     try:
-        if path.stat().st_size > MAX_FILE_BYTES:
-            raise BadInputError(f"is larger than {MAX_FILE_BYTES:,} bytes; expected a small YAML file", where=where)
-        return _decoded(path.read_bytes(), where)
+        return _decoded(read_bytes(path, MAX_FILE_BYTES), where)
     except FileNotFoundError:
         raise BadInputError(f"no such file.{_neighbours(path)}".removesuffix("."), where=where) from None
     except IsADirectoryError:
@@ -135,6 +133,12 @@ def read_text(path: Path) -> str:
         raise SurroundingsError(f"cannot be read: {error.strerror}", where=where) from None
     except ValueError as error:
         raise BadInputError(f"is not a usable file name ({error})", where=where) from None
+
+
+def read_bytes(path: Path, most: int) -> bytes:
+    """Return a file's bytes, one more than `most` where it has more: a device or a pipe has no size, a log grows."""
+    with path.open("rb") as file:
+        return file.read(most + 1)
 
 
 def _neighbours(path: Path) -> str:

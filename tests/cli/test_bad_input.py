@@ -341,6 +341,27 @@ def test_every_kind_of_error_is_valid_json(call: Call, arguments: list[str], cod
     assert json.loads(outcome.out)["error"]["exit_code"] == code
 
 
+@pytest.mark.skipif(not Path("/dev/zero").exists(), reason="the system has no /dev/zero")
+@pytest.mark.parametrize("command", ["validate", "estimate", "quota", "predict", "calibrate"])
+def test_a_file_without_end_is_refused(call: Call, command: str) -> None:
+    """Every command that reads a file stops at the limit: exit 2 and one line."""
+    outcome = call(command, "/dev/zero")
+    assert (outcome.code, outcome.out, len(outcome.errors)) == (2, "", 1)
+    assert outcome.errors[0].startswith("error: /dev/zero: is larger than ")
+
+
+def test_too_little_memory_is_one_line(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the memory ends there is no traceback: exit 4."""
+
+    def exhausted(*_: object) -> str:
+        raise MemoryError
+
+    monkeypatch.setattr("planner.cli.validate.check", exhausted)
+    outcome = call("validate", "o1-class")
+    assert (outcome.code, outcome.out) == (4, "")
+    assert outcome.errors == ["error: the memory is exhausted; expected a smaller question, or a machine with more"]
+
+
 def test_no_arguments_show_the_help_as_bad_usage(call: Call) -> None:
     """`planner` alone: the help on stderr, nothing on stdout, exit 2."""
     outcome = call()

@@ -5,6 +5,7 @@ import os
 from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
+from threading import Thread
 
 import pytest
 from hypothesis import given
@@ -250,13 +251,31 @@ def test_a_file_that_is_not_text_is_refused(tmp_path: Path, content: bytes, says
     assert str(caught.value) == f"{path}: {says}"
 
 
-def test_a_file_too_large_is_refused_unread(tmp_path: Path) -> None:
-    """A sparse file of 10 MB and a byte is refused by its size."""
+def test_a_file_too_large_is_refused(tmp_path: Path) -> None:
+    """A sparse file of 10 MB and a byte is refused."""
     path = tmp_path / "s.yaml"
     with path.open("wb") as file:
         file.truncate(MAX_FILE_BYTES + 1)
     with pytest.raises(BadInputError, match="is larger than 10,000,000 bytes"):
         read_text(path)
+
+
+@pytest.mark.skipif(not Path("/dev/zero").exists(), reason="the system has no /dev/zero")
+def test_a_file_without_end_is_read_up_to_the_limit() -> None:
+    """A device says it has 0 bytes and never ends: the limit ends it."""
+    with pytest.raises(BadInputError, match="is larger than 10,000,000 bytes"):
+        read_text(Path("/dev/zero"))
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="the system has no named pipes")
+def test_a_pipe_is_read_to_its_end(tmp_path: Path) -> None:
+    """What a named pipe holds is a document, in however many pieces it comes."""
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    writer = Thread(target=lambda: path.write_text(f"a: 1\nb: {'x' * 200_000}\n", encoding="utf-8"))
+    writer.start()
+    assert len(read_document(path).data["b"]) == 200_000
+    writer.join()
 
 
 def test_a_missing_file_shows_its_neighbours(tmp_path: Path) -> None:

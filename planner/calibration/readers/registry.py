@@ -16,7 +16,7 @@ from planner.calibration.readers import (
 from planner.calibration.readers.base import Reader, check_given
 from planner.calibration.readers.documents import JSON_START, documents, peek
 from planner.errors import BadInputError, did_you_mean
-from planner.specs.reader import MAX_FILE_BYTES, read_text
+from planner.specs.reader import MAX_FILE_BYTES, read_bytes, read_text
 
 MAX_BENCHMARK_BYTES = 50_000_000
 READERS: tuple[Reader, ...] = (
@@ -72,7 +72,7 @@ def _text(path: Path) -> str:
     if size <= MAX_FILE_BYTES:
         return read_text(path)
     try:
-        return path.read_bytes().decode("utf-8-sig")
+        return read_bytes(path, MAX_BENCHMARK_BYTES).decode("utf-8-sig")
     except UnicodeDecodeError:
         raise BadInputError("is not UTF-8 text; expected a text file", where=str(path)) from None
     except OSError as error:
