@@ -7,10 +7,9 @@ from typing import Any
 import click
 
 from planner.cli import common
-from planner.cli.validate import kind_of
 from planner.economics.registry import QUESTIONS, kinds_of
 from planner.economics.sheet import Sheet
-from planner.errors import EXIT_GATE_FAILED, BadInputError
+from planner.errors import EXIT_GATE_FAILED
 from planner.report.as_csv import DIALECTS
 from planner.report.as_sheet import FORMATS, render
 from planner.report.document import choose_fields
@@ -18,6 +17,8 @@ from planner.report.output import emit
 from planner.specs.asked import load_asked, load_document, open_asked
 from planner.specs.base import Loaded
 from planner.specs.catalog import Catalog
+from planner.specs.json_schema import spec_of
+from planner.specs.kinds import is_scenario, wrong_kind
 from planner.specs.reader import exists, read_document
 
 
@@ -50,8 +51,8 @@ def options(function: common.F) -> common.F:
 def is_question(command: str, name: str, catalog: Catalog) -> bool:
     """Return whether a name is a shipped question of a command, or a file of that kind."""
     kind, path = QUESTIONS[command], Path(name)
-    is_file = path.suffix in {".yaml", ".yml"} and exists(path)
-    return name in catalog.files(kind.folder) or (is_file and kind_of(read_document(path)) is kind.spec)
+    is_file = path.suffix in {".yaml", ".yml", ".json"} and exists(path)
+    return name in catalog.files(kind.folder) or (is_file and spec_of(read_document(path)) is kind.spec)
 
 
 def find_sheet(name: str, catalog: Catalog, sets: Sequence[str]) -> Sheet | None:
@@ -80,13 +81,9 @@ def answer(
     """
     catalog, kinds = Catalog(catalogs), kinds_of(command)
     document = open_asked([kind.folder for kind in kinds], name, catalog)
-    spec = kind_of(document)
-    other = next((kind for kind in QUESTIONS.values() if kind.spec is spec and kind not in kinds), None)
-    if other or "workload" in document.data:
-        right = f"planner {other.command if other else 'estimate'}"
-        raise BadInputError(
-            f"is a file that `{right}` answers; expected one for `planner {command}`", where=document.where
-        )
+    spec = spec_of(document)
+    if is_scenario(document) or (spec and not any(kind.spec is spec for kind in kinds)):
+        raise wrong_kind(document, f"a file for `planner {command}`")
     kind = next((kind for kind in kinds if kind.spec is spec), kinds[0])
     sheet = (solver or kind.solve)(load_document(kind.spec, document, common.read_sets(sets)), catalog)
     show(view(sheet) if view else sheet, fields, dialect, form, output)

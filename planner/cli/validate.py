@@ -13,67 +13,28 @@ from planner.cli import common
 from planner.economics.registry import QUESTIONS
 from planner.errors import PlannerError
 from planner.routes import by_model
-from planner.specs.api_prices import ApiPricesFile
-from planner.specs.base import FileSpec, Loaded, load
-from planner.specs.break_even import BreakEvenFile
-from planner.specs.budget import BudgetFile
+from planner.specs.base import Loaded, load
 from planner.specs.catalog import Catalog
-from planner.specs.hardware import AssumptionsFile, EngineSpec, FormatsFile, GpuSpec, SystemSpec
-from planner.specs.implied import ImpliedFile
+from planner.specs.hardware import GpuSpec
 from planner.specs.json_schema import SCHEMAS
-from planner.specs.market import DemandCurve, PricesFile
-from planner.specs.model import ModelSpec
-from planner.specs.owning import OwningFile
+from planner.specs.kinds import is_scenario, kind_of
+from planner.specs.market import PricesFile
 from planner.specs.parameters import count_parameters
-from planner.specs.plan import PlanFile
-from planner.specs.quality import BenchmarkFile, QualityFile
-from planner.specs.question import build_scenario, open_scenario
-from planner.specs.reader import Document, exists, read_document
-from planner.specs.revenue import RevenueFile
-from planner.specs.text import TextFile
+from planner.specs.question import build_scenario, open_any
+from planner.specs.reader import exists
 from planner.today import today
-
-_MARKS: tuple[tuple[str, type[FileSpec]], ...] = (
-    ("quotes", PricesFile),
-    ("token_prices", ApiPricesFile),
-    ("hbm_bytes_per_s", GpuSpec),
-    ("gpus_per_node", SystemSpec),
-    ("factors", EngineSpec),
-    ("attention", ModelSpec),
-    ("hourly_relative_rate", DemandCurve),
-    ("limits", PlanFile),
-    ("cost_of_capital", OwningFile),
-    ("data_centre_factor", RevenueFile),
-    ("points", BenchmarkFile),
-    ("candidates", QualityFile),
-    ("observations", ImpliedFile),
-    ("budget_usd_per_month", BudgetFile),
-    ("ratios", TextFile),
-    ("tiers", BreakEvenFile),
-    ("formats", FormatsFile),
-    ("busy_power_base", AssumptionsFile),
-)
-"""A field that only files of that kind have."""
-
-
-def kind_of(document: Document) -> type[FileSpec] | None:
-    """Return what a document is by its fields; None for a scenario."""
-    return next((kind for mark, kind in _MARKS if mark in document.data and "workload" not in document.data), None)
 
 
 def check(name: str, catalog: Catalog) -> str:
-    """Validate one file or shipped scenario with all its overrides; return what it is."""
+    """Validate a file, stdin or a shipped name, a scenario with all its overrides; return what it is."""
+    document, folder = open_any(name, catalog)
+    if kind := kind_of(document):
+        loaded = load(SCHEMAS[kind.word], document)
+        _look_up(loaded, catalog)
+        return kind.word
     path = Path(name)
-    if path.suffix in {".yaml", ".yml"} and exists(path):
-        document = read_document(path)
-        kind = kind_of(document)
-        if kind is not None:
-            loaded = load(kind, document)
-            _look_up(loaded, catalog)
-            return next(word for word, spec in SCHEMAS.items() if spec is kind)
-    if path.suffix == ".json" and exists(path) and "workload" not in read_document(path).data:
+    if path.suffix == ".json" and exists(path) and not is_scenario(document):
         return _config(path)
-    document, folder = open_scenario(name, catalog)
     baseline = build_scenario(document, folder)
     for override in (None, *baseline.spec.overrides):
         for scenario in by_model(build_scenario(document, folder, override=override)):

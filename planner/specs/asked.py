@@ -1,14 +1,14 @@
 """Opening an economic question: a shipped name, a file or stdin, with --set applied, validated to its kind."""
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any, TypeVar
 
 from planner.errors import DataMissingError, nearest
 from planner.specs.base import FileSpec, Loaded, load
 from planner.specs.catalog import Catalog
+from planner.specs.kinds import open_named
 from planner.specs.question import changed, parse_path
-from planner.specs.reader import STDIN, Document, exists, parse_document, read_document, read_stdin
+from planner.specs.reader import Document
 
 Asked = TypeVar("Asked", bound=FileSpec)
 
@@ -31,15 +31,10 @@ def load_document(kind: type[Asked], document: Document, changes: Mapping[str, A
 
 
 def open_asked(folders: Sequence[str], name: str, catalog: Catalog) -> Document:
-    """Return the document of a shipped name in some folders of the catalogue, of a file, or of stdin."""
-    if name == STDIN:
-        return parse_document(read_stdin(), "stdin")
-    shipped = {stem: path for folder in folders for stem, path in catalog.files(folder).items()}
-    if name in shipped:
-        return read_document(shipped[name], where=catalog.shown(shipped[name]))
-    path = Path(name)
-    if exists(path) or path.suffix in {".yaml", ".yml", ".json"} or "/" in name or "\\" in name:
-        return read_document(path)
+    """Return the document of a shipped name, those in `folders` first, of a file, or of stdin; whatever its kind."""
+    if found := open_named(name, catalog, folders):
+        return found[0]
+    shipped = [stem for folder in folders for stem in catalog.files(folder)]
     hint = nearest(name, shipped)
     listed = f" Nearest: {', '.join(hint)}." if hint else ""
     raise DataMissingError(f"unknown name {name!r}.{listed} Known: {', '.join(shipped)}; a file needs its path.")

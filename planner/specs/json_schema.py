@@ -14,11 +14,13 @@ from planner.specs.break_even import BreakEvenFile
 from planner.specs.budget import BudgetFile
 from planner.specs.hardware import AssumptionsFile, EngineSpec, FormatsFile, GpuSpec, SystemSpec
 from planner.specs.implied import ImpliedFile
+from planner.specs.kinds import kind_of
 from planner.specs.market import DemandCurve, PricesFile
 from planner.specs.model import ModelSpec
 from planner.specs.owning import OwningFile
 from planner.specs.plan import PlanFile
 from planner.specs.quality import BenchmarkFile, QualityFile
+from planner.specs.reader import Document
 from planner.specs.revenue import RevenueFile
 from planner.specs.scenario import ScenarioSpec
 from planner.specs.text import TextFile
@@ -64,6 +66,12 @@ FOLDERS = dict.fromkeys(
 )
 """Where a generated schema lies; the others are under hardware/."""
 _SOURCE = {"type": "string", "description": "Name of an entry of `sources`; covers everything inside."}
+
+
+def spec_of(document: Document) -> type[FileSpec] | None:
+    """Return the spec of a document by its fields; None for a scenario, and for what cannot be told."""
+    kind = kind_of(document)
+    return SCHEMAS[kind.word] if kind else None
 
 
 def json_schema(kind: str) -> dict[str, Any]:

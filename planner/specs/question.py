@@ -10,17 +10,8 @@ from typing import Any
 from planner.errors import BadInputError, DataMissingError, did_you_mean, nearest
 from planner.specs.base import Loaded, load
 from planner.specs.catalog import Catalog
-from planner.specs.reader import (
-    STDIN,
-    Document,
-    Key,
-    exists,
-    parse_document,
-    plain_scalar,
-    read_document,
-    read_stdin,
-    read_text,
-)
+from planner.specs.kinds import SCENARIO_FOLDER, kind_of, open_named, wrong_kind
+from planner.specs.reader import Document, Key, parse_document, plain_scalar, read_text
 from planner.specs.scenario import ScenarioSpec
 from planner.specs.workload import RATE_FIELDS
 
@@ -71,18 +62,19 @@ def load_scenario(
 
 
 def open_scenario(name: str | Path, catalog: Catalog) -> tuple[Document, Path]:
-    """Return the document of a scenario and its folder."""
+    """Return the document of a scenario and its folder. Raises BadInputError for a file of another kind."""
+    document, folder = open_any(name, catalog)
+    if kind_of(document):
+        raise wrong_kind(document, "a scenario")
+    return document, folder
+
+
+def open_any(name: str | Path, catalog: Catalog) -> tuple[Document, Path]:
+    """Return the document of a file, stdin or a shipped name, whatever its kind, and its folder."""
     text = str(name)
-    if text == STDIN:
-        return parse_document(read_stdin(), "stdin"), Path.cwd()
-    shipped = catalog.files("scenarios")
-    if text in shipped:
-        path = shipped[text]
-        return read_document(path, where=catalog.shown(path)), path.parent
-    path = Path(text)
-    if exists(path) or path.suffix in {".yaml", ".yml", ".json"} or "/" in text or "\\" in text:
-        return read_document(path), path.parent
-    hint = nearest(text, shipped)
+    if found := open_named(text, catalog, [SCENARIO_FOLDER]):
+        return found
+    hint = nearest(text, catalog.files(SCENARIO_FOLDER))
     listed = f" Nearest: {', '.join(hint)}." if hint else ""
     raise DataMissingError(
         f"unknown scenario {text!r}.{listed} `planner list scenarios` shows all; a file needs its path."

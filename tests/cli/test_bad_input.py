@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from planner.specs.catalog import shipped_root
+
 Call = Callable[..., Any]
 
 
@@ -339,6 +341,53 @@ def test_every_kind_of_error_is_valid_json(call: Call, arguments: list[str], cod
     outcome = call(*arguments, "--format", "json")
     assert outcome.code == code
     assert json.loads(outcome.out)["error"]["exit_code"] == code
+
+
+PLAN = "scenarios/plans/open-plus.yaml: is a file that `planner quota` answers (a plan); expected a scenario"
+POINTS = "scenarios/benchmarks/aime-2024.yaml: holds points of a benchmark; expected "
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (["estimate", "scenarios/plans/open-plus.yaml"], PLAN),
+        (["energy", "scenarios/plans/open-plus.yaml"], PLAN),
+        (["thinking", "scenarios/plans/open-plus.yaml"], PLAN),
+        (["compare", "scenarios/plans/open-plus.yaml"], PLAN),
+        (["compare", "open-plus"], PLAN),
+        (["compare", "o1-class", "open-plus"], PLAN),
+        (["estimate", "aime-2024"], f"{POINTS}a scenario"),
+        (["explain", "aime-2024", "gpus"], f"{POINTS}a scenario"),
+        (["quality", "scenarios/benchmarks/aime-2024.yaml"], f"{POINTS}a file for `planner quality`"),
+        (
+            ["implied", "hardware/prices/aws.yaml"],
+            "hardware/prices/aws.yaml: holds price quotes; expected a file for `p",
+        ),
+        (["estimate", "h100-sxm"], "hardware/gpus/h100-sxm.yaml: holds a GPU; expected a scenario"),
+        (["quota", "o1-class"], "scenarios/o1-class.yaml: is a file that `planner estimate` answers (a scenario); exp"),
+        (["quota", "logic-puzzles"], "scenarios/quality/logic-puzzles.yaml: is a file that `planner quality` answers "),
+    ],
+    ids=lambda x: " ".join(x) if isinstance(x, list) else "",
+)
+def test_the_wrong_kind_of_file_is_told_who_answers_it(
+    call: Call, monkeypatch: pytest.MonkeyPatch, arguments: list[str], line: str
+) -> None:
+    """By path or by name: what the file is, and the command for it, not its fields one by one; exit 2."""
+    monkeypatch.chdir(shipped_root())
+    outcome = call(*arguments)
+    assert (outcome.code, outcome.out, len(outcome.errors)) == (2, "", 1)
+    assert outcome.errors[0].startswith(f"error: {line}")
+
+
+def test_validate_tells_the_kind_of_stdin_and_of_names(call: Call, scenario_text: str) -> None:
+    """What `-` holds is checked as what it is, not as a scenario; so is a shipped name of any kind."""
+    plan = (shipped_root() / "scenarios/plans/open-plus.yaml").read_text(encoding="utf-8")
+    assert call("validate", "-", stdin=plan).out == "-: ok (plan)\n"
+    assert call("validate", "-", stdin=scenario_text).out == "-: ok (scenario with 1 variant)\n"
+    assert call("validate", "open-plus", "h100-sxm").out == "open-plus: ok (plan)\nh100-sxm: ok (gpu)\n"
+    wrong = call("validate", "-", stdin=plan.replace("limits:", "limits: 5\nx:"))
+    assert wrong.code == 2
+    assert "error: stdin:" in wrong.err
 
 
 @pytest.mark.skipif(not Path("/dev/zero").exists(), reason="the system has no /dev/zero")
