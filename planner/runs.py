@@ -17,7 +17,7 @@ from planner.errors import BadInputError
 from planner.specs.base import LARGEST, LARGEST_COUNT, SMALLEST
 from planner.specs.catalog import Catalog
 from planner.specs.model import ModelSpec
-from planner.specs.question import parse_value
+from planner.specs.question import parse_cell
 from planner.specs.scenario import MOST_DRAFTED, USUAL_ACCEPTANCE
 
 REQUIRED = ("model", "gpu", "input_tokens", "output_tokens")
@@ -180,7 +180,7 @@ def _number(name: str, text: str) -> float:
         if name in {"input_tokens", "output_tokens"}:
             raise BadInputError(f"{name} is missing; expected a number of tokens")
         return {"cached_share": 0.0}.get(name, math.nan)
-    value = parse_value(text, name)
+    value = parse_cell(text, name)
     if not isinstance(value, int | float) or isinstance(value, bool):
         raise BadInputError(f"{name} {text!r} is not a number")
     if value == 0 and name in _LOADS:

@@ -27,7 +27,7 @@ from planner.report.document import Report, asked, choose_fields
 from planner.report.output import emit
 from planner.specs.base import field_names
 from planner.specs.catalog import Catalog
-from planner.specs.question import build_scenario, open_scenario, parse_path, parse_value
+from planner.specs.question import build_scenario, open_scenario, parse_cell, parse_path
 from planner.specs.reader import STDIN, read_stdin, read_text
 from planner.specs.scenario import ScenarioSpec
 
@@ -141,7 +141,7 @@ def answer_row(
     changes = dict(sets)
     for name, text in cells.items():
         if text and not _passes_through(name) and not _is_result(name):
-            changes[_SHORT_FORMS.get(name, name)] = parse_value(text, f"{place}:{name}")
+            changes[_SHORT_FORMS.get(name, name)] = parse_cell(text, f"{place}:{name}")
     override = cells.get("override") or None
     return answer(build_scenario(document, folder, override=override, changes=changes, origin=f"{place}:"), catalog)
 
@@ -247,7 +247,7 @@ def answer_sheet(
 def typed(name: str, text: str) -> Any:  # noqa: ANN401 - a number, a date or text
     """Return an input cell as it is repeated: numbers as numbers, so that dialects apply; keys of joins stay."""
     try:
-        value = None if text[:1] in {"{", "["} else parse_value(text, "")
+        value = None if text[:1] in {"{", "["} else parse_cell(text, "")
     except BadInputError:
         return text
     if isinstance(value, int | float) and (not _passes_through(name) or str(value) == text):

@@ -341,7 +341,7 @@ def test_bad_facts_are_told_with_place_and_field() -> None:
     with pytest.raises(BadInputError) as caught:
         validate(HostFacts, document.data, document)
     text = str(caught.value)
-    assert "facts.json:1:31 date: 'yesterday' is not a date; expected YYYY-MM-DD" in text
+    assert "facts.json:1:31 date: 'yesterday' is not valid here; expected a date, YYYY-MM-DD" in text
     assert "facts.json:2:32 gpus[0].name: 5 is not valid here; expected text" in text
     assert "gpus[0].power_limit_w: -3 is negative; expected a number above 0" in text
     assert "gpus[0].watts: unknown field." in text

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, Field
 
 from planner.errors import BadInputError
-from planner.specs.base import Confidence, FileSpec, NonNegative, Spec
+from planner.specs.base import Confidence, Day, FileSpec, NonNegative, Spec
 from planner.specs.reader import Document, Key
 
 
@@ -30,11 +30,11 @@ class ApiQuote(TokenRates):
     """The provider's name for the model."""
     aliases: tuple[str, ...] = ()
     """Other names that meant this model on these days."""
-    valid_from: dt.date
+    valid_from: Day
     """First day of the price."""
     valid_from_is_bound: bool = False
     """True where the price was only seen: it held on `valid_from`, and nobody says since when."""
-    valid_to: dt.date | None = None
+    valid_to: Day | None = None
     """Last day of the price; null while it holds."""
     batch: TokenRates | None = None
     """What the provider's batch service charges instead; null where it has none or none is known."""

@@ -1,6 +1,7 @@
 """One frozen, strict base class for every spec, and the bridge from pydantic's errors to file:line:column."""
 
 import datetime as dt
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Generic, Literal, TypeVar, get_args
@@ -9,7 +10,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from pydantic_core import ErrorDetails
 
 from planner.errors import BadInputError, did_you_mean
-from planner.specs.reader import Document, Key, path_text
+from planner.specs.reader import SOURCE_EXPECTED, Document, Key, path_text
 
 LARGEST, SMALLEST, LARGEST_COUNT = 1e21, 1e-21, 10**15
 """Beyond these no quantity of this field lies, and products of several could leave what a float can hold."""
@@ -21,6 +22,26 @@ def _sane(value: float) -> float:
     return value
 
 
+def _day(value: object) -> object:
+    """Return the date of an ISO text, which is how JSON writes one; anything else as it is."""
+    if not isinstance(value, str) or not _ISO_DAY.fullmatch(value):
+        return value
+    try:
+        return dt.date.fromisoformat(value)
+    except ValueError:
+        raise ValueError(f"{value} is not a date of the calendar; expected YYYY-MM-DD") from None
+
+
+def _day_or_latest(value: object) -> object:
+    day = _day(value)
+    if isinstance(day, dt.date) or day == "latest":
+        return day
+    raise ValueError(f"{value!r} is not a day; expected a date, YYYY-MM-DD, or latest")
+
+
+_ISO_DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
+Day = Annotated[dt.date, BeforeValidator(_day)]
+DayOrLatest = Annotated[dt.date | Literal["latest"], BeforeValidator(_day_or_latest)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False), AfterValidator(_sane)]
 NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False), AfterValidator(_sane)]
 Factor = Annotated[float, Field(ge=1, le=1e6)]
@@ -41,9 +62,9 @@ class Source(Spec):
     title: str
     """Document, file or page; with its version or commit where it has one."""
     url: str | None = None
-    checked: dt.date
+    checked: Day
     """The day the number was last looked up; a note says where that was second hand."""
-    published: dt.date | None = None
+    published: Day | None = None
     confidence: Confidence | None = None
     note: str | None = None
 
@@ -118,8 +139,9 @@ def load(kind: type[AnyFileSpec], document: Document) -> Loaded[AnyFileSpec]:
     spec = validate(kind, document.data, document)
     for key, name in document.source_names.items():
         if name and name not in spec.sources:
-            hint = did_you_mean(name, spec.sources) or " Expected a name listed under `sources`."
-            raise BadInputError(f"source: {name} is not declared.{hint}", where=document.place(key))
+            hint = did_you_mean(name, spec.sources)
+            text = f"source: {name} is not declared; {SOURCE_EXPECTED}{'.' * bool(hint)}{hint}"
+            raise BadInputError(text, where=document.place(key))
     spec.check_document(document)
     return Loaded(spec, document)
 

@@ -1,19 +1,12 @@
 """Spec of the question API or own: a scenario, an API's price, and the price tiers to compare."""
 
-import datetime as dt
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, get_args
 
 from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 
-from planner.specs.base import FileSpec, Names, Positive, Share, Spec
+from planner.specs.base import DayOrLatest, FileSpec, Names, Positive, Share, Spec
 from planner.specs.market import Tier
-
-
-def _day(value: object) -> object:
-    if isinstance(value, dt.date) or value == "latest":
-        return value
-    raise ValueError(f"{value!r} is not a day; expected a date, YYYY-MM-DD, or latest")
 
 
 class ApiChoice(Spec):
@@ -21,7 +14,7 @@ class ApiChoice(Spec):
 
     model: str
     """A model of `planner list api-prices`, or of genai-prices where that is installed."""
-    as_of: Annotated[dt.date | Literal["latest"], BeforeValidator(_day)]
+    as_of: DayOrLatest
     """The day whose price counts; latest is today."""
     batch: bool = False
     """Whether the batch service's price counts: answers within a day, not at once."""

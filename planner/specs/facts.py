@@ -1,24 +1,13 @@
 """Spec of a facts file: what a driver said about the GPUs of one machine (`planner check-gpu --save`)."""
 
-import datetime as dt
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import Field
 
-from planner.specs.base import Count, NonNegative, Positive, Spec
+from planner.specs.base import Count, Day, NonNegative, Positive, Spec
 
 SCHEMA_VERSION: Literal[1] = 1
 Whole = Annotated[int, Field(ge=0)]
-
-
-def _date(value: object) -> object:
-    """Return a date from its ISO text: JSON has no dates."""
-    if not isinstance(value, str):
-        return value
-    try:
-        return dt.date.fromisoformat(value)
-    except ValueError:
-        raise ValueError(f"{value!r} is not a date; expected YYYY-MM-DD") from None
 
 
 class ProcessFacts(Spec):
@@ -92,7 +81,7 @@ class HostFacts(Spec):
     """All GPUs of one machine. Neither its name nor the cards' serial numbers are kept."""
 
     schema_version: Literal[1]
-    date: Annotated[dt.date, BeforeValidator(_date)]
+    date: Day
     """The day it was read, UTC."""
     tool_version: str
     origin: str | None = None

@@ -1,12 +1,11 @@
 """Spec of an inverse question: what was observed of two models, and so how many times the other one takes."""
 
-import datetime as dt
 from collections.abc import Mapping
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from planner.specs.base import FileSpec, NonNegative, Positive, Spec, repeated
+from planner.specs.base import Day, FileSpec, NonNegative, Positive, Spec, repeated
 from planner.specs.message import Message
 
 Basis = Literal["characters", "tokens", "latency", "api", "bill", "quota", "score", "amount"]
@@ -143,7 +142,7 @@ class ImpliedFile(FileSpec):
 
     name: str
     title: str | None = None
-    as_of: dt.date
+    as_of: Day
     """The day the observations and prices held."""
     base: str
     """What the model compared with is called."""

@@ -1,11 +1,10 @@
 """Specs of the market and of the outside: price quotes, demand curves."""
 
-import datetime as dt
 from typing import Annotated, Literal
 
 from pydantic import Field
 
-from planner.specs.base import Confidence, Count, FileSpec, NonNegative, Positive, Spec
+from planner.specs.base import Confidence, Count, Day, FileSpec, NonNegative, Positive, Spec
 
 Tier = Literal["on_demand", "spot", "committed_1y", "committed_3y", "capacity_block", "owned"]
 
@@ -19,11 +18,11 @@ class Quote(Spec):
     tier: Tier
     region: str = "any"
     usd_per_gpu_hour: Positive
-    as_of: dt.date
+    as_of: Day
     """The day the price was seen, or the latest day it can have been seen where `as_of_is_bound`."""
     as_of_is_bound: bool = False
     """True where only "not later than" is known."""
-    valid_until: dt.date | None = None
+    valid_until: Day | None = None
     """Set on a price known to have been replaced."""
     sold_by: Literal["gpu", "instance", "node"] = "gpu"
     """gpu: any number up to a node at this rate; instance: machines of `gpus_per_instance`; node: whole nodes."""

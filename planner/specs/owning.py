@@ -1,11 +1,10 @@
 """Spec of machines somebody owns: what they and their site cost, how long they last, what an hour of them brings."""
 
-import datetime as dt
 from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
-from planner.specs.base import Count, FileSpec, NonNegative, Positive, Share, Spec, repeated
+from planner.specs.base import Count, Day, FileSpec, NonNegative, Positive, Share, Spec, repeated
 from planner.specs.market import Tier
 
 Change = Annotated[float, Field(gt=-1, le=10, allow_inf_nan=False)]
@@ -39,7 +38,7 @@ class Worth(Spec):
     """Which of its prices, where it has several."""
     region: str | None = None
     """Where, if the price differs by region."""
-    as_of: dt.date | None = None
+    as_of: Day | None = None
     """The newest price seen by that day; the file's own date where left out."""
     change_per_year: Change = 0.0
     """Relative change of the price a year, of either sign; the first year has none."""
@@ -123,7 +122,7 @@ class OwningFile(FileSpec):
     name: str
     title: str | None = None
     """One line for people."""
-    as_of: dt.date
+    as_of: Day
     """The day these figures held; prices of the catalogue are those seen by then."""
     cost_of_capital: Annotated[float, Field(ge=0, le=_LARGEST_RATE)]
     """What money costs a year, before tax: 0.1 is 10 %."""

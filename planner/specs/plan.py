@@ -1,6 +1,5 @@
 """Spec of a subscription plan: its price, what it allows of which model, what a message costs, who uses it how hard."""
 
-import datetime as dt
 import math
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Literal, Self
@@ -9,7 +8,7 @@ from pydantic import Field, model_validator
 
 from planner import units
 from planner.errors import did_you_mean
-from planner.specs.base import Count, FileSpec, NonNegative, Positive, Share, Spec, repeated
+from planner.specs.base import Count, Day, FileSpec, NonNegative, Positive, Share, Spec, repeated
 from planner.specs.message import Message
 
 _TOLERANCE = 1e-6
@@ -136,7 +135,7 @@ class PlanFile(FileSpec):
 
     name: str
     title: str | None = None
-    as_of: dt.date
+    as_of: Day
     """The day these limits and prices held; API prices are those of that day."""
     usd_per_month: Positive | None = None
     """Price of a subscription [USD/month]; leave out where messages are paid one by one, as with an API key."""

@@ -1,12 +1,11 @@
 """Specs of quality: what was measured on a benchmark, and a question that weighs accuracy against cost."""
 
-import datetime as dt
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from planner.errors import BadInputError
-from planner.specs.base import Count, FileSpec, Names, NonNegative, Positive, Share, Spec, one_or_many
+from planner.specs.base import Count, Day, DayOrLatest, FileSpec, Names, NonNegative, Positive, Share, Spec, one_or_many
 from planner.specs.reader import Document
 
 PERCENT = 100.0
@@ -71,7 +70,7 @@ class Point(Spec):
     """Answers the numbers are of; several runs of a question count each."""
     usd_per_sample: NonNegative | None = None
     """What a sample cost when it was measured, where that was published."""
-    as_of: dt.date
+    as_of: Day
     """The day it was measured or published."""
 
     @model_validator(mode="after")
@@ -196,7 +195,7 @@ class QualityFile(FileSpec):
     """A name of scenarios/benchmarks, or a file of your own, found beside this one."""
     input_tokens: NonNegative | None = None
     """Prompt of a question, billed once a sample [tokens]."""
-    prices_as_of: dt.date | Literal["latest"] = "latest"
+    prices_as_of: DayOrLatest = "latest"
     """The day of API prices; `latest` is today."""
     target: Annotated[QualityTarget, Field(default_factory=QualityTarget)]
     frontier_only: bool = False

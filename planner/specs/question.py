@@ -11,7 +11,7 @@ from planner.errors import BadInputError, DataMissingError, did_you_mean, neares
 from planner.specs.base import Loaded, load
 from planner.specs.catalog import Catalog
 from planner.specs.kinds import SCENARIO_FOLDER, kind_of, open_named, wrong_kind
-from planner.specs.reader import Document, Key, parse_document, plain_scalar, read_text
+from planner.specs.reader import LEADING_ZERO, Document, Key, parse_document, plain_scalar, read_text
 from planner.specs.scenario import ScenarioSpec
 from planner.specs.workload import RATE_FIELDS
 
@@ -125,13 +125,20 @@ def _override_items(document: Document, name: str, fields: Any) -> list[tuple[st
 
 
 def parse_value(text: str, where: str) -> Any:  # noqa: ANN401 - plain data of any shape
-    """Return the value of `--set path=text` or of a cell: a scalar, or a YAML flow list or mapping."""
+    """Return the value of `--set path=text`: a scalar, or a YAML flow list or mapping."""
     if text[:1] in {"{", "["}:
         return parse_document(f"value: {text}", where).data["value"]
     try:
         return plain_scalar(text.strip())
     except ValueError as error:
         raise BadInputError(str(error), where=where) from None
+
+
+def parse_cell(text: str, where: str) -> Any:  # noqa: ANN401 - plain data of any shape
+    """Return the value of a cell of a sheet, which has no quotes to make text of a number."""
+    if LEADING_ZERO.fullmatch(text.strip()):
+        raise BadInputError(f"{text} is a number that starts with 0; expected it without that 0", where=where)
+    return parse_value(text, where)
 
 
 def parse_path(path: str, *, where: str = "") -> Key:

@@ -25,11 +25,14 @@ STDIN = "-"
 MAX_FILE_BYTES = 10_000_000
 MAX_NODES = 200_000
 _NUMBER = re.compile(r"[-+]?(\d[\d_]*\.?[\d_]*|\.\d+)([eE][-+]?\d+)?")
-_LEADING_ZERO = re.compile(r"[-+]?0\d+")
+LEADING_ZERO = re.compile(r"[-+]?0\d+")
 _SEXAGESIMAL = re.compile(r"[-+]?\d+(:[0-5]?\d)+(\.\d*)?")
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 _NOT_FINITE = re.compile(r"[-+]?\.?(inf|infinity|nan)", re.IGNORECASE)
 _YAML11_BOOL = {"yes", "no", "on", "off", "y", "n"}
+SOURCE_EXPECTED = "expected the name of an entry of `sources`"
+_NAMED_BY_PEOPLE = {("sources",), ("overrides",)}
+"""Mappings whose keys are names: `source` is one of them there."""
 _SOURCED_SCALAR = {"value", "source", "note"}
 _LONG = 40
 """Length from which a number is described, not shown."""
@@ -249,9 +252,14 @@ class _Builder:
                 place = _at(name_node, self.where, (*key, name))
                 raise BadInputError("the key is repeated; expected it once", where=place)
             data[sys.intern(name)] = self.build(value_node, (*key, name))
-        source = data.get("source")
-        if isinstance(source, str) and ("sources" in data or key):
-            self.source_names[key] = data.pop("source")
+        if "source" in data and key not in _NAMED_BY_PEOPLE:
+            source = data["source"]
+            if not isinstance(source, str) or not source:
+                line, column = self.positions[(*key, "source")]
+                place = f"{self.where}:{line}:{column} {path_text((*key, 'source'))}"
+                raise BadInputError(f"is no name; {SOURCE_EXPECTED}", where=place)
+            if "sources" in data or key:
+                self.source_names[key] = data.pop("source")
         if key and "value" in data and set(data) <= _SOURCED_SCALAR and not isinstance(data["value"], dict):
             self.positions[key] = self.positions[(*key, "value")]
             return data["value"]
@@ -295,7 +303,7 @@ def plain_scalar(text: str) -> Any:  # noqa: ANN401 - a str, number, bool, date 
 def _number_like(text: str) -> Any:  # noqa: ANN401 - a number, date or text
     if _SEXAGESIMAL.fullmatch(text):
         raise ValueError(f'{text} reads as a base-60 number in YAML; expected a number or a quoted "{text}"')
-    if _LEADING_ZERO.fullmatch(text):
+    if LEADING_ZERO.fullmatch(text):
         raise ValueError(f'{text} reads as an octal number in YAML; expected no leading zero, or a quoted "{text}"')
     if _NUMBER.fullmatch(text):
         digits = text.replace("_", "")

@@ -1,11 +1,10 @@
 """Spec of a required-revenue question: what must be earned on what is spent on GPUs (Sequoia's "$600B question")."""
 
-import datetime as dt
 from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
-from planner.specs.base import FileSpec, NonNegative, Positive, Spec, repeated
+from planner.specs.base import Day, FileSpec, NonNegative, Positive, Spec, repeated
 
 
 class Spending(Spec):
@@ -25,7 +24,7 @@ class RevenueFile(FileSpec):
     name: str
     title: str | None = None
     """One line for people."""
-    as_of: dt.date
+    as_of: Day
     """The day the newest figure held."""
     data_centre_factor: Annotated[float, Field(ge=1, le=100)]
     """Total cost of data centres over that of their GPUs; 2 where GPUs are half of it."""

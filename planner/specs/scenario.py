@@ -1,12 +1,22 @@
 """Spec of a question: model + workload + candidate fleets + prices."""
 
-import datetime as dt
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 
-from planner.specs.base import Count, Factor, FileSpec, Names, NonNegative, Positive, Sizes, Spec, one_or_many
+from planner.specs.base import (
+    Count,
+    DayOrLatest,
+    Factor,
+    FileSpec,
+    Names,
+    NonNegative,
+    Positive,
+    Sizes,
+    Spec,
+    one_or_many,
+)
 from planner.specs.market import Tier
 from planner.specs.workload import WorkloadSpec
 
@@ -101,7 +111,7 @@ class PricesSpec(Spec):
     """Sellers, or `any`; a named one may also be a survey, an index or an estimate."""
     regions: Names = None
     """Regions of the offers, or `any`."""
-    as_of: dt.date | Literal["latest"] = "latest"
+    as_of: DayOrLatest = "latest"
     """Only prices seen by that day; `latest` is today."""
     max_age_days: Count = 180
     """Older quotes warn."""

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from planner.specs.catalog import shipped_root
+from planner.specs.reader import parse_document
 
 Call = Callable[..., Any]
 
@@ -341,6 +342,36 @@ def test_every_kind_of_error_is_valid_json(call: Call, arguments: list[str], cod
     outcome = call(*arguments, "--format", "json")
     assert outcome.code == code
     assert json.loads(outcome.out)["error"]["exit_code"] == code
+
+
+def test_a_file_of_json_is_read_with_its_dates(call: Call, tmp_path: Path) -> None:
+    """JSON writes a date in quotes: a plan as JSON is answered as the same plan is in YAML; other texts are refused."""
+    shipped = shipped_root() / "scenarios/plans/open-plus.yaml"
+    data = parse_document(shipped.read_text(encoding="utf-8"), "plan").data
+    path = tmp_path / "plan.json"
+    path.write_text(json.dumps(data, default=str), encoding="utf-8")
+    assert call("quota", path, "--format", "csv").out == call("quota", shipped, "--format", "csv").out
+    assert call("validate", path).out == f"{path}: ok (plan)\n"
+    for day, says in (
+        ("2024-02-30", "2024-02-30 is not a date of the calendar; expected YYYY-MM-DD"),
+        ("May 2024", "'May 2024' is not valid here; expected a date, YYYY-MM-DD"),
+    ):
+        path.write_text(json.dumps({**data, "as_of": day}, default=str), encoding="utf-8")
+        outcome = call("quota", path)
+        assert outcome.code == 2
+        assert len(outcome.errors) == 1
+        assert outcome.errors[0].endswith(f" as_of: {says}")
+
+
+def test_a_day_or_latest_takes_both_spellings(call: Call, scenario_file: Path) -> None:
+    """prices.as_of: a day, quoted or not, or latest; anything else is one line."""
+    text = scenario_file.read_text(encoding="utf-8").replace("prices:", "prices:\n  as_of: DAY")
+    for day, code in (("2026-06-01", 0), ("'2026-06-01'", 0), ("latest", 0), ("noon", 2)):
+        scenario_file.write_text(text.replace("DAY", day), encoding="utf-8")
+        outcome = call("validate", scenario_file)
+        assert outcome.code == code
+    assert outcome.errors[0].endswith("as_of: 'noon' is not a day; expected a date, YYYY-MM-DD, or latest")
+    assert len(outcome.errors) == 1
 
 
 PLAN = "scenarios/plans/open-plus.yaml: is a file that `planner quota` answers (a plan); expected a scenario"

@@ -130,6 +130,11 @@ def test_a_bad_row_names_its_cell_and_the_good_ones_are_answered(call: Call, she
         ("workload.answer_tokens", '"1,000"', ":2:workload.answer_tokens: '1,000' is text; expected a number"),
         ("workload.answer_tokens", "$5", ":2:workload.answer_tokens: '$5' is text; expected a number"),
         ("workload.answer_tokens", "{mean: 5", ":2:workload.answer_tokens:2:1: is not valid YAML"),
+        (
+            "workload.answer_tokens",
+            "08",
+            ":2:workload.answer_tokens: 08 is a number that starts with 0; expected it without that 0",
+        ),
         ("engine", "NO", ":2:engine: NO reads as a yes/no value"),
         ("gpu", "h100-sxn", ":2:fleet.gpus: unknown GPU 'h100-sxn'. Nearest: h100-sxm"),
         ("model", "deepseek-r2", ":2:model: unknown model 'deepseek-r2'. Nearest: deepseek-r1"),

@@ -140,9 +140,12 @@ def test_a_bad_file_of_a_user_is_named(tmp_path: Path) -> None:
 
 
 def test_a_source_that_is_not_declared_is_refused() -> None:
-    """`source: x` without an entry under `sources` is a slip, told with the nearest name."""
+    """`source: x` without an entry under `sources` is a slip, told with what was expected."""
     document = Document({"sources": {}}, "f.yaml", {(): (1, 1)}, {(): "papr"})
-    with pytest.raises(BadInputError, match=r"f\.yaml:1:1: source: papr is not declared\."):
+    with pytest.raises(
+        BadInputError,
+        match=r"f\.yaml:1:1: source: papr is not declared; expected the name of an entry of `sources`",
+    ):
         load(FileSpec, document)
 
 

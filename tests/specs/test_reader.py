@@ -211,6 +211,27 @@ def test_a_sourced_scalar_is_its_value_and_its_source() -> None:
     assert document.place(("rate",)) == "s.yaml:1:15"
 
 
+@pytest.mark.parametrize("source", ["5", "0", "''", "null", "true", "2024-01-01", "{a: 1}", "[a]"])
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        ("a: {value: 20, source: %s}", "1:24 a.source"),
+        ("a:\n  source: %s\n  mean: 3", "2:11 a.source"),
+        ("source: %s", "1:9 source"),
+    ],
+)
+def test_a_source_that_is_no_name_is_refused(text: str, place: str, source: str) -> None:
+    """Of a number, a part or the file: it would say nothing of where a number comes from."""
+    expected = f"s.yaml:{place}: is no name; expected the name of an entry of `sources`"
+    assert refusal(text % source) == expected
+
+
+def test_source_may_be_the_name_of_a_source_and_of_an_override() -> None:
+    """Where people give the names, `source` is one like any other."""
+    text = "sources: {source: {title: x}}\noverrides: {source: {a: 1}}\n"
+    assert parse_document(text, "s.yaml").data["overrides"] == {"source": {"a": 1}}
+
+
 def test_a_place_is_that_of_the_value_or_of_its_nearest_ancestor() -> None:
     """A value that is missing is placed where its parent stands."""
     document = parse_document("a:\n  b:\n    - {c: 1}\n", "s.yaml")

@@ -195,7 +195,7 @@ def test_a_bad_workload_value_is_one_exact_line(field: str, value: str, place: s
         (
             "slo: {source: nowhere, ttft_p95_s: 1}",
             "7:6",
-            "source: nowhere is not declared. Expected a name listed under `sources`.",
+            "source: nowhere is not declared; expected the name of an entry of `sources`",
         ),
     ],
 )
