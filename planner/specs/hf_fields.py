@@ -134,7 +134,7 @@ def read_json(path: Path, *, where: str) -> tuple[dict[str, Any], str]:
     try:
         text = read_text(path)
     except BadInputError as error:
-        message = error.message.replace("a small YAML file", "a config.json").replace("a YAML file", "a config.json")
+        message = error.message.replace("a small text file", "a config.json").replace("a YAML file", "a config.json")
         raise BadInputError(message, where=where) from None
     return parse_json(text, where), text
 

@@ -14,10 +14,20 @@ Method = Literal["single", "majority", "best_of_n", "reranked", "retry"]
 scorer prefers; tries one after another until a verifier accepts."""
 
 
+_LEAST_PERCENTAGE = 2.0
+"""Between 1 and this a number may as well be a slip in a share: 1.2 is not called 0.012."""
+
+
+def no_percentage(value: object) -> object:
+    """Return a value as it is. Raises ValueError that names the share where it looks like a percentage."""
+    if isinstance(value, int | float) and _LEAST_PERCENTAGE <= value <= PERCENT:
+        raise ValueError(f"{value:g} looks like a percentage; expected a share between 0 and 1: {value / PERCENT:g}")
+    return value
+
+
 def share_of_right(value: float) -> float:
     """Return an accuracy, a share between 0 and 1. Raises ValueError that says so where it looks like a percentage."""
-    if 1.0 < value <= PERCENT:
-        raise ValueError(f"{value:g} looks like a percentage; expected a share between 0 and 1: {value / PERCENT:g}")
+    no_percentage(value)
     if not 0.0 <= value <= 1.0:
         raise ValueError(f"{value:g} is not a share of right answers; expected a number between 0 and 1")
     return value

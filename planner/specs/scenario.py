@@ -18,6 +18,7 @@ from planner.specs.base import (
     one_or_many,
 )
 from planner.specs.market import Tier
+from planner.specs.quality import no_percentage
 from planner.specs.workload import WorkloadSpec
 
 USUAL_ACCEPTANCE = 0.7
@@ -122,7 +123,7 @@ class PricesSpec(Spec):
 class QualitySpec(Spec):
     """How often an answer is right."""
 
-    accuracy: Annotated[float, Field(ge=1e-6, le=1)] | None = None
+    accuracy: Annotated[float, Field(ge=1e-6, le=1), BeforeValidator(no_percentage)] | None = None
     """Share of right answers; adds the cost per correct answer."""
     benchmark: str | None = None
     """Where the accuracy was measured."""

@@ -374,6 +374,26 @@ def test_a_day_or_latest_takes_both_spellings(call: Call, scenario_file: Path) -
     assert len(outcome.errors) == 1
 
 
+@pytest.mark.parametrize(
+    ("number", "says"),
+    [
+        ("90", "90 looks like a percentage; expected a share between 0 and 1: 0.9"),
+        ("1.2", "1.2 is too large; expected a number of at most 1"),
+        ("-1", "-1 is negative; expected a number of at least 1e-06"),
+    ],
+)
+def test_an_accuracy_in_percent_is_told_as_a_share(call: Call, tmp_path: Path, number: str, says: str) -> None:
+    """In a file, with --set and in a sheet, as with --target; what may be a slip is not called a percentage."""
+    sheet = tmp_path / "s.csv"
+    sheet.write_text(f"quality.accuracy\n{number}\n", encoding="utf-8")
+    for arguments, place in (
+        (("--set", f"quality.accuracy={number}"), "--set quality.accuracy"),
+        (("--from", sheet), f"{sheet}:2:quality.accuracy"),
+    ):
+        outcome = call("estimate", "o1-class", *arguments)
+        assert (outcome.code, outcome.errors) == (2, [f"error: {place}: {says}"])
+
+
 PLAN = "scenarios/plans/open-plus.yaml: is a file that `planner quota` answers (a plan); expected a scenario"
 POINTS = "scenarios/benchmarks/aime-2024.yaml: holds points of a benchmark; expected "
 
