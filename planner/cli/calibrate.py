@@ -81,7 +81,7 @@ def command(
     ledger = apart[leave_out] if whole is None or apart else whole[0]
     header, cells = _report(ledger)
     if predictions:
-        write_file(Path(predictions), as_csv.write(ledger.header(), ledger.rows()))
+        write_file(predictions, as_csv.write(ledger.header(), ledger.rows()))
     if folder and whole:
         kinds = {kind: found for kind, found in apart.items() if kind in EngineErrors.model_fields}
         _write(Path(folder), whole[1], Evidence(_origin(files, data), today(), whole[0], kinds), catalog)

@@ -70,7 +70,7 @@ def command(
     catalog = Catalog(catalogs)
     facts = load_facts(facts_file) if facts_file else read_host(today())
     if save:
-        write_file(Path(save), json.dumps(facts.model_dump(mode="json"), indent=2, ensure_ascii=False) + "\n")
+        write_file(save, json.dumps(facts.model_dump(mode="json"), indent=2, ensure_ascii=False) + "\n")
     checks = check_host(facts, catalog)
     if write_spec:
         _write_spec(checks, facts, write_spec)
@@ -131,7 +131,7 @@ def _write_spec(checks: Sequence[Check], facts: HostFacts, target: str) -> None:
         click.echo(
             f"note: the catalogue knows {check.gpus[0].name} as {check.spec.spec.id}; drafted all the same", err=True
         )
-    write_file(Path(target), draft_spec(check.gpus[0], facts, today()))
+    write_file(target, draft_spec(check.gpus[0], facts, today()))
     click.echo(f"wrote {target}; `planner validate {target}` names what a data sheet must add", err=True)
 
 

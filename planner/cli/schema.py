@@ -6,11 +6,13 @@ import click
 
 from planner.cli import common
 from planner.economics.registry import QUESTIONS
+from planner.errors import BadInputError
 from planner.formulas import formulas
 from planner.report import as_csv
 from planner.report.columns import Column, columns, interval_columns
 from planner.report.output import emit
 from planner.specs.json_schema import SCHEMAS, json_schema
+from planner.specs.scenario import ScenarioSpec
 
 
 @click.command("schema")
@@ -31,6 +33,11 @@ def command(kind: str, show_columns: bool, output: str | None) -> None:
 def _dictionary(kind: str) -> str:
     """Return the columns of a scenario's results, or of an economic question's, with unit and meaning."""
     asked = next((q for q in QUESTIONS.values() if q.spec is SCHEMAS[kind]), None)
+    if asked is None and SCHEMAS[kind] is not ScenarioSpec:
+        answered = ", ".join(k for k, spec in SCHEMAS.items() if spec in {q.spec for q in QUESTIONS.values()})
+        raise BadInputError(
+            f"a file of kind {kind} has no result columns, it is data; expected scenario, {answered}", where="--columns"
+        )
     if asked is None:
         return as_csv.write(Column._fields, (columns() | interval_columns()).values())
     page = formulas(asked.page)

@@ -44,14 +44,17 @@ def emit(text: str, target: str | None) -> None:
         sys.stdout.write(text)
         sys.stdout.flush()
         return
-    write_file(Path(target), text)
+    write_file(target, text)
 
 
-def write_file(path: Path, text: str) -> None:
-    """Replace a file whole. Raises SurroundingsError; what was there before stays whole."""
-    temporary, where = "", str(path)
+def write_file(target: str | Path, text: str) -> None:
+    """Replace a file whole. Raises SurroundingsError; what was there before stays whole.
+
+    A name with a slash at its end is one of a directory, there or not; a Path has lost it.
+    """
+    temporary, where, path = "", str(target), Path(target)
     try:
-        if path.is_dir():
+        if where.endswith(("/", os.sep)) or path.is_dir():
             raise SurroundingsError("is a directory; expected a file name", where=where)
         if path.exists() and not path.is_file():
             path.write_text(text, encoding="utf-8", newline="")  # a device or a pipe cannot be replaced

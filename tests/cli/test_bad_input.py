@@ -84,6 +84,18 @@ Call = Callable[..., Any]
         (["list", "gpu"], 2, "error: Invalid value for '{models|gpus|systems|engines|prices|"),
         (["list"], 2, "error: Missing argument"),
         (["schema", "scenaro"], 2, "error: Invalid value for "),
+        (
+            ["schema", "api-prices", "--columns"],
+            2,
+            "error: --columns: a file of kind api-prices has no result columns, ",
+        ),
+        (["schema", "benchmark", "--columns"], 2, "error: --columns: a file of kind benchmark has no result columns, "),
+        (
+            ["schema", "text", "--columns"],
+            2,
+            "error: --columns: a file of kind text has no result columns, it is data; ",
+        ),
+        (["schema", "-o", "new/"], 4, "error: new/: is a directory; expected a file name"),
         (["init", "x.txt"], 2, "error: init: 'x.txt' is not a YAML file name; expected e.g. scenario.yaml"),
         (["init", "nowhere/x.yaml"], 4, "error: nowhere/x.yaml: cannot be written: No such file or directory"),
         (["predict", "nowhere.csv"], 2, "error: nowhere.csv: no such file"),

@@ -91,6 +91,7 @@ def test_a_full_device_is_exit_4_and_stays_a_device(call: Call) -> None:
     [
         (".", "is a directory; expected a file name"),
         ("", "is a directory; expected a file name"),
+        ("new/", "is a directory; expected a file name"),
         ("nowhere/out", "cannot be written: No such file or directory"),
         ("file/out", "cannot be written: Not a directory"),
         ("x" * 300, "cannot be written: File name too long"),
