@@ -1,5 +1,6 @@
 """`planner validate`: check scenarios and spec files, all problems of a file at once."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -21,19 +22,21 @@ from planner.specs.kinds import is_scenario, kind_of
 from planner.specs.market import PricesFile
 from planner.specs.parameters import count_parameters
 from planner.specs.question import build_scenario, open_any
-from planner.specs.reader import exists
+from planner.specs.reader import exists, read_text
 from planner.today import today
 
 
 def check(name: str, catalog: Catalog) -> str:
     """Validate a file, stdin or a shipped name, a scenario with all its overrides; return what it is."""
+    path = Path(name)
+    if path.suffix == ".json" and exists(path) and _is_config(path):
+        return _config(path)
     document, folder = open_any(name, catalog)
     if kind := kind_of(document):
         loaded = load(SCHEMAS[kind.word], document)
         _look_up(loaded, catalog)
         return kind.word
-    path = Path(name)
-    if path.suffix == ".json" and exists(path) and not is_scenario(document):
+    if path.suffix == ".json" and not is_scenario(document):
         return _config(path)
     baseline = build_scenario(document, folder)
     for override in (None, *baseline.spec.overrides):
@@ -55,6 +58,15 @@ def _look_up(loaded: Loaded[Any], catalog: Catalog) -> None:
     for question in QUESTIONS.values():
         if isinstance(loaded.spec, question.spec):
             question.solve(loaded, catalog)
+
+
+def _is_config(path: Path) -> bool:
+    """Return whether a JSON file says that it is a model's config.json."""
+    try:
+        data = json.loads(read_text(path))
+    except (ValueError, RecursionError):
+        return False  # the reader of documents says what is wrong
+    return isinstance(data, dict) and not data.keys().isdisjoint({"model_type", "architectures"})
 
 
 def _config(path: Path) -> str:

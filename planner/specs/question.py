@@ -11,7 +11,7 @@ from planner.errors import BadInputError, DataMissingError, did_you_mean, neares
 from planner.specs.base import Loaded, load
 from planner.specs.catalog import Catalog
 from planner.specs.kinds import SCENARIO_FOLDER, kind_of, open_named, wrong_kind
-from planner.specs.reader import LEADING_ZERO, Document, Key, parse_document, plain_scalar, read_text
+from planner.specs.reader import LEADING_ZERO, Document, Key, control_fault, parse_document, plain_scalar, read_text
 from planner.specs.scenario import ScenarioSpec
 from planner.specs.workload import RATE_FIELDS
 
@@ -126,6 +126,8 @@ def _override_items(document: Document, name: str, fields: Any) -> list[tuple[st
 
 def parse_value(text: str, where: str) -> Any:  # noqa: ANN401 - plain data of any shape
     """Return the value of `--set path=text`: a scalar, or a YAML flow list or mapping."""
+    if fault := control_fault(text.strip()):
+        raise BadInputError(fault, where=where)
     if text[:1] in {"{", "["}:
         return parse_document(f"value: {text}", where).data["value"]
     try:

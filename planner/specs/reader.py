@@ -30,6 +30,10 @@ _SEXAGESIMAL = re.compile(r"[-+]?\d+(:[0-5]?\d)+(\.\d*)?")
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 _NOT_FINITE = re.compile(r"[-+]?\.?(inf|infinity|nan)", re.IGNORECASE)
 _YAML11_BOOL = {"yes", "no", "on", "off", "y", "n"}
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+_LINE_BREAKS = "\n\r\x85\u2028\u2029"
+_PROSE = "note"
+"""The field that may have several lines."""
 SOURCE_EXPECTED = "expected the name of an entry of `sources`"
 _NAMED_BY_PEOPLE = {("sources",), ("overrides",)}
 """Mappings whose keys are names: `source` is one of them there."""
@@ -248,6 +252,8 @@ class _Builder:
             if name == "<<":
                 place = _at(name_node, self.where)
                 raise BadInputError("merge keys (<<) are not supported; use overrides", where=place)
+            if fault := control_fault(name):
+                raise BadInputError(f"a key {fault}", where=_at(name_node, self.where, key))
             if name in data:
                 place = _at(name_node, self.where, (*key, name))
                 raise BadInputError("the key is repeated; expected it once", where=place)
@@ -266,13 +272,27 @@ class _Builder:
         return data
 
     def _scalar(self, node: Any, key: Key) -> Any:  # noqa: ANN401 - a str, number, bool, date or None
-        text: str = node.value
+        text: str = node.value.rstrip("\n") if node.style in ("|", ">") else node.value  # YAML ends a block with one
+        if fault := control_fault(text, lines=key[-1:] == (_PROSE,)):
+            raise BadInputError(fault, where=_at(node, self.where, key))
         if node.style in ("'", '"', "|", ">"):
             return text
         try:
             return plain_scalar(text)
         except ValueError as error:
             raise BadInputError(str(error), where=_at(node, self.where, key)) from None
+
+
+def control_fault(text: str, *, lines: bool = False) -> str:
+    """Return what is wrong with a text that would break a table or a terminal; empty where nothing is."""
+    if text.isprintable():  # almost every text: no letter has to be looked at twice
+        return ""
+    found = _CONTROL.search(text.replace("\n", "").replace("\t", "") if lines else text)
+    if found is None:
+        return ""
+    if found[0] in _LINE_BREAKS:
+        return "holds a line break; expected one line"
+    return f"holds a control character (#x{ord(found[0]):04x}); expected text without one"
 
 
 def plain_scalar(text: str) -> Any:  # noqa: ANN401 - a str, number, bool, date or None

@@ -375,6 +375,17 @@ def test_a_file_of_json_is_read_with_its_dates(call: Call, tmp_path: Path) -> No
         assert outcome.errors[0].endswith(f" as_of: {says}")
 
 
+def test_a_config_with_a_chat_template_is_a_config(call: Call, tmp_path: Path) -> None:
+    """What other programs write into a config.json is not held to the rules of our own files."""
+    hf = Path(__file__).parents[1] / "data" / "hf"
+    data = json.loads(next(hf.rglob("*llama*.json")).read_text(encoding="utf-8"))
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps({**data, "chat_template": "a\n\x1bb", "source": 5}, indent="\t"), encoding="utf-8")
+    outcome = call("validate", path)
+    assert (outcome.code, outcome.errors) == (0, [])
+    assert outcome.out.startswith(f"{path}: ok (config.json of a model with ")
+
+
 def test_a_day_or_latest_takes_both_spellings(call: Call, scenario_file: Path) -> None:
     """prices.as_of: a day, quoted or not, or latest; anything else is one line."""
     text = scenario_file.read_text(encoding="utf-8").replace("prices:", "prices:\n  as_of: DAY")

@@ -130,6 +130,7 @@ def test_a_bad_row_names_its_cell_and_the_good_ones_are_answered(call: Call, she
         ("workload.answer_tokens", '"1,000"', ":2:workload.answer_tokens: '1,000' is text; expected a number"),
         ("workload.answer_tokens", "$5", ":2:workload.answer_tokens: '$5' is text; expected a number"),
         ("workload.answer_tokens", "{mean: 5", ":2:workload.answer_tokens:2:1: is not valid YAML"),
+        ("name", '"a\nb"', ":2:name: holds a line break; expected one line"),
         (
             "workload.answer_tokens",
             "08",

@@ -211,6 +211,32 @@ def test_a_sourced_scalar_is_its_value_and_its_source() -> None:
     assert document.place(("rate",)) == "s.yaml:1:15"
 
 
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ('name: "a\\nb"', "1:7 name: holds a line break; expected one line"),
+        ("name: a\n\n  b", "1:7 name: holds a line break; expected one line"),
+        ("name: |\n  a\n  b\n", "1:7 name: holds a line break; expected one line"),
+        ('users: [{name: "a\\rb"}]', "1:16 users[0].name: holds a line break; expected one line"),
+        ('name: "a\\u2028b"', "1:7 name: holds a line break; expected one line"),
+        ('name: "\\e[31mred"', "1:7 name: holds a control character (#x001b); expected text without one"),
+        ('name: "a\\tb"', "1:7 name: holds a control character (#x0009); expected text without one"),
+        ('note: "a\\eb"', "1:7 note: holds a control character (#x001b); expected text without one"),
+        ('overrides: {"a\\nb": {c: 1}}', "1:13 overrides: a key holds a line break; expected one line"),
+    ],
+)
+def test_a_control_character_is_refused(text: str, line: str) -> None:
+    """A line break or an escape code in a name would break tables, Markdown and the terminal."""
+    assert refusal(text) == f"s.yaml:{line}"
+
+
+def test_a_note_may_have_lines_and_names_any_letters() -> None:
+    """Prose keeps its lines; no-break spaces, emoji with joiners and other scripts are no control characters."""
+    name = "Größe\u00a0👩\u200d🔬 模型"
+    document = parse_document(f"note: |\n  a\n  \tb\nname: '{name}'\ntitle: >\n  one\n  line\n", "s.yaml")
+    assert document.data == {"note": "a\n\tb", "name": name, "title": "one line"}
+
+
 @pytest.mark.parametrize("source", ["5", "0", "''", "null", "true", "2024-01-01", "{a: 1}", "[a]"])
 @pytest.mark.parametrize(
     ("text", "place"),
