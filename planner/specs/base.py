@@ -153,11 +153,38 @@ def validate(kind: type[AnySpec], data: Mapping[str, Any], document: Document) -
     except ValidationError as error:
         errors = error.errors(include_url=False)
         inner = {e["loc"][:size] for e in errors for size in range(len(e["loc"]))}
-        problems = dict.fromkeys(_problem(e, kind, document) for e in errors if e["loc"] not in inner)
+        own = _of_own_type([e for e in errors if e["loc"] not in inner], document.data)
+        problems = dict.fromkeys(_joined([_problem(e, kind, document) for e in same]) for same in own)
     if len(problems) == 1:
         place, message = next(iter(problems))
         raise BadInputError(message, where=place)
     raise BadInputError("\n".join(f"{place}: {message}" for place, message in problems))
+
+
+def _of_own_type(errors: Sequence[ErrorDetails], data: Any) -> list[list[ErrorDetails]]:  # noqa: ANN401 - plain data
+    """Return the errors without those of the types that a value could have had and has not; what is left, by value.
+
+    Where a field takes a number or a mapping, a number out of range is no missing mapping. A value of neither type
+    keeps the errors of all of them.
+    """
+    keyed = [(_known_part(e["loc"], data), e) for e in errors]
+    judged = {key for key, e in keyed if e["type"] not in _WRONG_TYPE} | {
+        k[:n] for k, _ in keyed for n in range(len(k))
+    }
+    found: dict[Any, list[ErrorDetails]] = {}
+    for index, (key, e) in enumerate(keyed):
+        if e["type"] not in _WRONG_TYPE:
+            found[index] = [e]
+        elif key not in judged:
+            found.setdefault(key, []).append(e)
+    return list(found.values())
+
+
+def _joined(problems: Sequence[tuple[str, str]]) -> tuple[str, str]:
+    """Return the problem of a value of no expected type: one place, one fault, all that was expected."""
+    place, message = problems[0]
+    others = (other.partition("; expected ")[2] for _, other in problems[1:])
+    return place, " or ".join((message, *dict.fromkeys(others)))
 
 
 _EXPECTED = {
@@ -179,6 +206,9 @@ _EXPECTED = {
     "finite_number": "expected a finite number",
     "too_short": "expected at least {min_length}",
 }
+
+
+_WRONG_TYPE = {name for name in _EXPECTED if name.endswith("_type")}
 
 
 def _problem(error: ErrorDetails, kind: type[Spec], document: Document) -> tuple[str, str]:
