@@ -8,6 +8,7 @@ from planner.answers import answer
 from planner.cli import common, economic
 from planner.economics.api import find_price
 from planner.economics.thinking import thinking, variants
+from planner.errors import BadInputError
 from planner.specs.catalog import Catalog
 
 
@@ -47,6 +48,8 @@ def command(
     planner thinking o1-class --multiplier 2 --multiplier 8
     """
     catalog = Catalog(catalogs)
+    if at != "latest" and not api:
+        raise BadInputError("is the day of an API's price; expected --api MODEL with it", where="--at")
     (asked,) = common.modelled(scenario, catalog, override, row, common.changes(**question))
     price = find_price(catalog, api, common.day(at, "--at"), where="--api") if api else None
     sheet = thinking(answer(asked, catalog), catalog, variants(multipliers, efforts), price)

@@ -3,7 +3,6 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,11 +15,11 @@ from planner.economics.provider_cache import found_by_provider
 from planner.economics.token_price import ApiPrice
 from planner.errors import DataMissingError, NoPriceError
 from planner.serving.replica import build_replica
+from planner.specs.asked import named_beside
 from planner.specs.base import Loaded
 from planner.specs.break_even import BreakEvenFile, TierChoice
 from planner.specs.catalog import Catalog
 from planner.specs.question import Scenario, build_scenario, open_scenario
-from planner.specs.reader import exists
 
 
 @dataclass(frozen=True)
@@ -114,9 +113,7 @@ def look_up(question: Loaded[BreakEvenFile], catalog: Catalog) -> Asked:
 def _scenario(question: Loaded[BreakEvenFile], catalog: Catalog, choice: TierChoice) -> Scenario:
     """Return the scenario at one price tier, with the question's changes; a file is looked for beside the question."""
     spec, document = question.spec, question.document
-    beside = Path(document.where).parent / spec.scenario
-    shipped = spec.scenario in catalog.files("scenarios")
-    scenario, folder = open_scenario(beside if not shipped and exists(beside) else spec.scenario, catalog)
+    scenario, folder = open_scenario(named_beside(spec.scenario, document, catalog), catalog)
     changes: dict[str, Any] = dict(_flat(spec.changes, ()))
     changes["prices.tiers"] = (choice.tier,)
     if choice.providers is not None:

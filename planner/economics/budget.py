@@ -10,6 +10,7 @@ from planner.economics.sheet import Line, Sheet, solve_line
 from planner.formulas import formulas
 from planner.physics.special import Array
 from planner.provenance import file_inputs, inputs
+from planner.specs.asked import named_beside
 from planner.specs.base import Loaded
 from planner.specs.budget import BudgetFile
 from planner.specs.catalog import Catalog
@@ -50,7 +51,9 @@ def budget(question: Loaded[BudgetFile], catalog: Catalog) -> Sheet:
     """
     spec, page = question.spec, formulas(PAGE)
     place = question.document.field_place(("scenario",))
-    found = machines(spec.scenario, catalog, override=spec.override, where=place)
+    found = machines(
+        named_beside(spec.scenario, question.document, catalog), catalog, override=spec.override, where=place
+    )
     rates = largest_rates(found, spec.budget_usd_per_month)
     at_most = found.at(np.where(np.isnan(rates), _LEAST, rates))
     best = _best_of_each_gpu(found, rates)

@@ -174,15 +174,19 @@ def _meaning(seen: Observation) -> str:
         return _ONE_MODEL
     if seen.scale == "elo" and seen.base and seen.base.score and seen.model.score:
         gap = seen.model.score - seen.base.score
+        sensible = abs(gap) < _SENSIBLE
+        odds = f"odds of {10 ** (gap / _ELO_DECADE):.3g} to 1" if sensible else "odds that are no number worth saying"
         return (
             f"a rating has no zero, so its quotient ({seen.model.score / seen.base.score:.3g}) says nothing; "
-            f"the difference of {gap:,.0f} does: odds of {10 ** (gap / _ELO_DECADE):.3g} to 1"
+            f"the difference of {gap:,.0f} does: {odds}"
         )
     return _MEANINGS[seen.basis]
 
 
 _ELO_DECADE = 400.0
 """Points of Elo rating that make the odds ten times as good."""
+_SENSIBLE = 4000.0
+"""A difference of ratings that nobody has."""
 
 
 def _verdict(spec: ImpliedFile, lines: Sequence[Line]) -> list[str]:

@@ -21,6 +21,7 @@ from planner.formulas import formulas
 from planner.physics.lengths import lognormal_from_quantiles
 from planner.physics.quality import pareto
 from planner.provenance import Input, file_inputs
+from planner.specs.asked import named_beside
 from planner.specs.base import Loaded
 from planner.specs.catalog import Catalog
 from planner.specs.quality import BenchmarkFile, Point, QualityFile
@@ -153,7 +154,8 @@ def _fleet(question: Loaded[QualityFile], catalog: Catalog, row: Row) -> list[st
     if question.spec.input_tokens is not None:
         changes["workload.input_tokens"] = question.spec.input_tokens
     try:
-        scenario = load_scenario(str(row.candidate.scenario), catalog, changes={**changes, "model": model})
+        name = named_beside(str(row.candidate.scenario), question.document, catalog)
+        scenario = load_scenario(name, catalog, changes={**changes, "model": model})
         best = answer(scenario, catalog).best
     except PlannerError as error:
         place = question.document.field_place(("candidates", question.spec.candidates.index(row.candidate)))

@@ -15,6 +15,7 @@ from planner.economics.sheet import Line, Sheet, solve_line
 from planner.formulas import formulas
 from planner.physics.special import Array
 from planner.provenance import Input, file_inputs
+from planner.specs.asked import named_beside
 from planner.specs.base import Loaded
 from planner.specs.catalog import Catalog
 from planner.specs.plan import ALL_MODELS, Limit, PlanFile
@@ -151,7 +152,8 @@ def _model_row(index: int, limit: Limit, question: Loaded[PlanFile], catalog: Ca
     basis, notes = _cost_basis(limit, plan), list(read.notes)
     if limit.own is not None:
         place = question.document.field_place(("limits", index, "own", "scenario"))
-        found = machines(limit.own.scenario, catalog, override=limit.own.override, where=place)
+        name = named_beside(limit.own.scenario, question.document, catalog)
+        found = machines(name, catalog, override=limit.own.override, where=place)
         first = solve_line(limit.model, {}, inputs, page).values
         numbers, basis = _own_fleet(limit, found, first, 1.0 - plan.margin_target)
         inputs |= numbers

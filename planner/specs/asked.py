@@ -1,6 +1,7 @@
 """Opening an economic question: a shipped name, a file or stdin, with --set applied, validated to its kind."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, TypeVar
 
 from planner.errors import DataMissingError, nearest
@@ -8,7 +9,7 @@ from planner.specs.base import FileSpec, Loaded, load
 from planner.specs.catalog import Catalog
 from planner.specs.kinds import open_named
 from planner.specs.question import changed, parse_path
-from planner.specs.reader import Document
+from planner.specs.reader import Document, exists
 
 Asked = TypeVar("Asked", bound=FileSpec)
 
@@ -38,3 +39,9 @@ def open_asked(folders: Sequence[str], name: str, catalog: Catalog) -> Document:
     hint = nearest(name, shipped)
     listed = f" Nearest: {', '.join(hint)}." if hint else ""
     raise DataMissingError(f"unknown name {name!r}.{listed} Known: {', '.join(shipped)}; a file needs its path.")
+
+
+def named_beside(name: str, document: Document, catalog: Catalog) -> str:
+    """Return the scenario that a question names: a shipped one, else a file beside the question, else as it stands."""
+    beside = Path(document.where).parent / name
+    return str(beside) if name not in catalog.files("scenarios") and exists(beside) else name

@@ -111,3 +111,19 @@ def test_bad_budgets_are_one_line(call: Call) -> None:
     assert call("budget", "--set", "budget_usd_per_month=-5").errors == [
         "error: --set budget_usd_per_month: -5 is negative; expected a number above 0"
     ]
+
+
+def test_a_scenario_beside_the_question_is_found(call: Callable[..., Any], tmp_path: Path) -> None:
+    """Budget, quota and quality look for a scenario's file beside their own, from any folder."""
+    shipped = (Catalog().roots[-1] / "scenarios" / "o1-class.yaml").read_text(encoding="utf-8")
+    (tmp_path / "mine.yaml").write_text(shipped, encoding="utf-8")
+    questions = {
+        "budget": "name: b\nscenario: mine.yaml\nbudget_usd_per_month: 100000\n",
+        "quota": "name: p\nas_of: 2025-01-01\nusd_per_month: 20\nlimits:\n"
+        "  - {model: r1, messages: 30, window_hours: 168, own: {scenario: mine.yaml}}\n",
+    }
+    for command, text in questions.items():
+        path = tmp_path / f"{command}.yaml"
+        path.write_text(text, encoding="utf-8")
+        found = call(command, path, "--format", "csv")
+        assert (found.code, found.errors) == (EXIT_OK, [])
