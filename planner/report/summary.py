@@ -124,10 +124,13 @@ def verdict(answer: Answer) -> list[str]:
         return []
     machine = f"{count(row['gpus'])} × {row['gpu']}"
     nodes = f" ({plural(row['nodes'], 'node')})" if row["nodes"] is not None else ""
-    lines = [
-        f"{machine}{nodes} from {offer(row)}: {money(row['cost_usd_per_month'])} a month"
-        + (f", {money(row['cost_usd_per_answer'])} an answer" if row["cost_usd_per_answer"] is not None else "")
-    ]
+    if row["cost_usd_per_month"] is None:
+        lines = [
+            f"{machine}{nodes} would do, but nobody's price of it is known; no option with a price meets the limits"
+        ]
+    else:
+        each = f", {money(row['cost_usd_per_answer'])} an answer" if row["cost_usd_per_answer"] is not None else ""
+        lines = [f"{machine}{nodes} from {offer(row)}: {money(row['cost_usd_per_month'])} a month{each}"]
     if row["replicas"] is not None:
         lines.append(
             f"{_replicas(row)}; "
