@@ -1,5 +1,6 @@
 """The two sides of API or own, looked up: the API's price, the traffic both serve, the options of each price tier."""
 
+import dataclasses
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -115,11 +116,14 @@ def _scenario(question: Loaded[BreakEvenFile], catalog: Catalog, choice: TierCho
     spec, document = question.spec, question.document
     scenario, folder = open_scenario(named_beside(spec.scenario, document, catalog), catalog)
     changes: dict[str, Any] = dict(_flat(spec.changes, ()))
-    changes["prices.tiers"] = (choice.tier,)
+    origin = f"{document.place(('changes',))} "
+    changed = build_scenario(scenario, folder, override=spec.override, changes=changes, origin=origin)
+    tier: dict[str, Any] = {"prices.tiers": (choice.tier,)}
     if choice.providers is not None:
-        changes["prices.providers"] = choice.providers
-    origin = f"{document.place(('changes',) if spec.changes else ('tiers',))} "
-    found = build_scenario(scenario, folder, override=spec.override, changes=changes, origin=origin)
+        tier["prices.providers"] = choice.providers
+    place = f"{document.place(('tiers',))} "
+    loaded = build_scenario(changed.loaded.document, folder, changes=tier, origin=place).loaded
+    found = dataclasses.replace(changed, loaded=loaded)
     refuse_router(found, document.field_place(("scenario",)))
     return found
 

@@ -108,3 +108,13 @@ def test_explain_takes_the_numbers_of_thinking_and_energy(call: Callable[..., An
     )
     wrong = call("explain", "chatgpt-plus-2024-09", "usd_per_month_revenue", "--gpu", "h100-sxm")
     assert wrong.errors[0].startswith("error: --gpu: is of scenarios")
+
+
+def test_the_columns_of_thinking_and_energy_have_a_dictionary(call: Callable[..., Any]) -> None:
+    """Each column with unit and meaning; the words are no kinds of file."""
+    for command in ("thinking", "energy"):
+        known = {row["field"] for row in csv.DictReader(io.StringIO(call("schema", command, "--columns").out))}
+        header = call(command, "o1-class", "--format", "csv").out.splitlines()[0].split(",")
+        texts = {"scenario", "thinking", "limit", "model", "grid", "year", "source"}
+        assert set(header) - texts == known
+        assert "expected --columns" in call("schema", command).errors[0]
