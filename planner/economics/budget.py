@@ -56,7 +56,7 @@ def budget(question: Loaded[BudgetFile], catalog: Catalog) -> Sheet:
     )
     rates = largest_rates(found, spec.budget_usd_per_month)
     at_most = found.at(np.where(np.isnan(rates), _LEAST, rates))
-    best = _best_of_each_gpu(found, rates)
+    best = _best_of_each_gpu(found, rates, at_most)
     lines = [_line(found, i, float(rates[i]), at_most, spec.budget_usd_per_month) for i in best]
     failed = []
     if np.all(np.isnan(rates)):
@@ -111,14 +111,22 @@ def _why_nothing(found: Machines, usd_per_month: float) -> str:
     return f"nothing is within ${usd_per_month:,.0f} a month: {need}"
 
 
-def _best_of_each_gpu(found: Machines, rates: Array) -> list[int]:
-    """Return the option of each GPU that answers most, the most first; all of them once where none does."""
-    order = np.argsort(-np.nan_to_num(rates, nan=-1.0), kind="stable").tolist()
+def _best_of_each_gpu(found: Machines, rates: Array, at_most: Fleets) -> list[int]:
+    """Return the option of each GPU that answers most, the most first; all of them once where none does.
+
+    Several sellers of one machine answer the same: the cheapest of them counts, at rates alike but for the halving.
+    """
+    alike = np.round(np.log(np.nan_to_num(rates, nan=_LEAST)), _DIGITS)
+    order = np.lexsort((np.arange(len(rates)), at_most.costs(), -alike, np.isnan(rates))).tolist()
     seen: dict[str, int] = {}
     for index in order:
         if not math.isnan(rates[index]) or not seen:
             seen.setdefault(found.options[index].machine.gpu.spec.id, index)
     return list(seen.values())
+
+
+_DIGITS = 9
+"""Digits of a rate's logarithm within which two rates are one."""
 
 
 def _line(found: Machines, index: int, rate: float, at_most: Fleets, usd_per_month: float) -> Line:

@@ -37,8 +37,8 @@ FIELDS = (
     "question_correlation", "coverage_a", "coverage_b",
 )  # fmt: skip
 SHOWN = (
-    "samples", "tokens_per_answer", "accuracy", "accuracy_p10", "accuracy_p90", "cost_usd_per_answer",
-    "cost_usd_per_correct_answer", "usd_per_last_percentage_point",
+    "samples", "tokens_per_answer", "accuracy", "cost_usd_per_answer", "cost_usd_per_correct_answer",
+    "accuracy_p10", "accuracy_p90", "usd_per_last_percentage_point",
 )  # fmt: skip
 
 

@@ -104,7 +104,7 @@ class _Grid:
     left: set[int]
 
     def width(self) -> int:
-        return grid_width(self.header, self.body, left=self.left)
+        return grid_width(self.header, self.body)
 
     def text(self) -> str:
         return render_grid(self.header, self.body, left=self.left)

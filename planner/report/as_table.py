@@ -58,40 +58,51 @@ def table_width() -> int:
     return _console(io.StringIO()).width
 
 
-def grid_width(header: Sequence[str], rows: Sequence[Sequence[str]], *, left: Collection[int] = (0,)) -> int:
-    """Return the columns a grid needs: numbers whole, texts no narrower than a word of ordinary length."""
-
-    def needed(index: int) -> int:
-        cells = [row[index] for row in rows]
-        words = [len(word) for text in (header[index], *(cells if index in left else ())) for word in text.split()]
-        most = min(max(words, default=0), _LONGEST_WORD) if index in left else max(words, default=0)
-        return max(most, *(0 if index in left else len(cell) for cell in cells), 0)
-
-    return sum(needed(i) for i in range(len(header))) + _GAP * (len(header) - 1)
+def grid_width(header: Sequence[str], rows: Sequence[Sequence[str]]) -> int:
+    """Return the columns a grid needs at least: no word of it, and so no number, is broken."""
+    return sum(_needed(header, rows)) + _GAP * (len(header) - 1)
 
 
-_LONGEST_WORD = 16
-"""Letters of a word from which a text column may break it."""
+def _needed(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[int]:
+    """Return the longest word of each column."""
+    return [max(longest_word(row[i]) for row in (header, *rows)) for i in range(len(header))]
+
+
+def _widths(header: Sequence[str], rows: Sequence[Sequence[str]], width: int) -> list[int] | None:
+    """Return the width of each column: the longest word, and what is left to those whose text is longest.
+
+    None where even the words do not fit.
+    """
+    widths = _needed(header, rows)
+    left = width - sum(widths) - _GAP * (len(header) - 1)
+    if left < 0:
+        return None
+    wanted = [max(len(row[i]) for row in (header, *rows)) for i in range(len(header))]
+    for _ in range(left):
+        lacking = [most - given for most, given in zip(wanted, widths, strict=True)]
+        if max(lacking) <= 0:
+            break
+        widths[lacking.index(max(lacking))] += 1
+    return widths
+
+
+def longest_word(text: str) -> int:
+    """Return the letters of the longest word."""
+    return max(map(len, text.split()), default=0)
 
 
 def render_grid(header: Sequence[str], rows: Sequence[Sequence[str]], *, left: Collection[int] = (0,)) -> str:
     """Return a plain grid; the columns `left` hold text, the others numbers."""
     out = io.StringIO()
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    widths = _widths(header, rows, table_width())
     for index, name in enumerate(header):
-        text = index in left
-        table.add_column(
-            name, justify="left" if text else "right", overflow="fold", min_width=_whole(index, rows, text)
-        )
+        width = None if widths is None else widths[index]
+        table.add_column(name, justify="left" if index in left else "right", overflow="fold", width=width)
     for row in rows:
         table.add_row(*row)
     _console(out).print(table)
     return _text(out)
-
-
-def _whole(index: int, rows: Sequence[Sequence[str]], text: bool) -> int | None:  # noqa: FBT001 - one flag
-    """Return the width that no number of a column is broken at."""
-    return None if text else max((len(row[index]) for row in rows), default=None)
 
 
 def _answer(console: Console, answer: Answer, *, show_all: bool) -> None:

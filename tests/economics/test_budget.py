@@ -127,3 +127,11 @@ def test_a_scenario_beside_the_question_is_found(call: Callable[..., Any], tmp_p
         path.write_text(text, encoding="utf-8")
         found = call(command, path, "--format", "csv")
         assert (found.code, found.errors) == (EXIT_OK, [])
+
+
+def test_each_gpu_is_bought_where_it_is_cheapest() -> None:
+    """Of sellers whose machines answer the same the cheapest counts: `estimate` at that rate finds none below."""
+    for row in asked().rows():
+        rate = {"fleet.gpus": (row["gpu"],), "workload.answers_per_day": row["answers_per_day"] * (1 - 1e-6)}
+        best = answer(load_scenario("o1-class", CATALOG, changes=rate), CATALOG).best
+        assert row["cost_usd_per_month"] == pytest.approx(best["cost_usd_per_month"]), row["gpu"]
