@@ -50,7 +50,7 @@ def test_every_formula_uses_known_names_only() -> None:
     """A misspelt name in a formula would hide behind a NaN."""
     values = namespace(answered("o1-class"))
     for formula in formulas().values():
-        evaluate(parse(formula.expression), values)
+        assert isinstance(float(evaluate(parse(formula.expression), values)), float), formula.name
 
 
 def test_every_dollar_and_gpu_field_can_be_explained() -> None:

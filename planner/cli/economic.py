@@ -1,6 +1,6 @@
 """What the economic commands share: options, opening the question, output."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +41,13 @@ def output_options(function: common.F) -> common.F:
     ):
         function = option(function)
     return function
+
+
+def parted(chosen: Mapping[str, Any]) -> tuple[Catalog, dict[str, Any], dict[str, Any]]:
+    """Return (catalogue, options that change the question, options that say how it is shown)."""
+    shown = {name: chosen[name] for name in ("fields", "dialect", "form", "output")}
+    question = {name: value for name, value in chosen.items() if name not in shown and name != "catalogs"}
+    return Catalog(chosen["catalogs"]), question, shown
 
 
 def options(function: common.F) -> common.F:

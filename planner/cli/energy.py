@@ -7,7 +7,6 @@ import click
 from planner.answers import answer
 from planner.cli import common, economic
 from planner.economics.energy import energy
-from planner.specs.catalog import Catalog
 
 
 @click.command("energy")
@@ -24,12 +23,7 @@ def command(
     row: str | None,
     grids: tuple[str, ...],
     embodied: bool,
-    fields: str | None,
-    dialect: str,
-    form: str,
-    output: str | None,
-    catalogs: tuple[str, ...],
-    **question: Any,
+    **chosen: Any,
 ) -> None:
     """Say what an answer draws and emits: GPUs, node, building; used and waiting; by grid, year and source.
 
@@ -37,7 +31,7 @@ def command(
     planner energy o1-class
     planner energy o1-class --grid USA --grid FRA --embodied
     """
-    catalog = Catalog(catalogs)
+    catalog, question, shown = economic.parted(chosen)
     asked = common.modelled(scenario, catalog, override, row, common.changes(**question), every=True)
     parts = [answer(part, catalog) for part in asked]
-    economic.show(energy(parts, catalog, grids, embodied=embodied), fields, dialect, form, output)
+    economic.show(energy(parts, catalog, grids, embodied=embodied), **shown)

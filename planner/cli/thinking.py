@@ -9,7 +9,6 @@ from planner.cli import common, economic
 from planner.economics.api import find_price
 from planner.economics.thinking import thinking, variants
 from planner.errors import BadInputError
-from planner.specs.catalog import Catalog
 
 
 @click.command("thinking")
@@ -32,12 +31,7 @@ def command(
     efforts: tuple[str, ...],
     api: str | None,
     at: str,
-    fields: str | None,
-    dialect: str,
-    form: str,
-    output: str | None,
-    catalogs: tuple[str, ...],
-    **question: Any,
+    **chosen: Any,
 ) -> None:
     """Say what thinking multiplies: tokens, GPU time, dollars, energy, latency; and why a token costs more, or less.
 
@@ -47,10 +41,10 @@ def command(
     planner thinking o1-class
     planner thinking o1-class --multiplier 2 --multiplier 8
     """
-    catalog = Catalog(catalogs)
+    catalog, question, shown = economic.parted(chosen)
     if at != "latest" and not api:
         raise BadInputError("is the day of an API's price; expected --api MODEL with it", where="--at")
     (asked,) = common.modelled(scenario, catalog, override, row, common.changes(**question))
     price = find_price(catalog, api, common.day(at, "--at"), where="--api") if api else None
     sheet = thinking(answer(asked, catalog), catalog, variants(multipliers, efforts), price)
-    economic.show(sheet, fields, dialect, form, output)
+    economic.show(sheet, **shown)

@@ -361,7 +361,7 @@ def test_every_format_is_in_the_catalogue() -> None:
         weights = read_config(path).spec.weights
         for name in (weights.attention, weights.ffn, weights.experts, weights.embedding):
             if name is not None:
-                catalog.format(name)
+                assert catalog.format(name)[1].weight_bytes > 0.0, (path, name)
 
 
 @pytest.mark.parametrize(
