@@ -3,7 +3,7 @@
 import datetime as dt
 from collections.abc import Sequence
 
-from planner.cases.candidates import Candidate
+from planner.cases.candidates import AskedPrices, Candidate
 from planner.options import Row
 from planner.provenance import scenario_inputs
 from planner.serving.steady import METRICS, QUANTILES
@@ -175,24 +175,27 @@ def nothing_meets(scenario: Scenario, results: Sequence[Row]) -> str:
     return f"no option meets the SLO: {reason}"
 
 
-def nothing_priced(scenario: Scenario, catalog: Catalog, options: Sequence[Candidate]) -> str:
-    """Return the sentence for a search without any price, with the nearest quotes."""
+def nothing_priced(scenario: Scenario, catalog: Catalog, options: Sequence[Candidate], today: dt.date) -> str:
+    """Return the sentence for a search without any price, with the nearest quotes and what excludes each."""
     gpus = {option.machine.gpu.spec.id for option in options}
+    asked = AskedPrices(scenario, catalog, today)
     quotes = [
         (file.spec.provider, quote)
         for file in catalog.all(PricesFile)
         for quote in file.spec.quotes
         if quote.gpu in gpus
     ]
-    quotes.sort(key=lambda x: (x[1].tier not in scenario.spec.prices.tiers, -x[1].as_of.toordinal()))
+    tiers, named = scenario.spec.prices.tiers, asked.providers
+    quotes.sort(key=lambda x: (bool(named) and x[0] not in named, x[1].tier not in tiers, -x[1].as_of.toordinal()))
     listed = "; ".join(
-        f"{p} {q.gpu} {q.tier} {q.region} ${q.usd_per_gpu_hour:g} ({q.as_of.isoformat()})" for p, q in quotes[:_SHOWN]
+        f"{p} {q.gpu} {q.tier} {q.region} ${q.usd_per_gpu_hour:g} ({q.as_of.isoformat()}: "
+        f"{asked.why_not(p, q) or 'sold in machines too small for a replica'})"
+        for p, q in quotes[:_SHOWN]
     )
-    tiers = ", ".join(scenario.spec.prices.tiers)
     nearest = (
-        f" Nearest quotes: {listed}."
+        f" Nearest quotes, and why each is excluded: {listed}."
         if listed
         else " The catalogue has no price for these GPUs; add one with --catalog."
     )
     some = ", ".join(sorted(gpus)[:_SHOWN]) + (" …" if len(gpus) > _SHOWN else "")
-    return f"no price for {some} with tiers {tiers} and these filters.{nearest}"
+    return f"no price for {some} with tiers {', '.join(tiers)} and these filters.{nearest}"

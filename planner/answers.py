@@ -81,7 +81,7 @@ def answer(scenario: Scenario, catalog: Catalog, *, today: dt.date | None = None
     found, served = _solved(scenario, cases)
     if np.all(np.isnan(found.usd_per_gpu_hour)):
         raise NoPriceError(
-            nothing_priced(scenario, catalog, options), where=scenario.loaded.document.place(("prices",))
+            nothing_priced(scenario, catalog, options, day), where=scenario.loaded.document.place(("prices",))
         )
     chosen = rank(options, cases, found)
     results = rows(scenario, options, found, chosen, model.spec)
@@ -128,8 +128,7 @@ def find_model(scenario: Scenario, catalog: Catalog) -> tuple[Loaded[ModelSpec],
 
 def _gpu_notes(scenario: Scenario, catalog: Catalog) -> list[str]:
     """Return how GPU names were read, where they are not ids."""
-    place = scenario.loaded.document.place(("fleet", "gpus"))
-    found = (catalog.find(GpuSpec, name, where=place).note for name in scenario.spec.fleet.gpus or ())
+    found = (catalog.find(GpuSpec, name).note for name in scenario.spec.fleet.gpus or ())
     return [f"GPU {note}" for note in found if note]
 
 

@@ -9,6 +9,7 @@ from planner.answers import Answer
 from planner.options import RESULT_FIELDS, Row, number
 from planner.specs.base import load
 from planner.specs.question import Scenario, changed
+from planner.specs.reader import Document, Key
 from planner.specs.scenario import ScenarioSpec
 from planner.specs.workload import RATE_FIELDS
 
@@ -63,7 +64,19 @@ def _part(scenario: Scenario, model: str, members: Sequence[int]) -> Scenario:
         places["model",] = document.place(("workload", "classes", named, "model"))
     for key, value in changes.items():
         document = changed(document, key, value, places.get(key, document.place(key)), document.source_name(key))
+    document = replace(document, origins=document.origins | _places_of_classes(scenario.loaded.document, members))
     return replace(scenario, loaded=load(ScenarioSpec, document), router=scenario.label)
+
+
+def _places_of_classes(document: Document, members: Sequence[int]) -> dict[Key, str]:
+    """Return the places of what stands in some classes of a document, numbered as the part of their model has them."""
+    classes = ("workload", "classes")
+    return {
+        (*classes, new, *key[3:]): document.place(key)
+        for new, old in enumerate(members)
+        for key in (*document.positions, *document.origins)
+        if key[:3] == (*classes, old)
+    }
 
 
 def together(parts: Sequence[Answer], name: str, *, shared: bool) -> Row:

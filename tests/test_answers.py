@@ -54,6 +54,22 @@ def test_nothing_priced_ends_with_the_nearest_quotes() -> None:
     assert error.value.exit_code == 3
 
 
+@pytest.mark.parametrize(
+    ("changes", "quote"),
+    [
+        ({"prices__as_of": dt.date(2020, 1, 1)}, "on_demand us-east-1 $6.88 (2026-09-06: seen after prices.as_of 2020"),
+        ({"prices__tiers": ("capacity_block",)}, "(2024-12-31: valid until 2025-01-01, before today)"),
+        ({"prices__tiers": ("owned",)}, "on_demand us-east-1 $6.88 (2026-09-06: not among prices.tiers)"),
+        ({"prices__providers": None, "prices__tiers": ("owned",)}, "not among prices.tiers)"),
+    ],
+)
+def test_what_excludes_each_of_the_nearest_quotes_is_said(changes: dict[str, Any], quote: str) -> None:
+    """A quote that exists and is not taken names the filter that excludes it: its day or its tier."""
+    with pytest.raises(DataMissingError) as error:
+        ask(fleet__gpus=("h100-sxm",), **({"prices__providers": ("aws",)} | changes))
+    assert quote in error.value.message
+
+
 def test_whole_nodes_where_the_offer_sells_nodes() -> None:
     """AWS sells p5 by eight: the bill is a multiple of 8 GPUs, and nodes x 8 = gpus."""
     best = ask(fleet__gpus=("h100-sxm",), prices__providers=("aws",)).best

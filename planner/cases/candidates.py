@@ -111,13 +111,13 @@ def _machines(scenario: Scenario, catalog: Catalog) -> Iterator[Machine]:
     spec, place = scenario.spec, scenario.loaded.document.place
     names = spec.fleet.gpus
     gpus = (
-        [catalog.get(GpuSpec, n, where=place(("fleet", "gpus"))) for n in names]
+        [catalog.get(GpuSpec, n, where=place(("fleet", "gpus", i))) for i, n in enumerate(names)]
         if names
         else list(catalog.all(GpuSpec))
     )
     wanted = spec.fleet.systems
     systems = (
-        [catalog.get(SystemSpec, n, where=place(("fleet", "systems"))) for n in wanted]
+        [catalog.get(SystemSpec, n, where=place(("fleet", "systems", i))) for i, n in enumerate(wanted)]
         if wanted
         else list(catalog.all(SystemSpec))
     )
@@ -125,7 +125,7 @@ def _machines(scenario: Scenario, catalog: Catalog) -> Iterator[Machine]:
     engines = (
         list(catalog.all(EngineSpec))
         if engine_names == ("any",)
-        else [catalog.get(EngineSpec, n, where=place(("engine",))) for n in engine_names]
+        else [catalog.get(EngineSpec, n, where=place(("engine", i))) for i, n in enumerate(engine_names)]
     )
     for gpu in {g.spec.id: g for g in gpus}.values():
         own = [s for s in systems if s.spec.gpu == gpu.spec.id]
@@ -143,8 +143,9 @@ def _precisions(scenario: Scenario, catalog: Catalog, model: ModelSpec) -> Itera
     if wanted is None:
         native = named_precision("native", catalog, model)
         wanted = ("native", "fp8") if native.name in _WIDE else ("native",)
-    place = scenario.loaded.document.place(("fleet", "precisions"))
-    yield from (named_precision(name, catalog, model, where=place) for name in wanted)
+    place = scenario.loaded.document.place
+    for index, name in enumerate(wanted):
+        yield named_precision(name, catalog, model, where=place(("fleet", "precisions", index)))
 
 
 def named_precision(name: str, catalog: Catalog, model: ModelSpec, *, where: str = "") -> Precision:
@@ -197,35 +198,59 @@ def _can_hold(offer: Offer | None, layout: Layout, machine: Machine) -> bool:
 
 def offers_by_gpu(scenario: Scenario, catalog: Catalog, today: dt.date) -> dict[str, list[Offer]]:
     """Return the newest quote of each seller, SKU and region that the scenario's filters let through, by GPU."""
-    prices, place = scenario.spec.prices, scenario.loaded.document.place
-    day = today if prices.as_of == "latest" else prices.as_of
-    named = {
-        catalog.get(PricesFile, n, where=place(("prices", "providers"))).spec.provider for n in prices.providers or ()
-    }
+    asked = AskedPrices(scenario, catalog, today)
     newest: dict[tuple[str, str, str, str, str], Offer] = {}
-    regions = {r.lower() for r in prices.regions or ()}
-    known_regions: set[str] = set()
     for file in catalog.all(PricesFile):
-        if named and file.spec.provider not in named:
-            continue
         for index, quote in enumerate(file.spec.quotes):
-            known_regions.add(quote.region)
-            if quote.tier not in prices.tiers or not (named or quote.kind in SEARCHED_KINDS):
-                continue
-            if quote.as_of > day or (quote.valid_until is not None and quote.valid_until < day):
-                continue
-            if regions and quote.region.lower() not in regions | {"any", "global"}:
+            if asked.why_not(file.spec.provider, quote):
                 continue
             key = (quote.gpu, file.spec.provider, quote.sku or "", quote.tier, quote.region)
             if key not in newest or newest[key].quote.as_of < quote.as_of:
                 newest[key] = Offer(file, index)
-    unknown = regions - {r.lower() for r in known_regions}
-    if unknown:
-        hint = ", ".join(nearest(min(unknown), known_regions) or sorted(known_regions))
-        raise DataMissingError(
-            f"no price in region {min(unknown)!r}. Known: {hint}.", where=place(("prices", "regions"))
-        )
     by_gpu: dict[str, list[Offer]] = {}
     for offer in newest.values():
         by_gpu.setdefault(offer.quote.gpu, []).append(offer)
     return by_gpu
+
+
+class AskedPrices:
+    """Which quotes a scenario's `prices` let through.
+
+    Raises DataMissingError for a provider or a region that the catalogue does not have.
+    """
+
+    def __init__(self, scenario: Scenario, catalog: Catalog, today: dt.date) -> None:
+        prices, place = scenario.spec.prices, scenario.loaded.document.place
+        self.prices = prices
+        self.day = today if prices.as_of == "latest" else prices.as_of
+        self.providers = {
+            catalog.get(PricesFile, n, where=place(("prices", "providers", i))).spec.provider
+            for i, n in enumerate(prices.providers or ())
+        }
+        self.regions = {r.lower() for r in prices.regions or ()}
+        sellers = (f.spec for f in catalog.all(PricesFile) if f.spec.provider in self.providers or not self.providers)
+        known = {q.region for seller in sellers for q in seller.quotes}
+        for index, region in enumerate(prices.regions or ()):
+            if region.lower() not in {k.lower() for k in known}:
+                hint = ", ".join(nearest(region, known) or sorted(known))
+                where = place(("prices", "regions", index))
+                raise DataMissingError(f"no price in region {region!r}. Known: {hint}.", where=where)
+
+    def why_not(self, provider: str, quote: Quote) -> str:
+        """Return what excludes a quote, in words; empty where nothing does."""
+        if self.providers and provider not in self.providers:
+            return "not among prices.providers"
+        if quote.tier not in self.prices.tiers:
+            return "not among prices.tiers"
+        if not self.providers and quote.kind not in SEARCHED_KINDS:
+            return f"kind {quote.kind}, searched only where its publisher is named"
+        if quote.as_of > self.day:
+            return f"seen after {self._asked_day()}"
+        if quote.valid_until is not None and quote.valid_until < self.day:
+            return f"valid until {quote.valid_until.isoformat()}, before {self._asked_day()}"
+        if self.regions and quote.region.lower() not in self.regions | {"any", "global"}:
+            return "not among prices.regions"
+        return ""
+
+    def _asked_day(self) -> str:
+        return f"prices.as_of {self.day.isoformat()}" if self.prices.as_of != "latest" else "today"

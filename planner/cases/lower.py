@@ -51,7 +51,7 @@ def lower(scenario: Scenario, catalog: Catalog, model: Loaded[ModelSpec], option
         if spec.demand.curve
         else None
     )
-    workload = lower_workload(spec, model.spec, where=place(("workload", "effort")))
+    workload = lower_workload(spec, model.spec, place)
     layout = _layout(spec, catalog, scenario, options)
     rows: list[Any] = [
         lower_model(model.spec, [c.precision for c in options]),
@@ -65,7 +65,7 @@ def lower(scenario: Scenario, catalog: Catalog, model: Loaded[ModelSpec], option
         _offer(spec, options),
         _energy(spec, catalog, scenario),
         _prefill_layout(layout, options),
-        lower_pauses(spec, model.spec, where=place(("workload", "effort"))),
+        lower_pauses(spec, model.spec, place),
     ]
     cases = Cases(*rows)
     return cases.rows_of_one() if len(options) == 1 else cases
@@ -222,8 +222,9 @@ def _busy_power(assumed: AssumptionsFile) -> tuple[float, ...]:
 
 def _energy(spec: ScenarioSpec, catalog: Catalog, scenario: Scenario) -> EnergyColumns:
     assumed = catalog.assumptions.spec
-    place = scenario.loaded.document.place(("energy", "grid"))
-    grid = catalog.grid(spec.energy.grid, spec.energy.grid_source, where=place)
+    place = scenario.loaded.document.place
+    where, from_source = place(("energy", "grid")), place(("energy", "grid_source"))
+    grid = catalog.grid(spec.energy.grid, spec.energy.grid_source, where=where, source_where=from_source)
     values: tuple[Any, ...] = (
         *_busy_power(assumed),
         assumed.node_power_overhead,

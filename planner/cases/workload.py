@@ -1,6 +1,7 @@
 """Lowering of the workload: classes, distributions and histograms become mixture components."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import product
 
@@ -11,6 +12,7 @@ from planner.errors import BadInputError, DataMissingError, did_you_mean
 from planner.physics.lengths import lognormal_from_quantiles
 from planner.specs.market import DemandCurve
 from planner.specs.model import ModelSpec
+from planner.specs.reader import Key
 from planner.specs.scenario import DemandSpec, ScenarioSpec
 from planner.specs.workload import Length, RequestClass, WorkloadSpec
 
@@ -52,7 +54,13 @@ _SHORTEST_TOKENS = 1.0
 _NONE = Length(mean=0.0)
 
 
-def lower_workload(spec: ScenarioSpec, model: ModelSpec, *, where: str) -> WorkloadColumns:
+Place = Callable[[Key], str]
+"""Where the value at a path of the scenario stands: file, line and column."""
+FieldPlace = Callable[[str], str]
+"""Where a field of one request class stands."""
+
+
+def lower_workload(spec: ScenarioSpec, model: ModelSpec, place: Place) -> WorkloadColumns:
     """Return the workload's columns, one component per class and histogram point.
 
     Raises DataMissingError for an effort level the model has no measured multiplier for.
@@ -61,16 +69,26 @@ def lower_workload(spec: ScenarioSpec, model: ModelSpec, *, where: str) -> Workl
     if workload.tokens_per_day is not None:
         return WorkloadColumns(*np.full((len(WorkloadColumns.__dataclass_fields__), 1), math.nan))
     rows: list[tuple[float, ...]] = []
-    for cls, share in _shares(workload):
-        rows += _class_rows(_filled(cls, workload), share, model, where)
+    for index, (cls, share) in enumerate(_shares(workload)):
+        rows += _class_rows(_filled(cls, workload), share, model, _place_of_fields(workload, index, place))
     columns = np.asarray(rows, dtype=np.float64).T
     return WorkloadColumns(*columns)
 
 
-def lower_pauses(spec: ScenarioSpec, model: ModelSpec, *, where: str) -> PauseColumns | None:
+def _place_of_fields(workload: WorkloadSpec, index: int, place: Place) -> FieldPlace:
+    """Return where the fields of a class stand: at the class where that gives one, else at the workload."""
+
+    def where(name: str) -> str:
+        own = workload.classes and getattr(workload.classes[index], name) is not None
+        return place(("workload", "classes", index, name) if own else ("workload", name))
+
+    return where
+
+
+def lower_pauses(spec: ScenarioSpec, model: ModelSpec, place: Place) -> PauseColumns | None:
     """Return the pauses between the turns of an answer; None where no tool takes time."""
     total = held = tokens = 0.0
-    for cls, share in _shares(spec.workload):
+    for index, (cls, share) in enumerate(_shares(spec.workload)):
         one = _filled(cls, spec.workload)
         if one.agent is None or not one.agent.tool_time_s:
             continue
@@ -78,13 +96,14 @@ def lower_pauses(spec: ScenarioSpec, model: ModelSpec, *, where: str) -> PauseCo
         total += pauses
         if one.agent.kv_cache == "held":
             held += pauses
+            where = _place_of_fields(spec.workload, index, place)
             tokens += pauses * _held_between_turns(one, model, where)
     if not total:
         return None
     return PauseColumns(*(np.asarray(v) for v in (total, held, tokens / held if held else 0.0)))
 
 
-def _held_between_turns(cls: RequestClass, model: ModelSpec, where: str) -> float:
+def _held_between_turns(cls: RequestClass, model: ModelSpec, where: FieldPlace) -> float:
     """Return the mean tokens a conversation holds while a tool works: what the next turn finds again."""
     given, answer = moments(cls.input_tokens or _NONE), moments(cls.answer_tokens or _NONE)
     count, grown, as_written = (
@@ -118,7 +137,7 @@ def _filled(cls: RequestClass, base: RequestClass) -> RequestClass:
     return cls.model_copy(update=update)
 
 
-def _class_rows(cls: RequestClass, share: float, model: ModelSpec, where: str) -> list[tuple[float, ...]]:
+def _class_rows(cls: RequestClass, share: float, model: ModelSpec, where: FieldPlace) -> list[tuple[float, ...]]:
     rows: list[tuple[float, ...]] = []
     for given, answer in product(components(cls.input_tokens or _NONE), components(cls.answer_tokens or _NONE)):
         multiplier, generated_cv, thinking_cv = _thinking(cls, answer, model, where)
@@ -143,7 +162,9 @@ def _class_rows(cls: RequestClass, share: float, model: ModelSpec, where: str) -
     return rows
 
 
-def _check_context(cls: RequestClass, first: float, answer: Moments, multiplier: float, most: int, where: str) -> None:
+def _check_context(
+    cls: RequestClass, first: float, answer: Moments, multiplier: float, most: int, where: FieldPlace
+) -> None:
     """Refuse an agent whose last turn is longer than the model's context. Raises BadInputError."""
     count = int(cls.turns_per_answer or 1)
     last = first + (count - 1) * _growth(cls, answer, multiplier)[0] + answer.mean * multiplier
@@ -151,7 +172,7 @@ def _check_context(cls: RequestClass, first: float, answer: Moments, multiplier:
         raise BadInputError(
             f"workload.agent: turn {count} holds {last:,.0f} tokens, and the model's context {most:,}; expected fewer "
             "turns_per_answer or tool_tokens, or a larger model context",
-            where=where,
+            where=where("agent"),
         )
 
 
@@ -194,7 +215,7 @@ def _growth(cls: RequestClass, answer: Moments, multiplier: float) -> tuple[floa
     return kept + agent.tool_tokens, kept if agent.keeps_thinking or multiplier == 1.0 else 0.0
 
 
-def _thinking(cls: RequestClass, answer: Moments, model: ModelSpec, where: str) -> tuple[float, float, float]:
+def _thinking(cls: RequestClass, answer: Moments, model: ModelSpec, where: FieldPlace) -> tuple[float, float, float]:
     """Return (reasoning multiplier, cv of the generated tokens, cv of the thinking tokens) of a class.
 
     A multiplier independent of the answer's length gives 1 + cv_G^2 = (1 + cv_A^2)(1 + cv_m^2), and for the
@@ -215,7 +236,7 @@ def _thinking(cls: RequestClass, answer: Moments, model: ModelSpec, where: str) 
             raise DataMissingError(
                 f"{model.id} has no measured multiplier for effort {cls.effort!r}.{hint} "
                 "Give reasoning_multiplier or reasoning_tokens instead.",
-                where=where,
+                where=where("effort"),
             )
         return float(model.effort_multipliers[cls.effort]), answer.cv, answer.cv
     if cls.reasoning_multiplier is None:
@@ -225,7 +246,9 @@ def _thinking(cls: RequestClass, answer: Moments, model: ModelSpec, where: str) 
     return m.mean, _product_cv(answer.cv, m.cv), _product_cv(answer.cv, of_thinking)
 
 
-def _whole_length(cls: RequestClass, answer: Moments, model: ModelSpec, where: str) -> tuple[float, float, float]:
+def _whole_length(
+    cls: RequestClass, answer: Moments, model: ModelSpec, where: FieldPlace
+) -> tuple[float, float, float]:
     """Return what `_thinking` does where the effort's whole length is known: the answer is part of it.
 
     Thinking is what the visible answer leaves of it; its spread is taken as the whole length's.
@@ -236,7 +259,7 @@ def _whole_length(cls: RequestClass, answer: Moments, model: ModelSpec, where: s
         raise BadInputError(
             f"{model.id} generates {whole.mean:,.0f} tokens at effort {cls.effort!r}, thinking included, fewer than "
             f"the {visible:,.0f} visible ones asked for; expected a shorter answer or reasoning_multiplier",
-            where=where,
+            where=where("effort"),
         )
     return max(whole.mean / answer.mean, 1.0), whole.cv, whole.cv
 

@@ -42,7 +42,7 @@ def check(name: str, catalog: Catalog) -> str:
     for override in (None, *baseline.spec.overrides):
         for scenario in by_model(build_scenario(document, folder, override=override)):
             model, _ = find_model(scenario, catalog)
-            lower_workload(scenario.spec, model.spec, where=scenario.loaded.document.place(("workload",)))
+            lower_workload(scenario.spec, model.spec, scenario.loaded.document.place)
             options = candidates(scenario, catalog, model, today())
             if options:
                 lower(scenario, catalog, model, options[:1])

@@ -97,7 +97,7 @@ def look_up(question: Loaded[BreakEvenFile], catalog: Catalog) -> Asked:
     """
     spec, place = question.spec, question.document.field_place
     price = find_price(catalog, spec.api.model, spec.api.as_of, where=place(("api", "model")))
-    price.rates(batch=spec.api.batch)
+    price.rates(batch=spec.api.batch, where=place(("api", "batch")))
     tiers: list[Tier] = []
     for choice in spec.tiers:
         label = words.tier_label(choice, [tier.label for tier in tiers])

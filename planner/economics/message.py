@@ -62,7 +62,8 @@ def read_message(message: Message | None, key: Key, question: Loaded, catalog: C
 
 def _add_text(found: Read, text: str, tokenizer: str | None, key: Key, question: Loaded, catalog: Catalog) -> None:  # type: ignore[type-arg]
     place, name = question.document.field_place((*key, "text")), path_text((*key, "characters_per_token"))
-    per_token = characters_per_token(catalog, text, tokenizer, where=place, name=name)
+    counted_by = question.document.field_place((*key, "tokenizer"))
+    per_token = characters_per_token(catalog, text, tokenizer, where=place, tokenizer_where=counted_by, name=name)
     found.values["characters_per_token"] = per_token.mean
     found.values["characters_per_token_low"] = per_token.low
     found.values["characters_per_token_high"] = per_token.high

@@ -18,8 +18,7 @@ def found_by_provider(found: Answer) -> float:
     """
     spec = found.scenario.spec
     held = spec.model_copy(update={"workload": _held(spec.workload)})
-    place = found.scenario.loaded.document.place(("workload",))
-    workload = lower_workload(held, found.model.spec, where=place)
+    workload = lower_workload(held, found.model.spec, found.scenario.loaded.document.place)
     return float(np.max(build_replica(dataclasses.replace(found.case(), workload=workload)).tokens.found_share))
 
 

@@ -1,7 +1,7 @@
 """The rows of a quality question: a candidate's measured points, and what samples, votes and budgets make of them."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from statistics import NormalDist
 
@@ -22,6 +22,8 @@ _INPUTS = (
 )  # fmt: skip
 CHECKED = ("best_of_n", "retry")
 """Methods in which a verifier decides."""
+FieldPlace = Callable[[str], str]
+"""Where a field of a candidate stands in the question's file."""
 _Z_P90 = NormalDist().inv_cdf(0.9)
 
 
@@ -80,7 +82,10 @@ class Row:
 def rows_of(question: Loaded[QualityFile], benchmark: Loaded[BenchmarkFile], index: int) -> Iterator[Row]:
     """Yield the rows of a candidate. Raises DataMissingError where the benchmark lacks what it needs."""
     candidate = question.spec.candidates[index]
-    place = question.document.place(("candidates", index))
+
+    def place(name: str) -> str:
+        return question.document.field_place(("candidates", index, name))
+
     points = matching(candidate, benchmark, place)
     if candidate.method is None and candidate.budgets is None:
         for point in points:
@@ -93,14 +98,14 @@ def rows_of(question: Loaded[QualityFile], benchmark: Loaded[BenchmarkFile], ind
             yield from _sampled(question, benchmark, candidate, group, place)
 
 
-def matching(candidate: QualityCandidate, benchmark: Loaded[BenchmarkFile], place: str) -> list[Point]:
+def matching(candidate: QualityCandidate, benchmark: Loaded[BenchmarkFile], place: FieldPlace) -> list[Point]:
     """Return the points of a candidate that have an accuracy. Raises DataMissingError with the nearest names."""
     every, spec = benchmark.spec.points, candidate
     own = [p for p in every if normal(p.model) == normal(spec.model)]
     if not own:
         known = sorted({p.model for p in every})
         hint = did_you_mean(spec.model, known) or f" Known: {', '.join(known)}."
-        raise DataMissingError(f"{benchmark.spec.id} has no point of {spec.model!r}.{hint}", where=f"{place} model")
+        raise DataMissingError(f"{benchmark.spec.id} has no point of {spec.model!r}.{hint}", where=place("model"))
     kept = [
         p
         for p in own
@@ -112,7 +117,7 @@ def matching(candidate: QualityCandidate, benchmark: Loaded[BenchmarkFile], plac
         wanted = " ".join([*(spec.effort or ()), *(spec.setting or ())]) or "any effort"
         raise DataMissingError(
             f"{benchmark.spec.id} has no accuracy of {spec.model} at {wanted}. Measured: {measured or 'only tokens'}.",
-            where=place,
+            where=place("effort" if spec.effort else "setting" if spec.setting else "model"),
         )
     return [p for p in kept if p.accuracy is not None]
 
@@ -130,7 +135,7 @@ def _joined(
     benchmark: Loaded[BenchmarkFile],
     candidate: QualityCandidate,
     group: list[Point],
-    place: str,
+    place: FieldPlace,
 ) -> Iterator[Row]:
     """Yield a row per budget, between the two measured points around it; outside the measured range refuse."""
     known = sorted((p.generated_tokens.mean, p) for p in group if p.generated_tokens and p.method == "single")
@@ -138,7 +143,7 @@ def _joined(
         raise DataMissingError(
             f"{benchmark.spec.id} has {len(known)} point(s) of {candidate.model} with tokens and accuracy at one "
             "effort and setting; expected two or more to join",
-            where=f"{place} budgets",
+            where=place("budgets"),
         )
     tokens = np.array([t for t, _ in known])
     accuracy = isotonic(np.array([p.accuracy for _, p in known], dtype=np.float64))
@@ -147,7 +152,7 @@ def _joined(
             raise DataMissingError(
                 f"{budget:,} tokens are outside what was measured of {candidate.model} ({tokens[0]:,.0f} to "
                 f"{tokens[-1]:,.0f}); what happens there is not known",
-                where=f"{place} budgets",
+                where=place("budgets"),
             )
         upper = int(np.clip(np.searchsorted(tokens, budget), 1, tokens.size - 1))
         point = known[upper][1].model_copy(update={"budget_tokens": None})
@@ -168,7 +173,7 @@ def _sampled(
     benchmark: Loaded[BenchmarkFile],
     candidate: QualityCandidate,
     group: list[Point],
-    place: str,
+    place: FieldPlace,
 ) -> Iterator[Row]:
     """Yield a row per single point and number of samples: measured where it was, else by the law or the vote."""
     method = candidate.method or "single"
@@ -201,7 +206,9 @@ def _basis(group: list[Point], samples: int, law: str) -> str:
     return law if samples <= _largest(group, "best_of_n") else f"{law}, extrapolated"
 
 
-def _vote(candidate: QualityCandidate, point: Point, group: list[Point], wrong: int, place: str) -> dict[str, float]:
+def _vote(
+    candidate: QualityCandidate, point: Point, group: list[Point], wrong: int, place: FieldPlace
+) -> dict[str, float]:
     """Return the inputs of a vote: a correlation, given or from the largest measured vote."""
     correlation = candidate.question_correlation
     voted = max((p for p in group if p.method == "majority"), key=lambda p: p.samples, default=None)
@@ -211,7 +218,7 @@ def _vote(candidate: QualityCandidate, point: Point, group: list[Point], wrong: 
         raise DataMissingError(
             f"a vote of {candidate.model} needs how alike samples of one question are, and no vote was measured that "
             "says it; expected question_correlation between 0 (every question equally hard) and 1",
-            where=f"{place} method",
+            where=place("method"),
         )
     return {"row.voted": 1.0, "row.correlation": correlation}
 

@@ -18,9 +18,17 @@ class PerToken(NamedTuple):
 
 
 def characters_per_token(
-    catalog: Catalog, text: str, tokenizer: str | None, *, where: str = "", name: str = "characters_per_token"
+    catalog: Catalog,
+    text: str,
+    tokenizer: str | None,
+    *,
+    where: str = "",
+    tokenizer_where: str = "",
+    name: str = "characters_per_token",
 ) -> PerToken:
     """Return the characters per token of a kind of text under a tokenizer.
+
+    `where` and `tokenizer_where` are the places of the two names, for errors.
 
     A text whose vocabulary is not known (`any`) answers for every tokenizer. Raises DataMissingError for an
     unknown kind of text or tokenizer, BadInputError where several tokenizers were counted and none is named.
@@ -36,7 +44,7 @@ def characters_per_token(
         hint = did_you_mean(str(tokenizer), known)
         raise DataMissingError(
             f"no count of text {text} with tokenizer {tokenizer!r}.{hint} Counted with: {', '.join(known)}.",
-            where=where,
+            where=tokenizer_where,
         )
     ratio, key = ratios[index], ("ratios", index, "characters_per_token")
     source = loaded.source(*key)

@@ -34,10 +34,15 @@ class ApiPrice:
     notes: tuple[str, ...] = ()
     """What a reader must know before using it."""
 
-    def rates(self, *, batch: bool = False) -> Rates:
-        """Return the rates of the standard or the batch service. Raises DataMissingError without batch rates."""
+    def rates(self, *, batch: bool = False, where: str = "") -> Rates:
+        """Return the rates of the standard or the batch service.
+
+        Raises DataMissingError without batch rates; `where` is the place that asks for them.
+        """
         if not batch:
             return self.standard
         if self.batch is None:
-            raise DataMissingError(f"no batch price of {self.model} is known; expected batch: false", where=self.where)
+            raise DataMissingError(
+                f"no batch price of {self.model} is known; expected batch: false", where=where or self.where
+            )
         return self.batch

@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
-from planner.errors import BadInputError, DataMissingError, nearest
+from planner.errors import BadInputError, DataMissingError, did_you_mean, nearest
 from planner.specs.api_prices import ApiPricesFile
 from planner.specs.base import FileSpec, Loaded, Source, load
 from planner.specs.hardware import AssumptionsFile, EngineSpec, FormatsFile, FormatSpec, GpuSpec, SystemSpec
@@ -194,13 +194,17 @@ class Catalog:
         listed = f"Nearest: {', '.join(hint)}. " if hint else ""
         raise DataMissingError(f"unknown precision {name!r}. {listed}Known: {', '.join(formats)}.", where=where)
 
-    def grid(self, zone: str, source: str | None = None, *, where: str = "") -> GridFactor:
-        """Return the carbon intensity of a zone; without a source, the newest year wins."""
+    def grid(self, zone: str, source: str | None = None, *, where: str = "", source_where: str = "") -> GridFactor:
+        """Return the carbon intensity of a zone; without a source, the newest year wins.
+
+        `where` and `source_where` are the places of the two names, for errors.
+        """
         found = self.grids(zone, where=where)
         named = [g for g in found if source in {None, g.source_name}]
         if not named:
-            known = ", ".join(g.source_name for g in found)
-            raise DataMissingError(f"no grid zone {zone!r} from {source}. Known: {known}.", where=where)
+            names = [g.source_name for g in found]
+            hint = did_you_mean(source or "", names) or f" Known: {', '.join(names)}."
+            raise DataMissingError(f"{source!r} has no figure for the grid of {zone}.{hint}", where=source_where)
         return max(named, key=lambda g: (g.year, g.source_name))
 
     def grids(self, zone: str, *, where: str = "") -> list[GridFactor]:

@@ -168,8 +168,8 @@ def test_a_wrong_word_is_answered_with_the_nearest(call: Call, arguments: list[s
         ("engine: vllm", "engine: vllm\nengine: vllm", 2, ":4:1 engine: the key is repeated; expected it once"),
         ("engine: vllm", "engine: vlm", 3, ":3:9: unknown engine 'vlm'. Nearest: vllm"),
         ("llama-3.1-8b", "lama-3.1-8b", 3, ":2:8: unknown model 'lama-3.1-8b'. Nearest: llama-3.1-8b"),
-        ("h100-sxm", "h100-sxn", 3, ":10:9: unknown GPU 'h100-sxn'. Nearest: h100-sxm"),
-        ("tiers: [on_demand]", "providers: [lamda]", 3, ":12:14: unknown provider 'lamda'. Nearest: lambda"),
+        ("h100-sxm", "h100-sxn", 3, ":10:10: unknown GPU 'h100-sxn'. Nearest: h100-sxm"),
+        ("tiers: [on_demand]", "providers: [lamda]", 3, ":12:15: unknown provider 'lamda'. Nearest: lambda"),
         ("workload.answers_per_day: 2e5", "overrides.twice: 1", 2, ":14:28: 'overrides.twice' cannot be overridden"),
     ],
 )

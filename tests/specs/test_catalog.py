@@ -89,7 +89,7 @@ def test_an_unknown_precision_and_zone_are_missing_data(catalog: Catalog) -> Non
         catalog.format("fp9")
     with pytest.raises(DataMissingError, match=r"no grid zone 'USB'.*USA"):
         catalog.grid("USB")
-    with pytest.raises(DataMissingError, match="no grid zone 'USA' from nobody"):
+    with pytest.raises(DataMissingError, match="'nobody' has no figure for the grid of USA"):
         catalog.grid("USA", "nobody")
 
 
