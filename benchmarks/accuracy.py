@@ -22,9 +22,9 @@ from planner.calibration.bench import METRICS, Bench, prepare
 from planner.calibration.fit import Fitted
 from planner.calibration.ledger import Errors, Ledger, errors, groups, in_sample, left_out
 from planner.calibration.overlay import Evidence, engine_file
-from planner.calibration.silicon import benchmark_rows, read_silicon
-from planner.specs import Catalog
-from planner.specs.hardware import EngineSpec
+from planner.calibration.silicon.read import benchmark_rows, read_silicon
+from planner.catalog.catalog import Catalog
+from planner.catalog.hardware import EngineSpec
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "accuracy.md"

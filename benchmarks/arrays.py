@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from planner import Cases, Catalog, Estimate, answer, load_scenario
-from planner.estimate import estimate
+from planner.fleet.estimate import estimate
 
 KINDS = ("point", "sweep", "grid")
 FULL_ROWS = 1_000_000

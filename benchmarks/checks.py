@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from planner.predict import INTERVALS, predict
-from planner.specs import Catalog
+from planner.catalog.catalog import Catalog
+from planner.loadtest.predict import INTERVALS, predict
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
 

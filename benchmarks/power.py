@@ -8,11 +8,11 @@ from checks import Array
 from published import ml_energy_rows
 from scipy.optimize import least_squares
 
-from planner.cases.names import Names
-from planner.runs import cases_of, resolve
+from planner.catalog.catalog import Catalog
+from planner.loadtest.lookups import Names
+from planner.loadtest.run import cases_of, resolve
 from planner.serving.replica import build_replica
-from planner.serving.steady import load_at, step_terms_at
-from planner.specs import Catalog
+from planner.serving.steady_state import load_at, step_terms_at
 
 NAMES = ("busy_power_base", "busy_power_memory", "busy_power_compute")
 START = 0.3

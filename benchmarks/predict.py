@@ -16,10 +16,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from planner.predict import predict
-from planner.specs import Catalog
-from planner.specs.hardware import EngineSpec, GpuSpec
-from planner.specs.model import ModelSpec
+from planner.catalog.catalog import Catalog
+from planner.catalog.hardware import EngineSpec, GpuSpec
+from planner.catalog.model import ModelSpec
+from planner.loadtest.predict import predict
 
 FULL_ROWS = 5221
 BAR_SECONDS = 5.0

@@ -17,14 +17,15 @@ from typing import Any
 import numpy as np
 from checks import HEADER, Array, Check, line, ratios
 
-from planner.answers import answer
-from planner.calibration.silicon import read_silicon, silicon_path
+from planner.calibration.silicon.read import read_silicon, silicon_path
+from planner.catalog.catalog import Catalog
+from planner.catalog.hardware import EngineSpec, GpuSpec
+from planner.catalog.model import ModelSpec
 from planner.errors import PlannerError
-from planner.predict import predict
-from planner.specs import Catalog, load_scenario
-from planner.specs.hardware import EngineSpec, GpuSpec
-from planner.specs.model import ModelSpec
-from planner.unseen import error_bounds, unseen
+from planner.loadtest.predict import predict
+from planner.options.answer import answer
+from planner.options.confidence import error_bounds, unseen
+from planner.scenario.load import load_scenario
 
 DATA = Path(os.environ.get("PLANNER_SHARED_DATA", Path(__file__).resolve().parents[2] / "shared")) / "data"
 GPUS = {

@@ -4,9 +4,9 @@ import dataclasses
 from collections.abc import Callable, Iterator, Sequence
 
 from planner.calibration.ledger import Ledger
-from planner.calibration.silicon import SiliconRow
+from planner.calibration.silicon.read import SiliconRow
+from planner.catalog.hardware import GpuSpec
 from planner.serving.replica import build_replica
-from planner.specs.hardware import GpuSpec
 
 TIMES = 1.3
 """How many times faster or slower a run alike must be to be named: nine in ten repetitions on another engine version

@@ -13,21 +13,22 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from planner.answers import Answer, answer
-    from planner.cases import Cases
+    from planner.catalog.catalog import Catalog
     from planner.errors import PlannerError
-    from planner.estimate import Estimate
-    from planner.specs import Catalog, Scenario, load_scenario
+    from planner.fleet.estimate import Estimate
+    from planner.options.answer import Answer, answer
+    from planner.scenario.load import Scenario, load_scenario
+    from planner.serving.cases import Cases
 
 _HOME = {
-    "Answer": "planner.answers",
-    "Cases": "planner.cases",
-    "Catalog": "planner.specs",
-    "Estimate": "planner.estimate",
+    "Answer": "planner.options.answer",
+    "Cases": "planner.serving.cases",
+    "Catalog": "planner.catalog.catalog",
+    "Estimate": "planner.fleet.estimate",
     "PlannerError": "planner.errors",
-    "Scenario": "planner.specs",
-    "answer": "planner.answers",
-    "load_scenario": "planner.specs",
+    "Scenario": "planner.scenario.load",
+    "answer": "planner.options.answer",
+    "load_scenario": "planner.scenario.load",
 }
 
 __all__ = [

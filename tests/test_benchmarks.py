@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 from planner import Cases, Estimate
-from planner import estimate as conductor
-from planner.estimate import estimate
-from planner.predict import predict
-from planner.specs import Catalog
+from planner.catalog.catalog import Catalog
+from planner.fleet import estimate as conductor
+from planner.fleet.estimate import estimate
+from planner.loadtest.predict import predict
 
 ROWS = 2000
 FEW = 40

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from planner.cli.main import COMMANDS
-from planner.specs.base import field_names
-from planner.specs.json_schema import json_schema
-from planner.specs.scenario import ScenarioSpec
+from planner.documents.json_schema import json_schema
+from planner.documents.spec import field_names
+from planner.scenario.scenario import ScenarioSpec
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -53,7 +53,7 @@ def test_the_readme_names_every_command() -> None:
 
 def test_editors_show_what_a_field_means() -> None:
     """Every field of a scenario has a description in the JSON Schema, or a name that says it all."""
-    schema = json_schema("scenario")
+    schema = json_schema(ScenarioSpec)
     parts = {name: schema["$defs"][name] for name in schema["$defs"] if name not in {"SloSpec", "Length"}}
     silent = [f"{n}.{f}" for n, part in (parts | {"": schema}).items()
               for f, prop in part.get("properties", {}).items() if not prop.get("description")]  # fmt: skip

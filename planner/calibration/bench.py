@@ -9,18 +9,18 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from planner.cases.columns import Array, Cases
-from planner.cases.layer_kinds import LAYER_KINDS, layer_kinds
-from planner.cases.maker import at_speed, maker_speed
-from planner.cases.names import Names
+from planner.catalog.catalog import Catalog
 from planner.errors import BadInputError, DataMissingError, PlannerError
-from planner.physics.special import Mask
-from planner.predict import solve_runs
-from planner.runs import Run, cases_of, resolve
-from planner.serving.benchmark import Traffic, closed_ttft_mean_s, in_waves, wave_load, wave_ttft_s
+from planner.loadtest.lookups import Names
+from planner.loadtest.predict import solve_runs
+from planner.loadtest.run import Run, cases_of, resolve
+from planner.options.engine_factors import at_speed, maker_speed
+from planner.options.layer_kinds import LAYER_KINDS, layer_kinds
+from planner.serving.cases import Array, Cases
+from planner.serving.closed_loop import Traffic, closed_ttft_mean_s, in_waves, wave_load, wave_ttft_s
+from planner.serving.normal import Mask
 from planner.serving.replica import build_replica
-from planner.serving.steady import load_at
-from planner.specs.catalog import Catalog
+from planner.serving.steady_state import load_at
 
 METRICS = ("ttft_mean_s", "tpot_mean_s", "output_tokens_per_s_per_gpu")
 """What is compared: columns of `predict`."""

@@ -7,10 +7,10 @@ from typing import NamedTuple
 import numpy as np
 
 from planner.calibration.bench import Bench, direct
-from planner.cases.columns import Array
+from planner.catalog.catalog import Catalog
+from planner.catalog.hardware import EngineSpec
 from planner.errors import DataMissingError
-from planner.specs.catalog import Catalog
-from planner.specs.hardware import EngineSpec
+from planner.serving.cases import Array
 
 TPOT_NOISE = 0.12
 """Relative difference of a configuration measured twice on another engine version: the unit of the residuals."""

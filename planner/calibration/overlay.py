@@ -13,9 +13,9 @@ import yaml
 from planner.calibration.bench import METRICS, same_models
 from planner.calibration.fit import Fitted
 from planner.calibration.ledger import Ledger, errors
-from planner.physics.special import Mask
-from planner.specs.base import Loaded
-from planner.specs.hardware import EngineSpec, FittedOn
+from planner.catalog.hardware import EngineSpec, FittedOn
+from planner.documents.spec import Loaded
+from planner.serving.normal import Mask
 
 _DIGITS = 3
 _FITTED = "fitted"

@@ -12,15 +12,15 @@ from planner.calibration.fit import FACTORS, Fitted, starts_of
 from planner.calibration.ledger import Ledger, errors, groups, in_sample, left_out
 from planner.calibration.overlay import Evidence, engine_file
 from planner.calibration.readers.registry import read_benchmark
-from planner.calibration.silicon import PACKAGE, benchmark_rows, read_silicon
+from planner.calibration.silicon.read import PACKAGE, benchmark_rows, read_silicon
+from planner.catalog.catalog import Catalog
+from planner.catalog.hardware import EngineErrors, EngineSpec
 from planner.cli import common
+from planner.documents import csv_table
+from planner.documents.spec import today
 from planner.errors import BadInputError
-from planner.report import as_csv
 from planner.report.as_table import render_grid
 from planner.report.output import emit, write_below, write_file
-from planner.specs.catalog import Catalog
-from planner.specs.hardware import EngineErrors, EngineSpec
-from planner.today import today
 
 _TITLES = {"ttft_mean_s": "TTFT", "tpot_mean_s": "TPOT", "output_tokens_per_s_per_gpu": "tokens/s"}
 _SHOWN_FAULTS = 5
@@ -81,12 +81,12 @@ def command(
     ledger = apart[leave_out] if whole is None or apart else whole[0]
     header, cells = _report(ledger)
     if predictions:
-        write_file(predictions, as_csv.write(ledger.header(), ledger.rows()))
+        write_file(predictions, csv_table.write(ledger.header(), ledger.rows()))
     if folder and whole:
         kinds = {kind: found for kind, found in apart.items() if kind in EngineErrors.model_fields}
         _write(Path(folder), whole[1], Evidence(_origin(files, data), today(), whole[0], kinds), catalog)
     if form == "csv":
-        emit(as_csv.write(header, cells), output)
+        emit(csv_table.write(header, cells), output)
     else:
         emit(render_grid(header, [[_text(c) for c in row] for row in cells], left=(0, 1)), output)
 

@@ -9,19 +9,18 @@ from typing import Any
 import click
 
 import planner
+from planner.catalog.catalog import Catalog
 from planner.cli import common
+from planner.documents.spec import today, validate
+from planner.documents.yaml_reader import read_document
 from planner.errors import EXIT_DATA_MISSING, EXIT_GATE_FAILED, EXIT_OK
 from planner.probe import Check, Fit, Question, check_host, fits_on, read_host
 from planner.probe.draft import draft_spec
+from planner.probe.facts import SCHEMA_VERSION, HostFacts
 from planner.probe.words import gib
 from planner.report.as_table import render_grid
 from planner.report.output import emit, write_file
-from planner.specs.base import validate
-from planner.specs.catalog import Catalog
-from planner.specs.facts import SCHEMA_VERSION, HostFacts
-from planner.specs.question import open_scenario
-from planner.specs.reader import read_document
-from planner.today import today
+from planner.scenario.load import open_scenario
 
 _HEADER = [
     "weights",

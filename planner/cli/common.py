@@ -7,17 +7,17 @@ from typing import Any, TypeVar
 
 import click
 
-from planner.answers import Answer, answer
+from planner.catalog.benchmark_points import share_of_right
+from planner.catalog.catalog import Catalog
+from planner.documents.yaml_reader import exists
 from planner.errors import EXIT_GATE_FAILED, BadInputError, DataMissingError, did_you_mean
-from planner.options import NUMBER_FIELDS, Row
-from planner.provenance import inputs
+from planner.options.answer import Answer, answer
+from planner.options.provenance import inputs
+from planner.options.ranking import NUMBER_FIELDS, Row
+from planner.options.router import ALL, by_model, totals
 from planner.report.columns import columns
 from planner.report.document import Report, asked, choose_fields
-from planner.routes import ALL, by_model, totals
-from planner.specs.catalog import Catalog
-from planner.specs.quality import share_of_right
-from planner.specs.question import Scenario, build_scenario, load_scenario, open_scenario, parse_value
-from planner.specs.reader import exists
+from planner.scenario.load import Scenario, build_scenario, load_scenario, open_scenario, parse_value
 
 DEFAULT_SCENARIO = "o1-class"
 F = TypeVar("F", bound=Callable[..., Any])

@@ -7,17 +7,19 @@ from typing import Any
 
 import click
 
-from planner.answers import Answer
+from planner.catalog.catalog import Catalog
+from planner.catalog.kinds import BY_WORD
 from planner.cli import common, economic
+from planner.documents import csv_table
 from planner.errors import EXIT_GATE_FAILED, EXIT_INTERRUPTED, BadInputError, DataMissingError
-from planner.options import Row
-from planner.report import as_csv, as_json
+from planner.options.answer import Answer
+from planner.options.ranking import Row
+from planner.report import as_json
 from planner.report.as_table import render_grid
 from planner.report.document import choose_fields
 from planner.report.output import emit
 from planner.report.summary import layout, offer
-from planner.specs.catalog import Catalog
-from planner.words import count, money, seconds, share, times
+from planner.wording import count, money, seconds, share, times
 
 _ROWS: tuple[tuple[str, Callable[[dict[str, Any]], str]], ...] = (
     ("best option", lambda r: f"{count(r['gpus'])} × {r['gpu']}"),
@@ -118,7 +120,7 @@ def command(
     """
     catalog = Catalog(catalogs)
     wanted_accuracy = None if target is None else common.read_target(target)
-    if len(scenarios) == 1 and economic.is_question("quality", scenarios[0], catalog):
+    if len(scenarios) == 1 and economic.is_question(BY_WORD["quality"], scenarios[0], catalog):
         only = [name for name, value in {**question, "override": overrides}.items() if value and name != "sets"]
         if only:
             raise BadInputError("is of scenarios; a question of `planner quality` takes --set", where=f"--{only[0]}")
@@ -139,7 +141,7 @@ def command(
     if form == "table":
         emit("".join(f"{line}\n" for line in verdict) + render_grid(*grid(best)), output)
     elif form == "csv":
-        emit(as_csv.write(report.fields, ([row.get(n) for n in report.fields] for row in best)), output)
+        emit(csv_table.write(report.fields, ([row.get(n) for n in report.fields] for row in best)), output)
     else:
         emit(as_json.render(replace(report, rows=best)), output)
     failed = common.check_gates(answers, ()) if reached else EXIT_GATE_FAILED

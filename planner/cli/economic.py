@@ -6,20 +6,18 @@ from typing import Any
 
 import click
 
+from planner.catalog.catalog import Catalog
+from planner.catalog.kinds import Kind, kind_of, questions_of, wrong_kind
 from planner.cli import common
-from planner.economics.registry import QUESTIONS, kinds_of
-from planner.economics.sheet import Sheet
+from planner.documents.csv_table import DIALECTS
+from planner.documents.spec import Loaded
+from planner.documents.yaml_reader import exists, read_document
+from planner.economics.page import Sheet
+from planner.economics.questions.asked import load_document, open_asked
 from planner.errors import EXIT_GATE_FAILED
-from planner.report.as_csv import DIALECTS
-from planner.report.as_sheet import FORMATS, render
+from planner.report.as_page import FORMATS, render
 from planner.report.document import choose_fields
 from planner.report.output import emit
-from planner.specs.asked import load_asked, load_document, open_asked
-from planner.specs.base import Loaded
-from planner.specs.catalog import Catalog
-from planner.specs.json_schema import spec_of
-from planner.specs.kinds import is_scenario, wrong_kind
-from planner.specs.reader import exists, read_document
 
 
 def output_options(function: common.F) -> common.F:
@@ -55,18 +53,20 @@ def options(function: common.F) -> common.F:
     return common.set_option(output_options(function))
 
 
-def is_question(command: str, name: str, catalog: Catalog) -> bool:
-    """Return whether a name is a shipped question of a command, or a file of that kind."""
-    kind, path = QUESTIONS[command], Path(name)
+def is_question(kind: Kind, name: str, catalog: Catalog) -> bool:
+    """Return whether a name is a shipped question of a kind, or a file of that kind."""
+    path = Path(name)
     is_file = path.suffix in {".yaml", ".yml", ".json"} and exists(path)
-    return name in catalog.files(kind.folder) or (is_file and spec_of(read_document(path)) is kind.spec)
+    return name in catalog.files(str(kind.folder)) or (is_file and kind_of(read_document(path)) is kind)
 
 
 def find_sheet(name: str, catalog: Catalog, sets: Sequence[str]) -> Sheet | None:
     """Return the answer to an economic question by shipped name or file; None where the name is of something else."""
-    for command, kind in QUESTIONS.items():
-        if is_question(command, name, catalog):
-            return kind.solve(load_asked(kind.spec, kind.folder, name, catalog, common.read_sets(sets)), catalog)
+    for kind in questions_of():
+        if is_question(kind, name, catalog):
+            document = open_asked([str(kind.folder)], name, catalog)
+            sheet: Sheet = kind.solve(load_document(kind.spec, document, common.read_sets(sets)), catalog)
+            return sheet
     return None
 
 
@@ -86,12 +86,12 @@ def answer(
 
     `solver` answers another question about the same file.
     """
-    catalog, kinds = Catalog(catalogs), kinds_of(command)
-    document = open_asked([kind.folder for kind in kinds], name, catalog)
-    spec = spec_of(document)
-    if is_scenario(document) or (spec and not any(kind.spec is spec for kind in kinds)):
+    catalog, kinds = Catalog(catalogs), questions_of(command)
+    document = open_asked([str(kind.folder) for kind in kinds], name, catalog)
+    found = kind_of(document)
+    if found not in {None, *kinds}:
         raise wrong_kind(document, f"a file for `planner {command}`")
-    kind = next((kind for kind in kinds if kind.spec is spec), kinds[0])
+    kind = found or kinds[0]
     sheet = (solver or kind.solve)(load_document(kind.spec, document, common.read_sets(sets)), catalog)
     show(view(sheet) if view else sheet, fields, dialect, form, output)
     return sheet

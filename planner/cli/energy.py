@@ -4,9 +4,9 @@ from typing import Any
 
 import click
 
-from planner.answers import answer
 from planner.cli import common, economic
 from planner.economics.energy import energy
+from planner.options.answer import answer
 
 
 @click.command("energy")

@@ -4,15 +4,15 @@ from typing import Any
 
 import click
 
+from planner.catalog.catalog import Catalog
 from planner.cli import common
+from planner.documents.csv_table import DIALECTS
 from planner.errors import EXIT_INTERRUPTED, BadInputError
-from planner.intervals import INTERVAL_FIELDS, with_intervals
-from planner.options import RESULT_FIELDS
-from planner.report.as_csv import DIALECTS
+from planner.options.intervals import INTERVAL_FIELDS, with_intervals
+from planner.options.ranking import RESULT_FIELDS
 from planner.report.document import choose_fields
 from planner.report.output import emit
 from planner.report.registry import FORMATS
-from planner.specs.catalog import Catalog
 
 
 @click.command("estimate")
@@ -77,7 +77,7 @@ def command(
     known = (*RESULT_FIELDS, *(INTERVAL_FIELDS if interval else ()))
     choose_fields(fields, known)
     if sheet is not None:
-        from planner.sheet import answer_sheet  # noqa: PLC0415 - only a sheet needs it
+        from planner.cli.question_sheet import answer_sheet  # noqa: PLC0415 - only a sheet needs it
 
         if gates or overrides:
             raise BadInputError("a sheet has no gates; name a row's variant in its `override` column", where="--from")

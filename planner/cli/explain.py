@@ -8,19 +8,19 @@ from typing import Any
 import click
 import numpy as np
 
-from planner.answers import Answer, answer
+from planner.catalog.catalog import Catalog
 from planner.cli import common
 from planner.cli.economic import find_sheet
 from planner.economics import energy, thinking
-from planner.economics.sheet import Sheet
+from planner.economics.page import Sheet
 from planner.errors import BadInputError
-from planner.explain import explain, known_formulas
-from planner.formulas import Step, formulas, short
-from planner.provenance import Input, file_inputs, inputs
+from planner.explain.chain import explain, known_formulas
+from planner.explain.formulas import Step, formulas, short
+from planner.options.answer import Answer, answer
+from planner.options.provenance import Input, file_inputs, inputs
 from planner.report.columns import columns
 from planner.report.output import emit
-from planner.specs.catalog import Catalog
-from planner.specs.question import Scenario, load_scenario
+from planner.scenario.load import Scenario, load_scenario
 
 _INDENT = "  "
 

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import click
 
+from planner.catalog.kinds import SCENARIO
+from planner.documents.json_schema import json_schema
+from planner.documents.yaml_reader import exists, read_text
 from planner.errors import BadInputError
 from planner.report.output import write_file
-from planner.specs.json_schema import json_schema
-from planner.specs.reader import exists, read_text
 
 SCHEMA_FILE = "scenario.schema.json"
 
@@ -30,7 +31,7 @@ def command(file: str, force: bool) -> None:
     if exists(path) and not force:
         raise BadInputError("is already there; --force replaces it", where=file)
     text = files("planner.cli").joinpath("template.yaml").read_text(encoding="utf-8")
-    wanted = json.dumps(json_schema("scenario"), indent=2) + "\n"
+    wanted = json.dumps(json_schema(SCENARIO.spec), indent=2) + "\n"
     if exists(schema) and not force and read_text(schema) != wanted:
         raise BadInputError("is already there and differs; --force replaces it", where=str(schema))
     write_file(path, text.replace("{name}", json.dumps(path.stem, ensure_ascii=False)))

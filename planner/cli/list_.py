@@ -5,19 +5,19 @@ from typing import Any
 
 import click
 
+from planner.catalog.api_prices import ApiPricesFile
+from planner.catalog.benchmark_points import BenchmarkFile
+from planner.catalog.catalog import Catalog
+from planner.catalog.hardware import EngineSpec, GpuSpec, SystemSpec
+from planner.catalog.market import PricesFile
+from planner.catalog.model import ModelSpec
+from planner.catalog.parameters import count_parameters
 from planner.cli import common
-from planner.report import as_csv
+from planner.documents import csv_table
+from planner.documents.yaml_reader import read_document
 from planner.report.as_table import render_grid
 from planner.report.output import emit
-from planner.specs.api_prices import ApiPricesFile
-from planner.specs.catalog import Catalog
-from planner.specs.hardware import EngineSpec, GpuSpec, SystemSpec
-from planner.specs.market import PricesFile
-from planner.specs.model import ModelSpec
-from planner.specs.parameters import count_parameters
-from planner.specs.quality import BenchmarkFile
-from planner.specs.reader import read_document
-from planner.words import significant
+from planner.wording import significant
 
 Table = tuple[list[str], Iterator[list[Any]]]
 _TERA, _GIGA = 1e12, 1e9
@@ -249,7 +249,7 @@ def command(kind: str, word: str | None, form: str, output: str | None, catalogs
     header, rows = KINDS[kind](Catalog(catalogs))
     kept = [r for r in rows if word is None or any(word.lower() in str(c).lower() for c in r)]
     if form == "csv":
-        emit(as_csv.write(header, kept), output)
+        emit(csv_table.write(header, kept), output)
         return
     text = {i for i in range(len(header)) if any(isinstance(r[i], str) for r in kept)}
     emit(render_grid(header, [[_text(c) for c in r] for r in kept], left=text), output)

@@ -6,11 +6,11 @@ from typing import Any
 import click
 
 from planner.cli import common, economic
+from planner.documents.spec import today
 from planner.economics.owned_prices import price_file, price_path, price_warnings
 from planner.economics.payback import by_year
 from planner.errors import BadInputError
 from planner.report.output import write_below
-from planner.today import today
 
 
 @click.command("payback")

@@ -2,15 +2,15 @@
 
 import click
 
+from planner.catalog.catalog import Catalog
 from planner.cli import common
+from planner.cli.question_sheet import typed
+from planner.documents.csv_table import DIALECTS, read_sheet, write
+from planner.documents.yaml_reader import STDIN
 from planner.errors import EXIT_BAD_INPUT
-from planner.predict import INTERVALS, OUTPUTS, check_header, name_notes, predict, refused
-from planner.report.as_csv import DIALECTS, write
+from planner.loadtest.predict import INTERVALS, OUTPUTS, check_header, name_notes, predict, refused
 from planner.report.as_json import render_rows
 from planner.report.output import emit
-from planner.sheet import read_sheet, typed
-from planner.specs.catalog import Catalog
-from planner.specs.reader import STDIN
 
 
 @click.command("predict")

@@ -4,23 +4,22 @@ import json
 
 import click
 
+from planner.catalog.kinds import BY_WORD, SCENARIO, questions_of
 from planner.cli import common
+from planner.documents import csv_table
+from planner.documents.json_schema import json_schema
 from planner.economics import energy, thinking
-from planner.economics.registry import QUESTIONS
 from planner.errors import BadInputError
-from planner.formulas import formulas
-from planner.report import as_csv
+from planner.explain.formulas import formulas
 from planner.report.columns import Column, columns, interval_columns
 from planner.report.output import emit
-from planner.specs.json_schema import SCHEMAS, json_schema
-from planner.specs.scenario import ScenarioSpec
 
 _OF_SCENARIOS = {"thinking": thinking.PAGE, "energy": energy.PAGE}
 """Commands that answer scenarios by a page of their own: they have columns, and no kind of file."""
 
 
 @click.command("schema")
-@click.argument("kind", type=common.Word([*SCHEMAS, *_OF_SCENARIOS]), default="scenario")
+@click.argument("kind", type=common.Word([*BY_WORD, *_OF_SCENARIOS]), default="scenario")
 @click.option("--columns", "show_columns", is_flag=True, help="The result columns: field, unit, description (CSV).")
 @common.output_option
 def command(kind: str, show_columns: bool, output: str | None) -> None:
@@ -34,24 +33,24 @@ def command(kind: str, show_columns: bool, output: str | None) -> None:
     """
     if kind in _OF_SCENARIOS and not show_columns:
         raise BadInputError(f"`planner {kind}` answers scenarios; expected --columns with it, or scenario", where=kind)
-    emit(_dictionary(kind) if show_columns else json.dumps(json_schema(kind), indent=2) + "\n", output)
+    emit(_dictionary(kind) if show_columns else json.dumps(json_schema(BY_WORD[kind].spec), indent=2) + "\n", output)
 
 
 def _dictionary(kind: str) -> str:
     """Return the columns of a scenario's results, or of an economic question's, with unit and meaning."""
     if kind in _OF_SCENARIOS:
         return _of_page(_OF_SCENARIOS[kind])
-    asked = next((q for q in QUESTIONS.values() if q.spec is SCHEMAS[kind]), None)
-    if asked is None and SCHEMAS[kind] is not ScenarioSpec:
-        answered = ", ".join(k for k, spec in SCHEMAS.items() if spec in {q.spec for q in QUESTIONS.values()})
+    asked = BY_WORD[kind]
+    if asked is SCENARIO:
+        return csv_table.write(Column._fields, (columns() | interval_columns()).values())
+    if asked.page is None:
+        answered = ", ".join(question.word for question in questions_of())
         raise BadInputError(
             f"a file of kind {kind} has no result columns, it is data; expected scenario, {answered}", where="--columns"
         )
-    if asked is None:
-        return as_csv.write(Column._fields, (columns() | interval_columns()).values())
     return _of_page(asked.page)
 
 
 def _of_page(name: str) -> str:
     rows = ((f.name, f.unit, f.why) for f in formulas(name).values() if "." not in f.name)
-    return as_csv.write(Column._fields, rows)
+    return csv_table.write(Column._fields, rows)

@@ -4,11 +4,11 @@ from typing import Any
 
 import click
 
-from planner.answers import answer
 from planner.cli import common, economic
 from planner.economics.api import find_price
 from planner.economics.thinking import thinking, variants
 from planner.errors import BadInputError
+from planner.options.answer import answer
 
 
 @click.command("thinking")

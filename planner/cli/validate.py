@@ -6,24 +6,21 @@ from typing import Any
 
 import click
 
-from planner.answers import find_model
-from planner.cases import lower
-from planner.cases.candidates import candidates
-from planner.cases.workload import lower_workload
+from planner.catalog.catalog import Catalog
+from planner.catalog.hardware import GpuSpec
+from planner.catalog.kinds import SCENARIO, Kind, kind_of
+from planner.catalog.market import PricesFile
+from planner.catalog.parameters import count_parameters
 from planner.cli import common
-from planner.economics.registry import QUESTIONS
+from planner.documents.spec import Loaded, load, today
+from planner.documents.yaml_reader import exists, read_text
 from planner.errors import PlannerError
-from planner.routes import by_model
-from planner.specs.base import Loaded, load
-from planner.specs.catalog import Catalog
-from planner.specs.hardware import GpuSpec
-from planner.specs.json_schema import SCHEMAS
-from planner.specs.kinds import is_scenario, kind_of
-from planner.specs.market import PricesFile
-from planner.specs.parameters import count_parameters
-from planner.specs.question import build_scenario, open_any
-from planner.specs.reader import exists, read_text
-from planner.today import today
+from planner.options.answer import find_model
+from planner.options.candidates import candidates
+from planner.options.lowering import lower
+from planner.options.lowering_workload import lower_workload
+from planner.options.router import by_model
+from planner.scenario.load import build_scenario, open_any
 
 
 def check(name: str, catalog: Catalog) -> str:
@@ -32,11 +29,11 @@ def check(name: str, catalog: Catalog) -> str:
     if path.suffix == ".json" and exists(path) and _is_config(path):
         return _config(path)
     document, folder = open_any(name, catalog)
-    if kind := kind_of(document):
-        loaded = load(SCHEMAS[kind.word], document)
-        _look_up(loaded, catalog)
+    kind = kind_of(document)
+    if kind not in {None, SCENARIO}:
+        _look_up(load(kind.spec, document), kind, catalog)
         return kind.word
-    if path.suffix == ".json" and not is_scenario(document):
+    if path.suffix == ".json" and kind is None:
         return _config(path)
     baseline = build_scenario(document, folder)
     for override in (None, *baseline.spec.overrides):
@@ -50,14 +47,13 @@ def check(name: str, catalog: Catalog) -> str:
     return f"scenario with {variants} variant{'s' if variants != 1 else ''}" if variants else "scenario"
 
 
-def _look_up(loaded: Loaded[Any], catalog: Catalog) -> None:
+def _look_up(loaded: Loaded[Any], kind: Kind, catalog: Catalog) -> None:
     """Look up the names a file refers to: GPUs of prices, whatever an economic question needs."""
     if isinstance(loaded.spec, PricesFile):
         for index, quote in enumerate(loaded.spec.quotes):
             catalog.get(GpuSpec, quote.gpu, where=loaded.document.place(("quotes", index, "gpu")))
-    for question in QUESTIONS.values():
-        if isinstance(loaded.spec, question.spec):
-            question.solve(loaded, catalog)
+    if kind.solver:
+        kind.solve(loaded, catalog)
 
 
 def _is_config(path: Path) -> bool:
@@ -71,7 +67,7 @@ def _is_config(path: Path) -> bool:
 
 def _config(path: Path) -> str:
     """Read a Hugging Face config.json; return what it is."""
-    from planner.specs.huggingface import read_config  # noqa: PLC0415 - only a config.json needs it
+    from planner.catalog.huggingface.config import read_config  # noqa: PLC0415 - only a config.json needs it
 
     counts = count_parameters(read_config(path).spec)
     return f"config.json of a model with {counts.total / 1e9:.4g} B parameters, {counts.active / 1e9:.4g} B active"

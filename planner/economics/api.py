@@ -6,15 +6,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from planner.cost import api_bill
+from planner.catalog.api_prices import ApiPricesFile, ApiQuote, TokenRates
+from planner.catalog.catalog import Catalog, normal
+from planner.documents.spec import Loaded, today
 from planner.economics.api_genai import hint, packaged_price
-from planner.economics.token_price import ApiPrice, Rates
+from planner.economics.api_price import ApiPrice, Rates
 from planner.errors import BadInputError, DataMissingError, nearest
-from planner.physics.special import Array
-from planner.specs.api_prices import ApiPricesFile, ApiQuote, TokenRates
-from planner.specs.base import Loaded
-from planner.specs.catalog import Catalog, normal
-from planner.today import today
+from planner.fleet.bill import api_bill
+from planner.serving.normal import Array
 
 LATEST = "latest"
 
@@ -63,7 +62,7 @@ def bill_usd(
 
     Parameters
     ----------
-    input_tokens, cached_share, output_tokens : as of `planner.cost.api_bill`.
+    input_tokens, cached_share, output_tokens : as of `planner.fleet.bill.api_bill`.
     batch : at the batch service's rates. Raises DataMissingError where none are known.
     """
     rates = price.rates(batch=batch)

@@ -4,7 +4,7 @@ import datetime as dt
 from importlib.metadata import version
 from typing import Any
 
-from planner.economics.token_price import ApiPrice, Rates
+from planner.economics.api_price import ApiPrice, Rates
 
 _TOKENS, _PER_MTOK = 1000, 1000.0
 """Asked for this many tokens, so that the lowest of tiered prices answers; times this is per million."""

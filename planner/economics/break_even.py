@@ -6,20 +6,20 @@ from collections.abc import Collection, Sequence
 import numpy as np
 
 from planner import units
-from planner.answers import Answer
-from planner.cases.lower import or_nan
+from planner.catalog.catalog import Catalog
+from planner.documents.spec import Loaded
 from planner.economics import break_even_words as words
-from planner.economics.both_sides import Asked, Tier, Traffic, look_up
+from planner.economics.break_even_inputs import Asked, Tier, Traffic, look_up
 from planner.economics.crossing import first_crossing, last_crossing, steps
-from planner.economics.fleet import Cheapest, Machines, machines_of
-from planner.economics.sheet import Line, Sheet, solve_line
+from planner.economics.fleet_by_demand import Cheapest, Machines, machines_of
+from planner.economics.page import Line, Sheet, solve_line
+from planner.economics.questions.break_even import BreakEvenFile
 from planner.errors import DataMissingError
-from planner.formulas import Formula, formulas
-from planner.physics.special import Array
-from planner.provenance import Input, file_inputs, inputs
-from planner.specs.base import Loaded
-from planner.specs.break_even import BreakEvenFile
-from planner.specs.catalog import Catalog
+from planner.explain.formulas import Formula, formulas
+from planner.options.answer import Answer
+from planner.options.lowering import or_nan
+from planner.options.provenance import Input, file_inputs, inputs
+from planner.serving.normal import Array
 
 PAGE = "economics/break_even.csv"
 IDENTITY = ("tier", "gpu", "provider", "cheaper", "verdict")

@@ -3,14 +3,13 @@
 import math
 from collections.abc import Sequence
 
-from planner.answers import Answer
-from planner.economics.sheet import Line
-from planner.economics.token_price import ApiPrice
-from planner.specs.base import Loaded
-from planner.specs.break_even import BreakEvenFile, TierChoice
-from planner.specs.catalog import normal
-from planner.today import today
-from planner.words import about, plural
+from planner.catalog.catalog import normal
+from planner.documents.spec import Loaded, today
+from planner.economics.api_price import ApiPrice
+from planner.economics.page import Line
+from planner.economics.questions.break_even import BreakEvenFile, TierChoice
+from planner.options.answer import Answer
+from planner.wording import about, plural
 
 SCALE = 1000.0
 """Whole machines no longer matter at this many times the largest demand of the range."""

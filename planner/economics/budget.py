@@ -5,15 +5,15 @@ import math
 import numpy as np
 
 from planner import units
-from planner.economics.fleet import Fleets, Machines, machines
-from planner.economics.sheet import Line, Sheet, solve_line
-from planner.formulas import formulas
-from planner.physics.special import Array
-from planner.provenance import file_inputs, inputs
-from planner.specs.asked import named_beside
-from planner.specs.base import Loaded
-from planner.specs.budget import BudgetFile
-from planner.specs.catalog import Catalog
+from planner.catalog.catalog import Catalog
+from planner.documents.spec import Loaded
+from planner.economics.fleet_by_demand import Fleets, Machines, machines
+from planner.economics.page import Line, Sheet, solve_line
+from planner.economics.questions.asked import named_beside
+from planner.economics.questions.budget import BudgetFile
+from planner.explain.formulas import formulas
+from planner.options.provenance import file_inputs, inputs
+from planner.serving.normal import Array
 
 PAGE = "economics/budget.csv"
 IDENTITY = ("scenario", "model", "gpu", "engine", "precision", "provider", "price_tier")

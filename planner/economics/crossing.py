@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 
 from planner.errors import BadInputError
-from planner.physics.special import Array
+from planner.serving.normal import Array
 
 _SAME = 1e-12
 """Relative difference below which two demands are one."""

@@ -3,14 +3,14 @@
 from collections.abc import Sequence
 
 from planner import units
-from planner.answers import Answer
-from planner.economics.sheet import Line, Sheet, solve_line
-from planner.estimate import solve
-from planner.formulas import formulas
-from planner.provenance import Input, inputs
-from planner.routes import ALL
-from planner.specs.catalog import Catalog, GridFactor
-from planner.words import significant
+from planner.catalog.catalog import Catalog, GridFactor
+from planner.economics.page import Line, Sheet, solve_line
+from planner.explain.formulas import formulas
+from planner.fleet.estimate import solve
+from planner.options.answer import Answer
+from planner.options.provenance import Input, inputs
+from planner.options.router import ALL
+from planner.wording import significant
 
 PAGE = "economics/energy.csv"
 IDENTITY = ("scenario", "model", "grid", "year", "source")

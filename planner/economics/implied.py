@@ -4,16 +4,16 @@ import math
 from collections.abc import Mapping, Sequence
 
 from planner import units
-from planner.cases.lower import or_nan
-from planner.cost import api_bill
+from planner.catalog.catalog import Catalog
+from planner.documents.spec import Loaded
 from planner.economics.message import read_message
-from planner.economics.sheet import Line, Sheet, solve_line
+from planner.economics.page import Line, Sheet, solve_line
+from planner.economics.questions.implied import ImpliedFile, Observation, Side
 from planner.errors import BadInputError
-from planner.formulas import formulas
-from planner.provenance import Input, file_inputs
-from planner.specs.base import Loaded
-from planner.specs.catalog import Catalog
-from planner.specs.implied import ImpliedFile, Observation, Side
+from planner.explain.formulas import formulas
+from planner.fleet.bill import api_bill
+from planner.options.lowering import or_nan
+from planner.options.provenance import Input, file_inputs
 
 PAGE = "economics/implied.csv"
 IDENTITY = ("observation", "basis", "base", "model", "quantity_unit", "meaning")

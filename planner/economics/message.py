@@ -4,13 +4,13 @@ import datetime as dt
 import math
 from dataclasses import dataclass, field
 
+from planner.catalog.catalog import Catalog
+from planner.documents.spec import Loaded
+from planner.documents.yaml_reader import Key, path_text
 from planner.economics.api import find_price
+from planner.economics.questions.message import Message
 from planner.economics.text import characters_per_token
-from planner.provenance import Input
-from planner.specs.base import Loaded
-from planner.specs.catalog import Catalog
-from planner.specs.message import Message
-from planner.specs.reader import Key, path_text
+from planner.options.provenance import Input
 
 NAMES = (
     "tokens",

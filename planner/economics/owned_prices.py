@@ -6,12 +6,12 @@ from typing import Any
 
 import yaml
 
+from planner.catalog.catalog import shipped_root
+from planner.economics.page import Line, Sheet
 from planner.economics.payback_words import LOW
-from planner.economics.sheet import Line, Sheet
+from planner.economics.questions.owning import OwningFile
 from planner.errors import BadInputError
-from planner.specs.catalog import shipped_root
-from planner.specs.owning import OwningFile
-from planner.words import money
+from planner.wording import money
 
 _FILE_NAME = re.compile(r"\w[\w.+-]*")
 

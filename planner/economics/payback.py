@@ -9,18 +9,18 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from planner import units
+from planner.catalog.catalog import Catalog
+from planner.catalog.hardware import SystemSpec
+from planner.catalog.market import PricesFile, Quote
+from planner.documents.spec import Loaded
+from planner.documents.yaml_reader import Key, path_text
+from planner.economics.page import Line, Sheet, solve_line
 from planner.economics.payback_words import OLD_DAYS, warnings, words
-from planner.economics.sheet import Line, Sheet, solve_line
+from planner.economics.questions.owning import Asset, OwningFile, OwningOption, Worth
 from planner.errors import BadInputError, DataMissingError
-from planner.formulas import formulas
-from planner.physics.special import Array
-from planner.provenance import Input, file_inputs, spec_inputs
-from planner.specs.base import Loaded
-from planner.specs.catalog import Catalog
-from planner.specs.hardware import SystemSpec
-from planner.specs.market import PricesFile, Quote
-from planner.specs.owning import Asset, OwningFile, OwningOption, Worth
-from planner.specs.reader import Key, path_text
+from planner.explain.formulas import formulas
+from planner.options.provenance import Input, file_inputs, spec_inputs
+from planner.serving.normal import Array
 
 PAGE = "economics/payback.csv"
 IDENTITY = ("owning", "option", "system", "gpu", "rent_source")

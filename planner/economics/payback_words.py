@@ -3,12 +3,12 @@
 import re
 from collections.abc import Sequence
 
-from planner import finance
-from planner.economics.sheet import Line
-from planner.specs.base import Loaded
-from planner.specs.owning import OwningFile
-from planner.specs.reader import path_text
-from planner.words import large_money, money, share
+from planner.documents.spec import Loaded
+from planner.documents.yaml_reader import path_text
+from planner.economics import finance
+from planner.economics.page import Line
+from planner.economics.questions.owning import OwningFile
+from planner.wording import large_money, money, share
 
 LOW = "of low confidence: "
 """How the warning begins that names weak inputs."""

@@ -4,10 +4,10 @@ import dataclasses
 
 import numpy as np
 
-from planner.answers import Answer
-from planner.cases.workload import lower_workload
+from planner.options.answer import Answer
+from planner.options.lowering_workload import lower_workload
+from planner.scenario.workload import Agent, WorkloadSpec
 from planner.serving.replica import build_replica
-from planner.specs.workload import Agent, WorkloadSpec
 
 
 def found_by_provider(found: Answer) -> float:

@@ -11,23 +11,24 @@ from typing import Any
 import numpy as np
 
 from planner import units
-from planner.answers import answer
+from planner.catalog.benchmark_points import BenchmarkFile, Point
+from planner.catalog.catalog import Catalog
+from planner.documents.spec import Loaded
+from planner.documents.yaml_reader import exists
+from planner.economics.accuracy_model import pareto
 from planner.economics.api import find_price
+from planner.economics.api_price import ApiPrice
+from planner.economics.page import Line, Sheet, solve_line
 from planner.economics.quality_rows import CHECKED, Row, rows_of
-from planner.economics.sheet import Line, Sheet, solve_line
-from planner.economics.token_price import ApiPrice
+from planner.economics.questions.asked import named_beside
+from planner.economics.questions.quality import QualityFile
 from planner.errors import BadInputError, PlannerError
-from planner.formulas import formulas
-from planner.physics.lengths import lognormal_from_quantiles
-from planner.physics.quality import pareto
-from planner.provenance import Input, file_inputs
-from planner.specs.asked import named_beside
-from planner.specs.base import Loaded
-from planner.specs.catalog import Catalog
-from planner.specs.quality import BenchmarkFile, Point, QualityFile
-from planner.specs.question import load_scenario
-from planner.specs.reader import exists
-from planner.words import count, money, share
+from planner.explain.formulas import formulas
+from planner.options.answer import answer
+from planner.options.provenance import Input, file_inputs
+from planner.scenario.load import load_scenario
+from planner.serving.lengths import lognormal_from_quantiles
+from planner.wording import count, money, share
 
 PAGE = "economics/quality.csv"
 IDENTITY = ("model", "effort", "setting", "method", "basis", "offer", "on_frontier", "meets_target")

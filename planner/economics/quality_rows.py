@@ -7,11 +7,12 @@ from statistics import NormalDist
 
 import numpy as np
 
+from planner.catalog.benchmark_points import PERCENT, BenchmarkFile, Point
+from planner.catalog.catalog import normal
+from planner.documents.spec import Loaded
+from planner.economics.accuracy_model import coverage_law, isotonic, vote_correlation
+from planner.economics.questions.quality import QualityCandidate, QualityFile
 from planner.errors import DataMissingError, did_you_mean
-from planner.physics.quality import coverage_law, isotonic, vote_correlation
-from planner.specs.base import Loaded
-from planner.specs.catalog import normal
-from planner.specs.quality import PERCENT, BenchmarkFile, Point, QualityCandidate, QualityFile
 
 _INPUTS = (
     "row.samples", "row.budget_tokens", "row.correlation", "row.joined", "row.voted", "row.covered", "row.retried",

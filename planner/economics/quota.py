@@ -8,18 +8,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from planner import units
-from planner.cases.lower import or_nan
-from planner.economics.fleet import Machines, machines
+from planner.catalog.catalog import Catalog
+from planner.documents.spec import Loaded
+from planner.economics.fleet_by_demand import Machines, machines
 from planner.economics.message import NAMES, read_message
-from planner.economics.sheet import Line, Sheet, solve_line
-from planner.formulas import formulas
-from planner.physics.special import Array
-from planner.provenance import Input, file_inputs
-from planner.specs.asked import named_beside
-from planner.specs.base import Loaded
-from planner.specs.catalog import Catalog
-from planner.specs.plan import ALL_MODELS, Limit, PlanFile
-from planner.words import money, plural
+from planner.economics.page import Line, Sheet, solve_line
+from planner.economics.questions.asked import named_beside
+from planner.economics.questions.plan import ALL_MODELS, Limit, PlanFile
+from planner.explain.formulas import formulas
+from planner.options.lowering import or_nan
+from planner.options.provenance import Input, file_inputs
+from planner.serving.normal import Array
+from planner.wording import money, plural
 
 PAGE = "economics/quota.csv"
 IDENTITY = ("plan", "model", "cost_basis")

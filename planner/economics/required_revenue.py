@@ -1,13 +1,13 @@
 """Required revenue: what a spending on GPUs asks its users to earn, and how much of it is missing."""
 
-from planner.cases.lower import or_nan
-from planner.economics.sheet import Line, Sheet, solve_line
-from planner.formulas import formulas
-from planner.provenance import file_inputs
-from planner.specs.base import Loaded
-from planner.specs.catalog import Catalog
-from planner.specs.revenue import RevenueFile
-from planner.words import large_money as usd
+from planner.catalog.catalog import Catalog
+from planner.documents.spec import Loaded
+from planner.economics.page import Line, Sheet, solve_line
+from planner.economics.questions.revenue import RevenueFile
+from planner.explain.formulas import formulas
+from planner.options.lowering import or_nan
+from planner.options.provenance import file_inputs
+from planner.wording import large_money as usd
 
 PAGE = "economics/required_revenue.csv"
 IDENTITY = ("question", "row")

@@ -2,10 +2,10 @@
 
 from typing import NamedTuple
 
+from planner.catalog.catalog import Catalog, normal
+from planner.catalog.text import ANY_TOKENIZER, TextFile
 from planner.errors import BadInputError, DataMissingError, did_you_mean
-from planner.provenance import NO_SOURCE, Input
-from planner.specs.catalog import Catalog, normal
-from planner.specs.text import ANY_TOKENIZER, TextFile
+from planner.options.provenance import NO_SOURCE, Input
 
 
 class PerToken(NamedTuple):

@@ -6,21 +6,22 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from planner import units
-from planner.answers import Answer
-from planner.cases import Cases, lower
+from planner.catalog.catalog import Catalog
 from planner.economics.api import bill_usd
+from planner.economics.api_price import ApiPrice
+from planner.economics.page import Line, Sheet, solve_line
 from planner.economics.provider_cache import found_by_provider
-from planner.economics.sheet import Line, Sheet, solve_line
-from planner.economics.token_price import ApiPrice
-from planner.estimate import solve
-from planner.formulas import formulas
-from planner.physics.lengths import TokenDemand
-from planner.provenance import inputs
+from planner.explain.formulas import formulas
+from planner.fleet.estimate import solve
+from planner.fleet.sizing import without_thinking
+from planner.options.answer import Answer
+from planner.options.lowering import lower
+from planner.options.provenance import inputs
+from planner.scenario.load import Scenario, build_scenario
+from planner.serving.cases import Cases
+from planner.serving.lengths import TokenDemand
 from planner.serving.slo import LIMITS
-from planner.sizing import without_thinking
-from planner.specs.catalog import Catalog
-from planner.specs.question import Scenario, build_scenario
-from planner.words import significant, times
+from planner.wording import significant, times
 
 PAGE = "economics/thinking.csv"
 IDENTITY = ("scenario", "thinking", "limit")

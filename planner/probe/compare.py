@@ -4,14 +4,14 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Literal
 
+from planner.catalog.catalog import Catalog
+from planner.catalog.hardware import AssumptionsFile, GpuSpec
+from planner.documents.spec import Loaded
+from planner.probe.facts import GpuFacts, HostFacts
 from planner.probe.identify import find_spec, nearest_specs
 from planner.probe.nvml import HERTZ_PER_MHZ
 from planner.probe.powercap import STREAMING_SHARE, Speed, capped
 from planner.probe.words import change, gb_per_s, gib
-from planner.specs.base import Loaded
-from planner.specs.catalog import Catalog
-from planner.specs.facts import GpuFacts, HostFacts
-from planner.specs.hardware import AssumptionsFile, GpuSpec
 
 Verdict = Literal["agrees", "note", "differs", "unknown"]
 USABLE_TOLERANCE = 0.01

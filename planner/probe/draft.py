@@ -5,7 +5,7 @@ import json
 import re
 
 from planner.probe.compare import PCIE_BYTES_PER_S_PER_LANE, bandwidth
-from planner.specs.facts import GpuFacts, HostFacts
+from planner.probe.facts import GpuFacts, HostFacts
 
 _FILL = "FILL IN"
 

@@ -7,19 +7,19 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from planner.answers import find_model
-from planner.cases import Cases, lower
-from planner.cases.candidates import Candidate, candidates
-from planner.estimate import Estimate, estimate
+from planner.catalog.catalog import Catalog
+from planner.catalog.hardware import GpuSpec
+from planner.documents.spec import Loaded, today
+from planner.documents.yaml_reader import Document
+from planner.fleet.estimate import Estimate, estimate
+from planner.options.answer import find_model
+from planner.options.candidates import Candidate, candidates
+from planner.options.lowering import lower
 from planner.probe.compare import Check
+from planner.scenario.load import Scenario, build_scenario
+from planner.serving.cases import Cases
 from planner.serving.replica import build_replica
 from planner.serving.slo import LIMITS
-from planner.specs.base import Loaded
-from planner.specs.catalog import Catalog
-from planner.specs.hardware import GpuSpec
-from planner.specs.question import Scenario, build_scenario
-from planner.specs.reader import Document
-from planner.today import today
 
 _BEFORE_ALL_PRICES = "1900-01-01"
 _ANY_OFFER = {

@@ -3,11 +3,11 @@
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from planner.catalog.catalog import Catalog, normal
+from planner.catalog.hardware import GpuSpec
+from planner.documents.spec import Loaded
 from planner.errors import nearest
-from planner.specs.base import Loaded
-from planner.specs.catalog import Catalog, normal
-from planner.specs.facts import GpuFacts
-from planner.specs.hardware import GpuSpec
+from planner.probe.facts import GpuFacts
 
 _BRANDS = ("nvidia", "tesla", "geforce", "quadro", "rtx")
 

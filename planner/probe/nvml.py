@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import planner
 from planner.errors import DataMissingError
-from planner.specs.facts import SCHEMA_VERSION, GpuFacts, HostFacts, ProcessFacts, SliceFacts, UnreadableGpu
+from planner.probe.facts import SCHEMA_VERSION, GpuFacts, HostFacts, ProcessFacts, SliceFacts, UnreadableGpu
 
 WSL_LIBRARIES = Path("/usr/lib/wsl/lib")
 """Where Windows mounts its driver libraries into a Linux guest."""

@@ -10,7 +10,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from planner.answers import Answer
+from planner.options.answer import Answer
 from planner.report.document import Report
 from planner.report.output import Terminal
 from planner.report.summary import COLUMNS, SHOWN_OPTIONS, all_models, best_per_gpu, cells, footnotes, question, verdict

@@ -5,7 +5,7 @@ from functools import cache
 from importlib.resources import files
 from typing import NamedTuple
 
-from planner.intervals import INTERVAL_FIELDS
+from planner.options.intervals import INTERVAL_FIELDS
 
 
 class Column(NamedTuple):

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from planner.answers import Answer
 from planner.errors import BadInputError, did_you_mean
-from planner.options import RESULT_FIELDS, Row
-from planner.provenance import scenario_inputs
+from planner.options.answer import Answer
+from planner.options.provenance import scenario_inputs
+from planner.options.ranking import RESULT_FIELDS, Row
 
 SCHEMA_VERSION = 1
 

@@ -3,10 +3,10 @@
 from collections.abc import Callable
 from typing import Any
 
-from planner.answers import Answer
-from planner.intervals import unseen_of
-from planner.options import Row
-from planner.words import count, money, plural, seconds, share, significant, times
+from planner.options.answer import Answer
+from planner.options.intervals import unseen_of
+from planner.options.ranking import Row
+from planner.wording import count, money, plural, seconds, share, significant, times
 
 COLUMNS = (
     "GPU",

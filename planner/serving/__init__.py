@@ -1,1 +1,1 @@
-"""A replica under load: steady state, queues, measured rates."""
+"""One replica: memory, step time, queues, and the most it serves within its limits."""

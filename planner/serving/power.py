@@ -2,12 +2,12 @@
 
 import numpy as np
 
-from planner.cases.columns import Cases
-from planner.physics.energy import busy_power_w
-from planner.physics.special import Array
-from planner.physics.step import StepTerms, step_terms
+from planner.serving.cases import Cases
+from planner.serving.energy import busy_power_w
+from planner.serving.normal import Array
 from planner.serving.replica import Replica
-from planner.serving.steady import Load, step_terms_at
+from planner.serving.steady_state import Load, step_terms_at
+from planner.serving.step import StepTerms, step_terms
 
 
 def busy_power_at(cases: Cases, replica: Replica, load: Load) -> Array:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from planner.physics.special import Array, normal_cdf
+from planner.serving.normal import Array, normal_cdf
 
 _SQRT_2PI = math.sqrt(2.0 * math.pi)
 

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from planner.cases.columns import Cases
-from planner.physics import memory as mem
-from planner.physics import step
-from planner.physics.lengths import TokenDemand, deviation_of_minimum, mean_of_minimum, token_demand
-from planner.physics.roots import solve_increasing
-from planner.physics.special import Array
+from planner.serving import memory as mem
+from planner.serving import step
+from planner.serving.cases import Cases
+from planner.serving.lengths import TokenDemand, deviation_of_minimum, mean_of_minimum, token_demand
+from planner.serving.normal import Array
+from planner.serving.roots import solve_increasing
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,11 +7,11 @@ from functools import reduce
 
 import numpy as np
 
-from planner.cases.columns import SloColumns
-from planner.physics.roots import solve_increasing
-from planner.physics.special import Array, Mask
+from planner.serving.cases import SloColumns
+from planner.serving.normal import Array, Mask
 from planner.serving.replica import Replica
-from planner.serving.steady import METRICS, QUANTILES, SMALLEST_LOAD, Latency, Lengths, latency_at, load_at
+from planner.serving.roots import solve_increasing
+from planner.serving.steady_state import METRICS, QUANTILES, SMALLEST_LOAD, Latency, Lengths, latency_at, load_at
 
 _LARGEST_RATIO = 1e30
 _NO_LIMIT = np.zeros(())

@@ -11,9 +11,9 @@ import pytest
 from planner.calibration.bench import METRICS, prepare, shown_by
 from planner.calibration.fit import Fitted, starts_of
 from planner.calibration.ledger import Ledger, errors, in_sample, left_out
-from planner.calibration.silicon import benchmark_rows, read_silicon
-from planner.specs import Catalog
-from planner.specs.hardware import EngineSpec
+from planner.calibration.silicon.read import benchmark_rows, read_silicon
+from planner.catalog.catalog import Catalog
+from planner.catalog.hardware import EngineSpec
 
 PAGE = Path(__file__).parents[2] / "docs" / "accuracy.md"
 NAMES = {"TTFT": "ttft_mean_s", "TPOT": "tpot_mean_s", "output tokens/s/GPU": "output_tokens_per_s_per_gpu"}

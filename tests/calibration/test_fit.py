@@ -12,9 +12,9 @@ import pytest
 from planner.calibration.bench import METRICS, Bench, contradictions, direct, prepare, shown_by, unsteady
 from planner.calibration.fit import FACTORS, Fitted, fit, starts_of
 from planner.calibration.ledger import Ledger, errors, groups, in_sample, left_out
+from planner.catalog.catalog import Catalog
+from planner.catalog.hardware import EngineSpec
 from planner.errors import BadInputError, DataMissingError
-from planner.specs import Catalog
-from planner.specs.hardware import EngineSpec
 
 CATALOG = Catalog()
 MODELS = {"llama-3.1-8b": "1", "qwen3-32b": "2", "llama-3.1-70b": "4"}

@@ -14,11 +14,11 @@ from planner.calibration.bench import METRICS, Bench, prepare
 from planner.calibration.fit import Fitted, starts_of
 from planner.calibration.ledger import Ledger
 from planner.calibration.overlay import FEWEST_RUNS, Evidence, engine_file
-from planner.specs import Catalog
-from planner.specs.base import Loaded, load
-from planner.specs.hardware import EngineSpec
-from planner.specs.reader import parse_document
-from planner.unseen import error_bounds
+from planner.catalog.catalog import Catalog
+from planner.catalog.hardware import EngineSpec
+from planner.documents.spec import Loaded, load
+from planner.documents.yaml_reader import parse_document
+from planner.options.confidence import error_bounds
 
 CATALOG = Catalog()
 VLLM = Path(__file__).resolve().parents[2] / "hardware" / "engines" / "vllm.yaml"

@@ -12,12 +12,15 @@ from pathlib import Path
 
 import pytest
 
-from planner.calibration import silicon, silicon_flags, silicon_roofline, silicon_rules
-from planner.calibration.silicon import SiliconRow, benchmark_rows, read_silicon
-from planner.calibration.silicon_row import COLUMNS
+from planner.calibration.silicon import flags as silicon_flags
+from planner.calibration.silicon import read as silicon
+from planner.calibration.silicon import roofline as silicon_roofline
+from planner.calibration.silicon import rules as silicon_rules
+from planner.calibration.silicon.read import SiliconRow, benchmark_rows, read_silicon
+from planner.calibration.silicon.row import COLUMNS
+from planner.catalog.catalog import Catalog
 from planner.errors import BadInputError, DataMissingError
-from planner.predict import predict
-from planner.specs import Catalog
+from planner.loadtest.predict import predict
 
 CATALOG = Catalog()
 NOTHING: tuple[frozenset[str], frozenset[str]] = (frozenset(), frozenset())

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from planner.specs.catalog import shipped_root
-from planner.specs.reader import parse_document
+from planner.catalog.catalog import shipped_root
+from planner.documents.yaml_reader import parse_document
 
 Call = Callable[..., Any]
 

@@ -14,10 +14,11 @@ import pytest
 import yaml
 
 import planner
+from planner.catalog.catalog import Catalog, shipped_root
+from planner.catalog.kinds import BY_WORD, SCENARIO
 from planner.cli.main import COMMANDS
-from planner.specs.catalog import Catalog, shipped_root
-from planner.specs.json_schema import SCHEMAS, json_schema, schema_path
-from planner.specs.reader import plain_scalar
+from planner.documents.json_schema import json_schema
+from planner.documents.yaml_reader import plain_scalar
 
 Call = Callable[..., Any]
 VERSION = f"inference-planner {planner.__version__}\n"
@@ -96,7 +97,7 @@ def test_init_writes_a_scenario_that_works(call: Call, tmp_path: Path) -> None:
     assert json.loads(answered.out)["results"][0]["scenario"] == "mine"
     first = path.read_text(encoding="utf-8").splitlines()[0]
     assert first == "# yaml-language-server: $schema=scenario.schema.json"
-    assert json.loads((tmp_path / "scenario.schema.json").read_text(encoding="utf-8")) == json_schema("scenario")
+    assert json.loads((tmp_path / "scenario.schema.json").read_text(encoding="utf-8")) == json_schema(SCENARIO.spec)
 
 
 def test_init_keeps_what_is_there(call: Call, tmp_path: Path) -> None:
@@ -138,7 +139,7 @@ def raw(path: Path) -> Any:
     return yaml.load(path.read_text(encoding="utf-8"), Loader=RawLoader)  # noqa: S506 - derived from SafeLoader
 
 
-@pytest.mark.parametrize("kind", list(SCHEMAS))
+@pytest.mark.parametrize("kind", list(BY_WORD))
 def test_the_schema_accepts_what_ships_and_refuses_an_unknown_key(call: Call, kind: str) -> None:
     """JSON Schema draft 7: every shipped file of the kind is valid, and is not with a key too many."""
     outcome = call("schema", kind)
@@ -168,7 +169,7 @@ def test_the_schema_accepts_what_ships_and_refuses_an_unknown_key(call: Call, ki
 )
 def test_the_schema_refuses_what_the_reader_refuses(change: dict[str, Any]) -> None:
     """An editor marks the same slips: signs, text for numbers, unknown fields, unknown tiers."""
-    validator = jsonschema.Draft7Validator(json_schema("scenario"))
+    validator = jsonschema.Draft7Validator(json_schema(SCENARIO.spec))
     workload = {
         "answers_per_day": 1,
         "input_tokens": {"value": 1, "source": "s"},
@@ -179,11 +180,13 @@ def test_the_schema_refuses_what_the_reader_refuses(change: dict[str, Any]) -> N
     assert not validator.is_valid({**good, **change})
 
 
-@pytest.mark.parametrize("kind", list(SCHEMAS))
+@pytest.mark.parametrize("kind", list(BY_WORD))
 def test_the_schema_files_are_the_generated_ones(call: Call, kind: str) -> None:
     """A changed spec changes its schema file: `planner schema KIND -o FILE` writes it."""
-    path = shipped_root() / schema_path(kind)
-    assert path.read_text(encoding="utf-8") == call("schema", kind).out, f"planner schema {kind} -o {schema_path(kind)}"
+    path = shipped_root() / BY_WORD[kind].schema_path
+    assert path.read_text(encoding="utf-8") == call("schema", kind).out, (
+        f"planner schema {kind} -o {BY_WORD[kind].schema_path}"
+    )
 
 
 def test_the_columns_are_documented(call: Call) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from planner.intervals import INTERVAL_FIELDS
+from planner.options.intervals import INTERVAL_FIELDS
 
 Call = Callable[..., Any]
 ENGINES = Path(__file__).resolve().parents[2] / "hardware" / "engines"

@@ -313,7 +313,7 @@ def test_an_interruption_before_any_answer_prints_nothing(call: Call, monkeypatc
 
 def test_an_interrupted_sheet_keeps_its_rows(call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """One of three rows is answered; the others stand there with the reason, exit 130."""
-    interrupt_after(1, monkeypatch, "planner.sheet")
+    interrupt_after(1, monkeypatch, "planner.cli.question_sheet")
     sheet = tmp_path / "sheet.csv"
     sheet.write_text("id,gpu\na,h100-sxm\nb,h100-sxm\nc,h100-sxm\n", encoding="utf-8")
     outcome = call("estimate", "--from", sheet, "--fields", "gpus")

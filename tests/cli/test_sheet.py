@@ -11,9 +11,10 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from planner.cli.question_sheet import check_header
+from planner.documents.csv_table import read_rows
+from planner.documents.csv_table import write as write_csv
 from planner.errors import BadInputError, PlannerError
-from planner.report.as_csv import write as write_csv
-from planner.sheet import check_header, read_rows
 
 Call = Callable[..., Any]
 Sheet = Callable[[str | bytes], Path]

@@ -13,10 +13,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from planner.catalog.catalog import Catalog
 from planner.economics.api import api_multiplier, bill_usd, find_price
-from planner.economics.token_price import ApiPrice, Rates
+from planner.economics.api_price import ApiPrice, Rates
 from planner.errors import BadInputError, DataMissingError
-from planner.specs.catalog import Catalog
 
 CATALOG = Catalog()
 ARTICLE_DAY = dt.date(2024, 9, 14)

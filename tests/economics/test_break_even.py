@@ -14,17 +14,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from planner.answers import answer
+from planner.catalog.catalog import Catalog
 from planner.economics.api import bill_usd, find_price
 from planner.economics.break_even import break_even, curve
 from planner.economics.crossing import first_crossing, last_crossing
-from planner.economics.fleet import Machines, machines_of
-from planner.economics.sheet import Line, Sheet
+from planner.economics.fleet_by_demand import Machines, machines_of
+from planner.economics.page import Line, Sheet
+from planner.economics.questions.asked import load_asked
+from planner.economics.questions.break_even import BreakEvenFile
 from planner.errors import EXIT_BAD_INPUT, EXIT_DATA_MISSING, EXIT_GATE_FAILED, EXIT_OK, BadInputError
-from planner.specs.asked import load_asked
-from planner.specs.break_even import BreakEvenFile
-from planner.specs.catalog import Catalog
-from planner.specs.question import load_scenario
+from planner.options.answer import answer
+from planner.scenario.load import load_scenario
 
 CATALOG = Catalog()
 FOLDER = "scenarios/break-even"

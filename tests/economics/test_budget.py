@@ -10,13 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from planner import answer, load_scenario
+from planner.catalog.catalog import Catalog
 from planner.economics.budget import budget, largest_rates
-from planner.economics.fleet import machines
-from planner.economics.sheet import Sheet
+from planner.economics.fleet_by_demand import machines
+from planner.economics.page import Sheet
+from planner.economics.questions.asked import load_asked
+from planner.economics.questions.budget import BudgetFile
 from planner.errors import EXIT_BAD_INPUT, EXIT_DATA_MISSING, EXIT_GATE_FAILED, EXIT_OK
-from planner.specs.asked import load_asked
-from planner.specs.budget import BudgetFile
-from planner.specs.catalog import Catalog
 
 Call = Callable[..., Any]
 CATALOG = Catalog()

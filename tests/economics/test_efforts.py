@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
+from planner.catalog.benchmark_points import BenchmarkFile
+from planner.catalog.catalog import Catalog
+from planner.catalog.model import ModelSpec
 from planner.errors import EXIT_BAD_INPUT
-from planner.specs.catalog import Catalog
-from planner.specs.model import ModelSpec
-from planner.specs.quality import BenchmarkFile
 
 CATALOG = Catalog()
 Call = Callable[..., Any]

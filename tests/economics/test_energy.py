@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from planner.answers import Answer, answer
+from planner.catalog.catalog import Catalog
 from planner.economics.energy import energy
 from planner.errors import EXIT_BAD_INPUT, EXIT_DATA_MISSING, EXIT_GATE_FAILED, EXIT_OK
-from planner.routes import by_model, together
-from planner.specs.catalog import Catalog
-from planner.specs.question import load_scenario
+from planner.options.answer import Answer, answer
+from planner.options.router import by_model, together
+from planner.scenario.load import load_scenario
 
 CATALOG = Catalog()
 

@@ -11,15 +11,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from planner.catalog.catalog import Catalog
+from planner.documents.spec import load
+from planner.documents.yaml_reader import parse_document
 from planner.economics.implied import implied
-from planner.economics.sheet import Sheet
+from planner.economics.page import Sheet
+from planner.economics.questions.asked import load_asked
+from planner.economics.questions.implied import ImpliedFile
 from planner.economics.text import characters_per_token
 from planner.errors import EXIT_BAD_INPUT, EXIT_DATA_MISSING, BadInputError, DataMissingError
-from planner.specs.asked import load_asked
-from planner.specs.base import load
-from planner.specs.catalog import Catalog
-from planner.specs.implied import ImpliedFile
-from planner.specs.reader import parse_document
 
 Call = Callable[..., Any]
 CATALOG = Catalog()
@@ -182,7 +182,7 @@ def test_texts_are_the_counted_quotients() -> None:
 def test_a_text_out_of_order_is_refused() -> None:
     """A mean outside its own range is a slip."""
     text = "id: t\ntitle: t\nlanguage: t\nratios: [{tokenizer: any, characters_per_token: 3, low: 3.5}]\n"
-    from planner.specs.text import TextFile  # noqa: PLC0415 - only here
+    from planner.catalog.text import TextFile  # noqa: PLC0415 - only here
 
     with pytest.raises(BadInputError, match=r"3 is not between low 3\.5 and high 3"):
         load(TextFile, parse_document(text, "t.yaml"))

@@ -14,16 +14,16 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from planner import finance
-from planner.answers import answer
+from planner.catalog.catalog import Catalog
+from planner.economics import finance
+from planner.economics.page import Line, Sheet
 from planner.economics.payback import payback
-from planner.economics.sheet import Line, Sheet
+from planner.economics.questions.asked import load_asked
+from planner.economics.questions.owning import OwningFile
 from planner.errors import EXIT_BAD_INPUT, EXIT_DATA_MISSING, EXIT_OK, BadInputError
-from planner.specs.asked import load_asked
-from planner.specs.catalog import Catalog
-from planner.specs.owning import OwningFile
-from planner.specs.question import load_scenario
-from planner.words import large_money
+from planner.options.answer import answer
+from planner.scenario.load import load_scenario
+from planner.wording import large_money
 
 CATALOG = Catalog()
 CASES = "neocloud-2026-05"

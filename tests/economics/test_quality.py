@@ -12,15 +12,16 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from planner.catalog.benchmark_points import BenchmarkFile
+from planner.catalog.catalog import Catalog
+from planner.catalog.kinds import BY_WORD
+from planner.documents.spec import load
+from planner.documents.yaml_reader import parse_document
+from planner.economics.page import Sheet
 from planner.economics.quality import quality
-from planner.economics.registry import QUESTIONS
-from planner.economics.sheet import Sheet
+from planner.economics.questions.asked import load_asked
+from planner.economics.questions.quality import QualityFile
 from planner.errors import EXIT_BAD_INPUT, EXIT_DATA_MISSING, EXIT_GATE_FAILED, EXIT_OK, PlannerError
-from planner.specs.asked import load_asked
-from planner.specs.base import load
-from planner.specs.catalog import Catalog
-from planner.specs.quality import BenchmarkFile, QualityFile
-from planner.specs.reader import parse_document
 
 CATALOG = Catalog()
 Call = Callable[..., Any]
@@ -34,7 +35,7 @@ def solve(text: str) -> Sheet:
 def shipped(name: str, **changes: Any) -> Sheet:
     """Answer a shipped question with fields set: __ stands for a dot."""
     sets = {key.replace("__", "."): value for key, value in changes.items()}
-    return quality(load_asked(QualityFile, QUESTIONS["quality"].folder, name, CATALOG, sets), CATALOG)
+    return quality(load_asked(QualityFile, str(BY_WORD["quality"].folder), name, CATALOG, sets), CATALOG)
 
 
 def rows(call: Call, *arguments: str) -> list[dict[str, str]]:

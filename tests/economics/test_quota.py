@@ -10,14 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from planner import answer, load_scenario
+from planner.catalog.catalog import Catalog
+from planner.documents.spec import load
+from planner.documents.yaml_reader import parse_document
+from planner.economics.page import Sheet
+from planner.economics.questions.asked import load_asked
+from planner.economics.questions.plan import PlanFile
 from planner.economics.quota import mean_use, quota
-from planner.economics.sheet import Sheet
 from planner.errors import EXIT_BAD_INPUT, EXIT_DATA_MISSING, EXIT_OK, BadInputError
-from planner.specs.asked import load_asked
-from planner.specs.base import load
-from planner.specs.catalog import Catalog
-from planner.specs.plan import PlanFile
-from planner.specs.reader import parse_document
 
 Call = Callable[..., Any]
 CATALOG = Catalog()

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from planner.answers import answer
-from planner.economics.sheet import Sheet
+from planner.catalog.catalog import Catalog
+from planner.economics.page import Sheet
 from planner.economics.thinking import ASKED, NONE, thinking, variants
 from planner.errors import EXIT_DATA_MISSING, EXIT_OK
-from planner.specs.catalog import Catalog
-from planner.specs.question import load_scenario
+from planner.options.answer import answer
+from planner.scenario.load import load_scenario
 
 CATALOG = Catalog()
 

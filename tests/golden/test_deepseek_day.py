@@ -5,10 +5,11 @@ from typing import Any
 
 import pytest
 
-from planner.answers import Answer, answer
+from planner.catalog.catalog import Catalog
 from planner.errors import BadInputError
-from planner.explain import namespace
-from planner.specs import Catalog, load_scenario
+from planner.explain.chain import namespace
+from planner.options.answer import Answer, answer
+from planner.scenario.load import load_scenario
 
 CATALOG = Catalog()
 HOURS_PER_MONTH, HOURS_PER_DAY = 730.0, 24.0

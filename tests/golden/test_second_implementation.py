@@ -10,8 +10,8 @@ from types import ModuleType
 import numpy as np
 import pytest
 
-from planner.cases import columns
-from planner.estimate import Estimate, estimate
+from planner.fleet.estimate import Estimate, estimate
+from planner.serving import cases as columns
 
 CASES, POOLS_CASES, PAUSES_CASES = 50, 12, 12
 Case = dict

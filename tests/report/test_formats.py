@@ -13,11 +13,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from planner.report.as_csv import DIALECTS, cell, write
+from planner.catalog.catalog import Catalog
+from planner.documents.csv_table import DIALECTS, cell, write
 from planner.report.as_markdown import escape
 from planner.report.columns import columns
-from planner.specs.catalog import Catalog
-from planner.specs.question import open_scenario
+from planner.scenario.load import open_scenario
 
 Call = Callable[..., Any]
 # The contract's result fields, in its order.

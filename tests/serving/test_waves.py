@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from planner.cases.names import Names
-from planner.predict import predict
-from planner.runs import cases_of, resolve
+from planner.catalog.catalog import Catalog
+from planner.loadtest.lookups import Names
+from planner.loadtest.predict import predict
+from planner.loadtest.run import cases_of, resolve
 from planner.serving.replica import build_replica
-from planner.serving.steady import load_at
-from planner.specs import Catalog
+from planner.serving.steady_state import load_at
 
 CATALOG = Catalog()
 INPUT, OUTPUT, IN_FLIGHT = 4000, 256, 48

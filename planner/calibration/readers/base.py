@@ -12,8 +12,8 @@ from pathlib import Path, PurePath
 from typing import TypeVar
 
 from planner.errors import BadInputError, did_you_mean
-from planner.runs import NUMBERS, REQUIRED, TEXTS
-from planner.specs.question import parse_value
+from planner.loadtest.run import NUMBERS, REQUIRED, TEXTS
+from planner.scenario.load import parse_value
 
 T = TypeVar("T")
 MEASURED = ("measured_ttft_mean_s", "measured_tpot_mean_s", "measured_output_tokens_per_s")

@@ -11,9 +11,9 @@ from collections.abc import Mapping
 from pathlib import Path, PurePath
 
 from planner.calibration.readers.base import COLUMNS, LOADS, MEASURED, Reader, check_given
+from planner.documents.csv_table import read_rows
 from planner.errors import BadInputError, did_you_mean
-from planner.runs import NUMBERS, REQUIRED, TEXTS
-from planner.sheet import read_rows
+from planner.loadtest.run import NUMBERS, REQUIRED, TEXTS
 
 NAME = "predict-csv"
 

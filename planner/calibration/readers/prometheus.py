@@ -26,7 +26,7 @@ from planner.calibration.readers.base import (
     text,
 )
 from planner.errors import BadInputError
-from planner.specs.question import parse_value
+from planner.scenario.load import parse_value
 
 NAME = "vllm-metrics"
 _PREFIX = "vllm:"

@@ -15,8 +15,8 @@ from planner.calibration.readers import (
 )
 from planner.calibration.readers.base import Reader, check_given
 from planner.calibration.readers.documents import JSON_START, documents, peek
+from planner.documents.yaml_reader import MAX_FILE_BYTES, read_bytes, read_text
 from planner.errors import BadInputError, did_you_mean
-from planner.specs.reader import MAX_FILE_BYTES, read_bytes, read_text
 
 MAX_BENCHMARK_BYTES = 50_000_000
 READERS: tuple[Reader, ...] = (

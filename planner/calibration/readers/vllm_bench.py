@@ -26,7 +26,7 @@ from planner.calibration.readers.base import (
 )
 from planner.calibration.readers.documents import Fields, documents, peek
 from planner.errors import BadInputError
-from planner.runs import NUMBERS, TEXTS
+from planner.loadtest.run import NUMBERS, TEXTS
 
 NAME = "vllm"
 ENGINES = {"vllm": "vllm", "sglang": "sglang", "trt": "trtllm", "tensorrt-llm": "trtllm"}

@@ -10,9 +10,9 @@ import pytest
 
 from planner.calibration.readers.base import LOADS, MEASURED
 from planner.calibration.readers.registry import read_benchmark
+from planner.catalog.catalog import Catalog
 from planner.errors import BadInputError
-from planner.predict import predict
-from planner.specs import Catalog
+from planner.loadtest.predict import predict
 
 DATA = Path(__file__).parents[2] / "data" / "benchmarks"
 GPU = {"gpu": "h100-sxm"}

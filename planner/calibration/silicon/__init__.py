@@ -1,0 +1,1 @@
+"""The measured runs of aiconfigurator's silicon data set, cleaned by rules."""

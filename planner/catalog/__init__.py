@@ -1,0 +1,1 @@
+"""Machines, models, engines and prices as data files."""

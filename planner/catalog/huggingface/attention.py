@@ -1,0 +1,192 @@
+"""Token mixers of a Hugging Face config: one mapping of AttentionGroup's fields per layer."""
+
+from typing import Any, NamedTuple
+
+from planner.catalog.huggingface.fields import Fields
+from planner.catalog.huggingface.kinds import FULL, LINEAR, MAMBA, NONE, WINDOW, mixer_kinds, window_tokens
+from planner.catalog.huggingface.linear import delta_net, kimi_delta, mamba2
+from planner.catalog.model import AttentionGroup
+from planner.catalog.parameters import mixer_parameters
+
+HEADS = ("num_attention_heads", "n_head", "n_heads")
+_FINE = 4
+"""Compression up to which DeepSeek-V4 chooses entries with an indexer; coarser entries are all attended to."""
+
+
+class Mixer(NamedTuple):
+    """One layer's token mixer: its group's fields (none where one matrix stands in) and weights no field covers."""
+
+    fields: dict[str, Any]
+    other: float = 0.0
+
+
+def mixers(f: Fields, h: int, layers: int) -> list[Mixer]:
+    """Return the token mixers of all layers that have one."""
+    blocks = f.per_layer("block_configs", layers)
+    if blocks:
+        return [m for block in blocks if (m := _searched(f, h, f.nested("block_configs", block))) is not None]
+    if f.data.get("compress_ratios") is not None:
+        ratios = f.per_layer("compress_ratios", layers) or f.fail("compress_ratios", "expected one number per layer")
+        return [Mixer(_compressed(f, h, ratio)) for ratio in ratios]
+    kinds = mixer_kinds(f, layers)
+    if f.optional("kv_lora_rank"):
+        return [
+            _recurrent(f, h, kind) if kind in {LINEAR, MAMBA} else _latent(f, h, i, layers)
+            for i, kind in enumerate(kinds)
+        ]
+    return [_plain(f, h, i, kind, layers) for i, kind in enumerate(kinds) if kind != NONE]
+
+
+def _recurrent(f: Fields, h: int, kind: str) -> Mixer:
+    if kind == MAMBA:
+        return Mixer(mamba2(f, h))
+    return Mixer(kimi_delta(f, h) if f.inner("linear_attn_config") else delta_net(f, h))
+
+
+def _plain(f: Fields, h: int, layer: int, kind: str, layers: int) -> Mixer:
+    if kind in {LINEAR, MAMBA}:
+        return _recurrent(f, h, kind)
+    group = _widths(f, h, sliding=kind == WINDOW)
+    if kind == WINDOW:
+        group["window"] = window_tokens(f) or f.count("sliding_window", "attention_chunk_size")
+    group |= _block_sparse(f, layer, layers)
+    return Mixer(_with_gates(f, h, group, kind), _small_weights(f, h, group))
+
+
+def _widths(f: Fields, h: int, *, sliding: bool) -> dict[str, Any]:
+    """Return heads and widths of a GQA layer; some models have other ones where attention is local or global."""
+
+    def named(name: str, *others: str) -> tuple[str, ...]:
+        own = f"swa_{name}"
+        return (own, name, *others) if sliding and f.optional(own) else (name, *others)
+
+    wide = not sliding and f.optional("global_head_dim") is not None
+    heads = f.count(*named(*HEADS))
+    head_dim = f.optional("global_head_dim" if wide else "", *named("head_dim", "attention_head_dim"))
+    if head_dim is None:
+        if h % heads:
+            f.fail(HEADS[0], f"{heads} does not divide the hidden size {h}; expected head_dim or a divisor")
+        head_dim = h // heads
+    kv_heads = _kv_heads(f, heads, named("num_key_value_heads", "num_kv_heads", "num_attention_groups"), wide=wide)
+    if heads % kv_heads:
+        f.fail("num_key_value_heads", f"{kv_heads} does not divide the {heads} attention heads; expected a divisor")
+    group = {"kind": "gqa", "heads": heads, "kv_heads": kv_heads, "head_dim": head_dim}
+    value = f.optional(*named("v_head_dim"))
+    return group | ({"v_head_dim": value} if value not in {None, head_dim} else {})
+
+
+def _kv_heads(f: Fields, heads: int, names: tuple[str, ...], *, wide: bool) -> int:
+    """Return the KV heads: given, one (multi-query attention), or as many as query heads."""
+    if f.string("model_type") == "falcon" and not f.flag("new_decoder_architecture"):
+        return 1 if f.flag("multi_query") else heads
+    if wide and f.optional("num_global_key_value_heads"):
+        return f.count("num_global_key_value_heads")
+    if f.first(names)[1] is not None:
+        return f.count(*names)
+    return 1 if f.flag("multi_query") else heads
+
+
+def _block_sparse(f: Fields, layer: int, layers: int) -> dict[str, Any]:
+    """Return the indexer of a block-sparse layer (MiniMax-M3), empty for a full one."""
+    sparse = f.inner("sparse_attention_config")
+    chosen = sparse.per_layer("sparse_attention_freq", layers) if sparse else None
+    if sparse is None or (chosen and not chosen[layer]):
+        return {}
+    tokens = sparse.count("sparse_topk_blocks") * sparse.count("sparse_block_size")
+    index = {"index_heads": sparse.count("sparse_num_index_heads"), "index_head_dim": sparse.count("sparse_index_dim")}
+    return {"sparse_top_k": tokens} | index
+
+
+def _with_gates(f: Fields, h: int, group: dict[str, Any], kind: str) -> dict[str, Any]:
+    """Return the group with its weights spelled out where a gate adds to them or one matrix makes keys and values."""
+    value = group.get("v_head_dim") or group["head_dim"]
+    extra = 0
+    if (
+        f.flag("attn_output_gate")
+        or f.flag("attention_output_gate")
+        or (group["kind"] == "mla" and f.flag("mla_use_output_gate"))
+    ):
+        extra += h * group["heads"] * value
+    if f.flag("attention_k_eq_v") and kind == FULL:
+        extra -= h * group["kv_heads"] * value
+    if not extra:
+        return group
+    return group | {"parameters_per_layer": mixer_parameters(AttentionGroup(layers=1, **group), h) + extra}
+
+
+def _small_weights(f: Fields, h: int, group: dict[str, Any]) -> float:
+    """Return biases, norms of queries and keys, and sinks of one GQA layer."""
+    heads, kv_heads, width = group["heads"], group["kv_heads"], group["head_dim"]
+    value = group.get("v_head_dim") or width
+    biased = f.flag("attention_bias")
+    total = 0
+    if biased or f.flag("qkv_bias"):
+        total += heads * width + kv_heads * (width + value)
+    if biased and f.flag("output_bias", default=True):
+        total += h
+    if f.flag("qk_norm") or f.flag("use_qk_norm"):
+        total += 2 * width
+    if f.flag("attention_sinks"):
+        total += heads
+    return float(total)
+
+
+def _latent(f: Fields, h: int, layer: int, layers: int) -> Mixer:
+    """Return a multi-head latent attention layer, with the indexer of DeepSeek sparse attention where it has one."""
+    rope, nope = f.count("qk_rope_head_dim"), f.count("qk_nope_head_dim")
+    group: dict[str, Any] = {
+        "kind": "mla",
+        "heads": f.count(*HEADS),
+        "head_dim": nope + rope,
+        "v_head_dim": f.count("v_head_dim"),
+        "q_lora_rank": f.optional("q_lora_rank"),
+        "kv_lora_rank": f.count("kv_lora_rank"),
+        "qk_rope_head_dim": rope,
+    }
+    if f.optional("index_topk"):
+        group["sparse_top_k"] = f.count("index_topk")
+        own = f.per_layer("indexer_types", layers)
+        if own is None or own[layer] != "shared":
+            group |= {"index_heads": f.count("index_n_heads"), "index_head_dim": f.count("index_head_dim")}
+    return Mixer(_with_gates(f, h, {k: v for k, v in group.items() if v is not None}, FULL))
+
+
+def _compressed(f: Fields, h: int, ratio: object) -> dict[str, Any]:
+    """Return a DeepSeek-V4 layer: one vector for keys and values, shared by `ratio` tokens, beside a short window.
+
+    Ratio 0 is the window alone; a fine ratio has an indexer that chooses `index_topk` entries.
+    """
+    heads, width, window = f.count(*HEADS), f.count("head_dim"), f.count("sliding_window")
+    rank, out_rank = f.count("q_lora_rank"), f.count("o_lora_rank")
+    weights = h * rank + rank * heads * width + h * width
+    weights += heads * width * out_rank + f.count("o_groups") * out_rank * h
+    group: dict[str, Any] = {"kind": "gqa", "heads": heads, "kv_heads": 1, "head_dim": width, "shared_kv": True}
+    if isinstance(ratio, bool) or not isinstance(ratio, int) or ratio < 0:
+        f.fail("compress_ratios", f"{ratio!r} is not valid here; expected whole numbers of at least 0")
+    if not ratio:
+        return group | {"window": window, "parameters_per_layer": float(weights)}
+    overlapping = 2 if ratio <= _FINE else 1
+    weights += 2 * h * width * overlapping
+    group |= {"compression": ratio, "state_elements": window * width}
+    if ratio <= _FINE:
+        index_heads, index_width = f.count("index_n_heads"), f.count("index_head_dim")
+        weights += rank * index_heads * index_width + h * index_heads + 2 * h * index_width * overlapping
+        group |= {
+            "sparse_top_k": f.count("index_topk") * ratio,
+            "index_heads": index_heads,
+            "index_head_dim": index_width,
+        }
+    return group | {"parameters_per_layer": float(weights)}
+
+
+def _searched(f: Fields, h: int, block: Fields) -> Mixer | None:
+    """Return a layer of an architecture search (Nemotron-NAS): attention, a matrix in its place, or nothing."""
+    own = block.inner("attention")
+    if own is None or own.flag("no_op"):
+        return None
+    if own.flag("replace_with_linear"):
+        return Mixer({}, float(h * h))
+    heads = f.count(*HEADS)
+    width = f.optional("head_dim") or h // heads
+    group = {"kind": "gqa", "heads": heads, "kv_heads": heads // own.count("n_heads_in_group"), "head_dim": width}
+    return Mixer(group, _small_weights(f, h, group))

@@ -1,0 +1,201 @@
+"""Reads a Hugging Face config.json: any decoder-only text model becomes a ModelSpec.
+
+What a config does not say is taken from its model class (hf_defaults.yaml), never guessed. The text part of
+a multimodal checkpoint is read, its vision or audio tower left out; multi-token-prediction layers too.
+A config does not say whether a model thinks: `reasoning` stays `none`.
+
+The one source of such a spec is the file itself. Its `checked` is the day this reader was last compared with
+published checkpoints (hf_defaults.yaml), not the file's date: the same file gives the same output everywhere.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from planner.catalog.huggingface.attention import Mixer, mixers
+from planner.catalog.huggingface.ffn import Block, blocks
+from planner.catalog.huggingface.fields import EXPECTED, Fields, class_defaults, place_of_key, read_json
+from planner.catalog.huggingface.formats import weight_formats
+from planner.catalog.huggingface.kinds import depth
+from planner.catalog.model import ModelSpec
+from planner.documents.spec import Loaded, load, shown
+from planner.documents.yaml_reader import Document
+from planner.errors import BadInputError
+
+_NESTED = ("text_config", "llm_config", "language_config")
+_INHERITED = ("torch_dtype", "dtype", "quantization_config", "tie_word_embeddings", "expert_dtype", "architectures")
+"""Fields of a multimodal config that hold for its text part too."""
+_TOWERS = ("vision_config", "audio_config")
+_GENERATES = re.compile(r"CausalLM|LMHead|ConditionalGeneration|ForCausal")
+_CONTEXT = ("max_position_embeddings", "n_positions", "n_ctx", "max_seq_len", "max_sequence_length", "seq_length")
+_OWNER_AND_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
+
+
+def read_config(path: Path) -> Loaded[ModelSpec]:
+    """Read a config.json into a model. Raises BadInputError with one sentence that names the file and the field."""
+    where = str(path)
+    config, text = read_json(path, where=where)
+    data = model_from_config(
+        config, name=checkpoint_name(path, config), where=where, text=text, quantization=_sibling_quantization(path)
+    )
+    return load(ModelSpec, Document(data, where, source_names={(): "config"}))
+
+
+def model_from_config(
+    config: Mapping[str, Any],
+    *,
+    name: str,
+    where: str = "config.json",
+    text: str = "",
+    quantization: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """Return the fields of a ModelSpec from a parsed config.
+
+    Parameters
+    ----------
+    config : the parsed config.json.
+    name : the checkpoint's name, with its owner where known (Qwen/Qwen3-8B).
+    where : what errors call the file.
+    text : the file's text, to find the line of a field.
+    quantization : the `quantization` part of hf_quant_config.json, where the checkpoint has one.
+
+    Returns
+    -------
+    Plain data that `load(ModelSpec, Document(...))` validates.
+    """
+    _refuse_others(config, where, text)
+    f = text_fields(config, where, text)
+    h, layers = f.count("hidden_size", "n_embd", "d_model"), depth(f)
+    token_mixers, feed_forward = mixers(f, h, layers), blocks(f, h, layers)
+    groups = _grouped(b.fields for b in feed_forward)
+    formats = weight_formats(f, _quantization(f, quantization, where), layers)
+    if not any("experts" in group for group in groups):
+        formats.pop("experts")
+    other = _other_parameters(f, h, token_mixers, feed_forward)
+    data: dict[str, Any] = {
+        "id": name.rsplit("/", maxsplit=1)[-1].lower(),
+        "name": name.rsplit("/", maxsplit=1)[-1],
+        "hf_id": name if "/" in name else None,
+        "family": f.string("family") or re.split(r"[^a-z]", f.string("model_type").lower())[0] or "unknown",
+        "hidden_size": h,
+        "vocab_size": f.count("vocab_size"),
+        "max_context_tokens": f.count(*_CONTEXT),
+        "attention": _grouped(mixer.fields for mixer in token_mixers),
+        "ffn": groups,
+        "tied_embeddings": f.flag("tie_word_embeddings") or None,
+        "learned_positions": f.count(*_CONTEXT) if f.flag("learned_positions") else None,
+        "other_parameters": other or None,
+        "weights": formats,
+        "notes": _notes(config, f) or None,
+        "sources": {"config": {"title": f"Hugging Face config.json {where}", "checked": class_defaults()["checked"]}},
+    }
+    return {key: value for key, value in data.items() if value is not None}
+
+
+def text_fields(config: Mapping[str, Any], where: str = "config.json", text: str = "") -> Fields:
+    """Return the fields of the text model, with what its class adds; nulls dropped."""
+    outer = next((n for n in _NESTED if isinstance(config.get(n), Mapping) and config[n]), None)
+    own: Mapping[str, Any] = config[outer] if outer else config
+    if outer:
+        own = {n: config[n] for n in _INHERITED if config.get(n) is not None} | {
+            k: v for k, v in own.items() if v is not None or k not in _INHERITED
+        }
+    kind = own.get("model_type") or config.get("model_type") or ""
+    if not isinstance(kind, str):
+        raise BadInputError(f"model_type: {shown(kind)} is not valid here; expected text", where=where)
+    defaults = class_defaults()["defaults"].get(kind, {})
+    merged = {**defaults, "model_type": kind, **{k: v for k, v in own.items() if k != "model_type"}}
+    return Fields({k: v for k, v in merged.items() if v is not None}, where, text)
+
+
+def checkpoint_name(path: Path, config: Mapping[str, Any]) -> str:
+    """Return a checkpoint's name from its file, itself or its folder: owner--name_config.json, _name_or_path, folder.
+
+    >>> checkpoint_name(Path("Qwen--Qwen3-8B_config.json"), {}), checkpoint_name(Path("Qwen3-8B/config.json"), {})
+    ('Qwen/Qwen3-8B', 'Qwen3-8B')
+    """
+    stem = path.stem.removesuffix("config").rstrip("_-.")
+    if "--" in stem:
+        return stem.replace("--", "/", 1)
+    own = config.get("_name_or_path")
+    if isinstance(own, str) and _OWNER_AND_NAME.fullmatch(own):
+        return own
+    return stem or path.resolve().parent.name or "model"
+
+
+def _refuse_others(config: Mapping[str, Any], where: str, text: str) -> None:
+    """Raise BadInputError for what is no decoder-only language model."""
+    if "_class_name" in config or "_diffusers_version" in config:
+        raise BadInputError(f"is part of a diffusion pipeline; {EXPECTED}", where=where)
+    types = [
+        config.get("model_type"),
+        *(config[n].get("model_type") for n in _NESTED if isinstance(config.get(n), Mapping)),
+    ]
+    for kind in types:
+        word = next((w for w, known in class_defaults()["refused"].items() if kind in known), None)
+        if word:
+            raise BadInputError(
+                f"model_type {kind!r} is {word}; {EXPECTED}", where=place_of_key(text, "model_type", where)
+            )
+    if config.get("is_encoder_decoder") is True:
+        raise BadInputError(
+            f"is_encoder_decoder is true; {EXPECTED}", where=place_of_key(text, "is_encoder_decoder", where)
+        )
+    names = config.get("architectures")
+    if isinstance(names, list | tuple) and names and not any(_GENERATES.search(str(n)) for n in names):
+        listed = ", ".join(str(n) for n in names)
+        raise BadInputError(
+            f"architectures {listed} does not generate text; {EXPECTED}",
+            where=place_of_key(text, "architectures", where),
+        )
+
+
+def _grouped(layers: Iterable[dict[str, Any]]) -> tuple[dict[str, Any], ...]:
+    """Return equal layers as one group each, in the order in which they first appear."""
+    counts: dict[tuple[tuple[str, Any], ...], int] = {}
+    for fields in layers:
+        if fields:
+            key = tuple(fields.items())
+            counts[key] = counts.get(key, 0) + 1
+    return tuple({"layers": count, **dict(key)} for key, count in counts.items())
+
+
+def _other_parameters(f: Fields, h: int, token_mixers: list[Mixer], feed_forward: list[Block]) -> float:
+    """Return the weights no field counts: biases, gates, norms beyond one before each mixer and block."""
+    parts = len(token_mixers) + len(feed_forward)
+    norms = f.optional("norms_per_layer") or 2
+    total = sum(m.other for m in token_mixers) + sum(b.other for b in feed_forward)
+    more_norms = (norms - 2) * h * len(token_mixers)
+    if f.flag("norm_bias"):
+        total += (parts + 1) * h + more_norms
+    if f.flag("head_bias"):
+        total += f.count("vocab_size")
+    return float(max(total + more_norms, 0))
+
+
+def _quantization(f: Fields, beside: Mapping[str, Any] | None, where: str) -> Fields | None:
+    """Return what both files say about quantisation; the one beside the config knows more."""
+    own = f.inner("quantization_config")
+    merged = {**(own.data if own else {}), **(beside or {})}
+    return Fields(merged, where, f.text) if merged else None
+
+
+def _sibling_quantization(path: Path) -> Mapping[str, Any] | None:
+    """Return the `quantization` part of the hf_quant_config.json beside a config, or None without one."""
+    if not path.name.endswith("config.json"):
+        return None
+    beside = path.with_name(path.name.removesuffix("config.json") + "hf_quant_config.json")
+    if not beside.is_file():
+        return None
+    data, _ = read_json(beside, where=str(beside))
+    own = data.get("quantization", data)
+    return own if isinstance(own, Mapping) else None
+
+
+def _notes(config: Mapping[str, Any], f: Fields) -> str:
+    towers = [name.removesuffix("_config") for name in _TOWERS if config.get(name)]
+    notes = [f"The {' and '.join(towers)} tower is left out: text part only."] if towers else []
+    if f.optional("num_nextn_predict_layers", "num_mtp_modules", "mtp_num_hidden_layers"):
+        notes.append("Multi-token-prediction layers are left out.")
+    return " ".join(notes)

@@ -1,0 +1,174 @@
+"""Typed access to a Hugging Face config.json: strict JSON, errors that name file, field and what was expected."""
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, NoReturn
+
+from planner.documents.spec import shown
+from planner.documents.yaml_reader import read_document, read_text
+from planner.errors import BadInputError
+
+DEFAULTS = Path(__file__).with_name("defaults.yaml")
+EXPECTED = "expected a decoder-only language model"
+_LARGEST = 10**12
+
+
+@cache
+def class_defaults() -> dict[str, Any]:
+    """Return hf_defaults.yaml: what configs leave to their model class."""
+    return read_document(DEFAULTS, where=DEFAULTS.name).data
+
+
+@dataclass(frozen=True)
+class Fields:
+    """The fields of one level of a config; a null counts as absent."""
+
+    data: Mapping[str, Any]
+    where: str
+    text: str = ""
+    """The file's text, where the config was read from one."""
+
+    def place(self, name: str) -> str:
+        """Return file:line:column of a field, or the file where the field stands nowhere or more than once."""
+        return place_of_key(self.text, name, self.where)
+
+    def fail(self, name: str, message: str) -> NoReturn:
+        """Raise a BadInputError about a field."""
+        raise BadInputError(f"{name}: {message}", where=self.place(name))
+
+    def first(self, names: Iterable[str]) -> tuple[str, Any]:
+        """Return the first of several spellings that is given, with its value; without one the first and None."""
+        names = tuple(names)
+        return next(((n, self.data[n]) for n in names if self.data.get(n) is not None), (names[0], None))
+
+    def count(self, *names: str) -> int:
+        """Return a whole number of at least 1, under any of several spellings. Raises BadInputError."""
+        name, value = self.first(names)
+        if value is None:
+            others = f" (or {', '.join(names[1:])})" if names[1:] else ""
+            raise BadInputError(f"{name}{others} is missing; expected a whole number of at least 1", where=self.where)
+        return self._whole(name, value, least=1)
+
+    def optional(self, *names: str) -> int | None:
+        """Return a whole number, or None where it is absent or zero."""
+        name, value = self.first(names)
+        return None if value is None or value is False else self._whole(name, value, least=0) or None
+
+    def _whole(self, name: str, value: object, *, least: int) -> int:
+        if isinstance(value, bool) or not isinstance(value, int):
+            self.fail(name, f"{shown(value)} is not a whole number; expected one of at least {least}")
+        if value < least:
+            self.fail(name, f"{value} is {'negative' if value < 0 else 'zero'}; expected at least {least}")
+        if value > _LARGEST:
+            self.fail(name, f"{shown(value)} is larger than any real size; expected at most {_LARGEST:,}")
+        return value
+
+    def flag(self, name: str, *, default: bool = False) -> bool:
+        """Return a yes/no field."""
+        value = self.data.get(name)
+        if value is None:
+            return default
+        if not isinstance(value, bool):
+            self.fail(name, f"{shown(value)} is not valid here; expected true or false")
+        return value
+
+    def string(self, name: str) -> str:
+        """Return a text field, empty where it is absent."""
+        value = self.data.get(name)
+        if value is not None and not isinstance(value, str):
+            self.fail(name, f"{shown(value)} is not valid here; expected text")
+        return value or ""
+
+    def per_layer(self, name: str, layers: int) -> tuple[Any, ...] | None:
+        """Return a list with one entry per layer (entries of extra layers are dropped), or None where it is absent."""
+        value = self.data.get(name)
+        if not isinstance(value, list | tuple) or not value:
+            return None  # some fields are a list or one number (moe_layer_freq)
+        if len(value) < layers:
+            self.fail(name, f"has {len(value)} entries for {layers} layers; expected one per layer")
+        return tuple(value[:layers])
+
+    def listing(self, name: str) -> tuple[Any, ...]:
+        """Return a list, empty where it is absent."""
+        value = self.data.get(name)
+        if value is not None and not isinstance(value, list | tuple):
+            self.fail(name, f"{shown(value)} is not valid here; expected a list")
+        return tuple(value or ())
+
+    def mapping(self, name: str) -> Mapping[str, Any]:
+        """Return a nested mapping, empty where it is absent."""
+        inner = self.inner(name)
+        return inner.data if inner else {}
+
+    def nested(self, name: str, value: object) -> "Fields":
+        """Return an entry of a list as fields of its own."""
+        if not isinstance(value, Mapping):
+            self.fail(name, f"{shown(value)} is not valid here; expected JSON objects")
+        return Fields(value, self.where, self.text)
+
+    def inner(self, name: str) -> "Fields | None":
+        """Return a nested mapping, or None where it is absent."""
+        value = self.data.get(name)
+        if value is None or value == {}:
+            return None
+        if not isinstance(value, Mapping):
+            self.fail(name, f"{shown(value)} is not valid here; expected a JSON object")
+        return Fields({k: v for k, v in value.items() if v is not None}, self.where, self.text)
+
+
+def place_of_key(text: str, name: str, where: str) -> str:
+    """Return file:line:column of a JSON key that stands once in the text, else the file."""
+    found = list(re.finditer(rf'"{re.escape(name)}"\s*:', text))
+    if len(found) != 1:
+        return where
+    before = text[: found[0].start()]
+    return f"{where}:{before.count(chr(10)) + 1}:{len(before) - before.rfind(chr(10))}"
+
+
+def read_json(path: Path, *, where: str) -> tuple[dict[str, Any], str]:
+    """Return the JSON object of a file, and its text. Raises BadInputError for everything else."""
+    try:
+        text = read_text(path)
+    except BadInputError as error:
+        message = error.message.replace("a small text file", "a config.json").replace("a YAML file", "a config.json")
+        raise BadInputError(message, where=where) from None
+    return parse_json(text, where), text
+
+
+def parse_json(text: str, where: str) -> dict[str, Any]:
+    """Return the JSON object of a text: a repeated key and NaN are refused (Infinity is what transformers writes)."""
+    if not text.strip():
+        raise BadInputError("is empty; expected a Hugging Face config.json", where=where)
+
+    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        data = dict(pairs)
+        if len(data) < len(pairs):
+            names = [name for name, _ in pairs]
+            twice = next(n for n in names if names.count(n) > 1)
+            raise BadInputError(f"the key {twice!r} is repeated; expected it once", where=where)
+        return data
+
+    def constant(name: str) -> float:
+        if name == "NaN":
+            raise BadInputError("holds NaN; expected finite numbers", where=where)
+        return float(name)
+
+    try:
+        data = json.loads(text, object_pairs_hook=unique, parse_constant=constant)
+    except json.JSONDecodeError as error:
+        place = f"{where}:{error.lineno}:{error.colno}"
+        raise BadInputError(
+            f"is not valid JSON: {error.msg}; expected a Hugging Face config.json", where=place
+        ) from None
+    except RecursionError:
+        raise BadInputError("is nested too deeply", where=where) from None
+    except ValueError:
+        raise BadInputError("holds a number with too many digits", where=where) from None
+    if not isinstance(data, dict):
+        kind = "a list" if isinstance(data, list) else "a single value"
+        raise BadInputError(f"holds {kind}; expected a JSON object, a Hugging Face config.json", where=where)
+    return data

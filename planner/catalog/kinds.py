@@ -1,0 +1,228 @@
+"""The one table of the kinds of files: what tells each apart, its spec, where the shipped ones are, who answers it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from importlib import import_module
+from typing import Any
+
+from planner.documents.spec import FileSpec
+from planner.documents.yaml_reader import Document
+from planner.errors import BadInputError
+
+
+@cache
+def _named(target: str) -> Any:  # noqa: ANN401 - a class or a function
+    """Return what "module:name" names, imported when it is first needed."""
+    module, _, name = target.partition(":")
+    return getattr(import_module(module), name)
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of file."""
+
+    word: str
+    """Its name in `planner schema` and `planner validate`."""
+    mark: str
+    """A required field that tells files of this kind from those of the kinds below it in the table."""
+    what: str
+    """What a file of this kind holds, as messages say it."""
+    spec_path: str
+    """module:class of its spec; a string, so that the table imports none of them."""
+    folder: str | None = None
+    """Folder of the shipped ones; None where the catalogue has a single file."""
+    noun: str = ""
+    """What one entry is called where its name is unknown; empty where nothing is looked up by name."""
+    listed: str | None = None
+    """The word of `planner list` that shows them all."""
+    command: str | None = None
+    """The command that answers it; None where it is data."""
+    page: str | None = None
+    """File of formulas that answers it."""
+    solver: str | None = None
+    """module:function of (question, catalogue) that answers it."""
+
+    @property
+    def spec(self) -> type[FileSpec]:
+        """Return the spec class."""
+        found: type[FileSpec] = _named(self.spec_path)
+        return found
+
+    @property
+    def schema_path(self) -> str:
+        """Return where its generated JSON Schema is kept, relative to the catalogue."""
+        root = (self.folder or "hardware").partition("/")[0]
+        return f"{root}/{self.word}.schema.json"
+
+    def solve(self, question: Any, catalog: Any) -> Any:  # noqa: ANN401 - the page of an economic question
+        """Return the answer to an economic question of this kind."""
+        function: Callable[[Any, Any], Any] = _named(self.solver or "")
+        return function(question, catalog)
+
+
+SCENARIO = Kind(
+    "scenario",
+    "workload",
+    "a scenario",
+    "planner.scenario.scenario:ScenarioSpec",
+    folder="scenarios",
+    listed="scenarios",
+    command="estimate",
+)
+_QUESTIONS = "planner.economics.questions"
+KINDS = (
+    SCENARIO,
+    Kind("gpu", "hbm_bytes_per_s", "a GPU", "planner.catalog.hardware:GpuSpec", "hardware/gpus", "GPU", "gpus"),
+    Kind(
+        "system",
+        "gpus_per_node",
+        "a system",
+        "planner.catalog.hardware:SystemSpec",
+        "hardware/systems",
+        "system",
+        "systems",
+    ),
+    Kind(
+        "engine",
+        "factors",
+        "a serving engine",
+        "planner.catalog.hardware:EngineSpec",
+        "hardware/engines",
+        "engine",
+        "engines",
+    ),
+    Kind(
+        "prices", "quotes", "price quotes", "planner.catalog.market:PricesFile", "hardware/prices", "provider", "prices"
+    ),
+    Kind(
+        "api-prices",
+        "token_prices",
+        "API prices",
+        "planner.catalog.api_prices:ApiPricesFile",
+        "hardware/api_prices",
+        "API provider",
+        "api-prices",
+    ),
+    Kind("model", "attention", "a model", "planner.catalog.model:ModelSpec", "scenarios/models", "model", "models"),
+    Kind(
+        "demand",
+        "hourly_relative_rate",
+        "a demand curve",
+        "planner.catalog.market:DemandCurve",
+        "scenarios/demand",
+        "demand curve",
+    ),
+    Kind(
+        "plan",
+        "limits",
+        "a plan",
+        f"{_QUESTIONS}.plan:PlanFile",
+        "scenarios/plans",
+        command="quota",
+        page="economics/quota.csv",
+        solver="planner.economics.quota:quota",
+    ),
+    Kind(
+        "benchmark",
+        "points",
+        "points of a benchmark",
+        "planner.catalog.benchmark_points:BenchmarkFile",
+        "scenarios/benchmarks",
+        "benchmark",
+        "benchmarks",
+    ),
+    Kind(
+        "quality",
+        "candidates",
+        "a quality question",
+        f"{_QUESTIONS}.quality:QualityFile",
+        "scenarios/quality",
+        command="quality",
+        page="economics/quality.csv",
+        solver="planner.economics.quality:quality",
+    ),
+    Kind(
+        "owning",
+        "cost_of_capital",
+        "machines to own",
+        f"{_QUESTIONS}.owning:OwningFile",
+        "scenarios/owning",
+        command="payback",
+        page="economics/payback.csv",
+        solver="planner.economics.payback:payback",
+    ),
+    Kind(
+        "required-revenue",
+        "data_centre_factor",
+        "a spending",
+        f"{_QUESTIONS}.revenue:RevenueFile",
+        "scenarios/required-revenue",
+        command="payback",
+        page="economics/required_revenue.csv",
+        solver="planner.economics.required_revenue:required_revenue",
+    ),
+    Kind(
+        "implied",
+        "observations",
+        "a comparison of models",
+        f"{_QUESTIONS}.implied:ImpliedFile",
+        "scenarios/implied",
+        command="implied",
+        page="economics/implied.csv",
+        solver="planner.economics.implied:implied",
+    ),
+    Kind(
+        "budget",
+        "budget_usd_per_month",
+        "a budget",
+        f"{_QUESTIONS}.budget:BudgetFile",
+        "scenarios/budgets",
+        command="budget",
+        page="economics/budget.csv",
+        solver="planner.economics.budget:budget",
+    ),
+    Kind("text", "ratios", "a kind of text", "planner.catalog.text:TextFile", "scenarios/texts", "kind of text"),
+    Kind(
+        "break-even",
+        "tiers",
+        "an API beside machines",
+        f"{_QUESTIONS}.break_even:BreakEvenFile",
+        "scenarios/break-even",
+        command="break-even",
+        page="economics/break_even.csv",
+        solver="planner.economics.break_even:break_even",
+    ),
+    Kind("formats", "formats", "number formats", "planner.catalog.hardware:FormatsFile"),
+    Kind("assumptions", "busy_power_base", "assumptions", "planner.catalog.hardware:AssumptionsFile"),
+)
+"""A new kind of file is a line here, a spec, and a folder; an economic question also has a page and a solver."""
+BY_WORD = {kind.word: kind for kind in KINDS}
+_BY_SPEC = {kind.spec_path: kind for kind in KINDS}
+
+
+def kind_of_spec(spec: type[FileSpec]) -> Kind:
+    """Return the kind of file that a spec class describes."""
+    return _BY_SPEC[f"{spec.__module__}:{spec.__qualname__}"]
+
+
+def questions_of(command: str | None = None) -> list[Kind]:
+    """Return the kinds of economic question that a command answers, or all of them."""
+    return [kind for kind in KINDS if kind.solver and command in {None, kind.command}]
+
+
+def kind_of(document: Document) -> Kind | None:
+    """Return the kind of a document by its fields, None where they do not tell; a `workload` makes a scenario."""
+    return next((kind for kind in KINDS if kind.mark in document.data), None)
+
+
+def is_scenario(document: Document) -> bool:
+    """Return whether a document has the field that only scenarios have."""
+    return kind_of(document) is SCENARIO
+
+
+def wrong_kind(document: Document, expected: str) -> BadInputError:
+    """Return the error of a document that is of another kind than expected: what it is, and who answers it."""
+    kind = kind_of(document) or SCENARIO
+    told = f"is a file that `planner {kind.command}` answers ({kind.what})" if kind.command else f"holds {kind.what}"
+    return BadInputError(f"{told}; expected {expected}", where=document.where)

@@ -1,0 +1,55 @@
+"""Specs of the market and of the outside: price quotes, demand curves."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from planner.documents.spec import Confidence, Count, Day, FileSpec, NonNegative, Positive, Spec
+
+Tier = Literal["on_demand", "spot", "committed_1y", "committed_3y", "capacity_block", "owned"]
+
+
+class Quote(Spec):
+    """One price at one date."""
+
+    gpu: str
+    """Catalogue id of the accelerator."""
+    sku: str | None = None
+    tier: Tier
+    region: str = "any"
+    usd_per_gpu_hour: Positive
+    as_of: Day
+    """The day the price was seen, or the latest day it can have been seen where `as_of_is_bound`."""
+    as_of_is_bound: bool = False
+    """True where only "not later than" is known."""
+    valid_until: Day | None = None
+    """Set on a price known to have been replaced."""
+    sold_by: Literal["gpu", "instance", "node"] = "gpu"
+    """gpu: any number up to a node at this rate; instance: machines of `gpus_per_instance`; node: whole nodes."""
+    gpus_per_instance: Count = 1
+    kind: Literal["offer", "survey", "index", "estimate", "assumption"] = "offer"
+    """offer: a seller's own price; survey and index: what a market paid; estimate: somebody's cost model;
+    assumption: a figure a publisher assumed. Only offers are searched unless a provider is named."""
+    confidence: Confidence
+    note: str | None = None
+
+
+class PricesFile(FileSpec):
+    """hardware/prices/<provider>.yaml."""
+
+    provider: str
+    name: str
+    aliases: tuple[str, ...] = ()
+    quotes: Annotated[tuple[Quote, ...], Field(min_length=1)]
+
+
+class DemandCurve(FileSpec):
+    """scenarios/demand/<id>.yaml: load over the hours of a day or a week, relative to its mean."""
+
+    id: str
+    name: str
+    hourly_relative_rate: Annotated[tuple[NonNegative, ...], Field(min_length=24, max_length=168)]
+    starts: str
+    """What hour 0 is, e.g. "Sunday 00:00 UTC"."""
+    peak_minute_over_peak_hour: Annotated[float, Field(ge=1)] | None = None
+    notes: str | None = None

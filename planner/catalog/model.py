@@ -1,0 +1,150 @@
+"""Spec of a language model: groups of equal layers, so that hybrids need no special case."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from planner.documents.length import AnyLength
+from planner.documents.spec import Confidence, Count, FileSpec, Positive, Spec
+
+Reasoning = Literal["none", "hybrid", "always"]
+"""Whether the model thinks before it answers: never, when asked, always."""
+
+
+class AttentionGroup(Spec):
+    """Layers with the same token mixer."""
+
+    kind: Literal["gqa", "mla", "linear"]
+    """gqa covers MHA and MQA; linear is any recurrent mixer with a constant state (DeltaNet, Mamba-2, KDA)."""
+    layers: Count
+    heads: Count
+    """Query heads (value heads of a linear mixer)."""
+    kv_heads: Count = 1
+    """KV heads of gqa; MLA keeps one latent for all heads."""
+    head_dim: Count
+    """Width of one query/key head (MLA: qk_nope + qk_rope)."""
+    v_head_dim: Count | None = None
+    """Width of one value head where it differs from head_dim."""
+    window: Count | None = None
+    """Sliding-window or chunked attention: tokens of context a layer can see and keeps."""
+    q_lora_rank: Count | None = None
+    kv_lora_rank: Count | None = None
+    qk_rope_head_dim: Count | None = None
+    sparse_top_k: Count | None = None
+    """Sparse attention: tokens of context attended to, chosen by an indexer; the cache still holds all."""
+    index_heads: Count | None = None
+    index_head_dim: Count | None = None
+    """Width of the indexer's own key, cached per token; absent where a layer reuses another one's choice."""
+    compression: Count = 1
+    """Tokens of context that share one cache entry (compressed attention), the indexer's key included."""
+    shared_kv: bool = False
+    """One cached vector serves as key and as value."""
+    state_elements: Count | None = None
+    """What one sequence keeps in one layer whatever its length: recurrent state and convolution of a linear mixer."""
+    state_bytes_per_element: Positive = 2.0
+    parameters_per_layer: Positive | None = None
+    """Weights of one layer, its indexer included, where they do not follow from the widths (linear mixers, gates)."""
+
+    @model_validator(mode="after")
+    def _complete(self) -> "AttentionGroup":
+        if self.kind == "mla" and (self.kv_lora_rank is None or self.qk_rope_head_dim is None):
+            raise ValueError("an mla group needs kv_lora_rank and qk_rope_head_dim")
+        if self.kind == "linear" and (self.state_elements is None or self.parameters_per_layer is None):
+            raise ValueError("a linear group needs state_elements and parameters_per_layer")
+        return self
+
+
+class FfnGroup(Spec):
+    """Layers with the same feed-forward block; dense where `experts` is absent."""
+
+    layers: Count
+    intermediate_size: Count
+    """Width of a dense block, or of one expert."""
+    gated: bool = True
+    """Three matrices (SwiGLU and its kin) instead of two."""
+    bias: bool = False
+    """Every matrix has a bias vector."""
+    experts: Count | None = None
+    experts_per_token: Count | None = None
+    shared_experts: Annotated[int, Field(ge=0)] = 0
+    shared_intermediate_size: Count | None = None
+    """Width of one shared expert where it differs."""
+    latent_size: Count | None = None
+    """Width the routed experts work in where it is below hidden_size (latent MoE)."""
+
+    @model_validator(mode="after")
+    def _complete(self) -> "FfnGroup":
+        if (self.experts is None) != (self.experts_per_token is None):
+            raise ValueError("experts and experts_per_token come together")
+        if self.experts is not None and self.experts_per_token is not None and self.experts_per_token > self.experts:
+            raise ValueError("experts_per_token is larger than experts")
+        return self
+
+
+class WeightFormats(Spec):
+    """Number format of the published weights, by component (names of hardware/formats.yaml)."""
+
+    attention: str
+    ffn: str
+    """Dense feed-forward blocks and shared experts."""
+    experts: str | None = None
+    """Routed experts; as `ffn` where absent."""
+    embedding: str = "bf16"
+    """Token embedding and output head."""
+
+
+class ModelSpec(FileSpec):
+    """One language model (text, decoder only)."""
+
+    id: str
+    name: str
+    hf_id: str | None = None
+    aliases: tuple[str, ...] = ()
+    family: str
+    reasoning: Reasoning = "none"
+    released: str | None = None
+    """Year or year-month."""
+    hidden_size: Count
+    vocab_size: Count
+    max_context_tokens: Count
+    attention: Annotated[tuple[AttentionGroup, ...], Field(min_length=1)]
+    ffn: tuple[FfnGroup, ...] = ()
+    tied_embeddings: bool = False
+    learned_positions: Annotated[int, Field(ge=0)] = 0
+    """Learned position vectors (GPT-2)."""
+    other_parameters: Annotated[float, Field(ge=0)] = 0.0
+    """Weights read on every step that no other field counts (biases, gates), over all layers."""
+    weights: WeightFormats
+    parameters_total: Positive | None = None
+    """Published total, for comparison only."""
+    parameters_active: Positive | None = None
+    """Published parameters active per token, for comparison only."""
+    effort_multipliers: dict[str, float] = Field(default_factory=dict)
+    """Reasoning multiplier by effort level, measured; each level's source stands in the file."""
+    effort_generated_tokens: dict[str, AnyLength] = Field(default_factory=dict)
+    """Where only the whole length was measured: generated tokens by effort level, reasoning and answer together."""
+    confidence: Confidence = "high"
+    notes: str | None = None
+
+    @model_validator(mode="after")
+    def _one_measure(self) -> "ModelSpec":
+        if twice := self.effort_multipliers.keys() & self.effort_generated_tokens.keys():
+            raise ValueError(f"effort {min(twice)} has a multiplier and generated tokens; expected one of them")
+        return self
+
+    @property
+    def architecture(self) -> str:
+        """What layers it has, e.g. dense, moe, moe+mla+sparse: models alike run alike."""
+        parts = {
+            "mla": any(g.kind == "mla" for g in self.attention),
+            "sparse": any(g.sparse_top_k for g in self.attention),
+            "linear": any(g.kind == "linear" for g in self.attention),
+            "window": any(g.window for g in self.attention),
+        }
+        blocks = "moe" if any(g.experts for g in self.ffn) else "dense"
+        return "+".join([blocks, *(name for name, has in parts.items() if has)])
+
+    @property
+    def layers(self) -> int:
+        """Depth: the larger of mixer and feed-forward layers (hybrids interleave them)."""
+        return max(sum(g.layers for g in self.attention), sum(g.layers for g in self.ffn))

@@ -1,0 +1,34 @@
+"""Opening a file by a shipped name, a path or `-`, whatever its kind."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from planner.catalog.catalog import Catalog
+from planner.catalog.kinds import KINDS, SCENARIO
+from planner.documents.yaml_reader import STDIN, Document, exists, parse_document, read_document, read_stdin
+
+_FOLDERS = (
+    str(SCENARIO.folder),
+    *(k.folder for k in sorted(KINDS, key=lambda k: k.command is None) if k.folder and k is not SCENARIO),
+)
+"""Where any name is looked for: questions before data, as a question may have the name of its data."""
+
+
+def open_named(name: str, catalog: Catalog, folders: Sequence[str]) -> tuple[Document, Path] | None:
+    """Return the document of `-` (stdin), of a shipped name or of a file, and its folder; None where nothing has it.
+
+    Names of `folders` come first, then files, then the names of every other kind.
+    """
+    if name == STDIN:
+        return parse_document(read_stdin(), "stdin"), Path.cwd()
+    path = Path(name)
+    shipped = _shipped(name, catalog, folders)
+    if shipped is None and (exists(path) or path.suffix in {".yaml", ".yml", ".json"} or "/" in name or "\\" in name):
+        return read_document(path), path.parent
+    shipped = shipped or _shipped(name, catalog, _FOLDERS)
+    return None if shipped is None else (read_document(shipped, where=catalog.shown(shipped)), shipped.parent)
+
+
+def _shipped(name: str, catalog: Catalog, folders: Sequence[str]) -> Path | None:
+    found = (catalog.files(folder).get(name) for folder in folders)
+    return next((path for path in found if path is not None), None)

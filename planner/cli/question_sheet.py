@@ -1,0 +1,186 @@
+"""A spreadsheet's round trip: one question per row in, the input columns and the answer out."""
+
+import sys
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from planner.catalog.catalog import Catalog
+from planner.documents.csv_table import Sheet, read_sheet, write
+from planner.documents.spec import field_names
+from planner.documents.yaml_reader import STDIN
+from planner.errors import (
+    EXIT_BAD_INPUT,
+    EXIT_GATE_FAILED,
+    EXIT_INTERRUPTED,
+    EXIT_OK,
+    BadInputError,
+    PlannerError,
+    did_you_mean,
+)
+from planner.options.answer import Answer, answer
+from planner.options.intervals import INTERVAL_FIELDS, with_intervals
+from planner.options.ranking import RESULT_FIELDS, Row
+from planner.report.as_json import render as render_json
+from planner.report.document import Report, asked, choose_fields
+from planner.report.output import emit
+from planner.scenario.load import build_scenario, open_scenario, parse_cell, parse_path
+from planner.scenario.scenario import ScenarioSpec
+
+DEFAULT_BASELINE = "o1-class"
+_PASSED_THROUGH = ("scenario", "override", "id", "note")
+_SHORT_FORMS = {"gpu": "fleet.gpus", "precision": "fleet.precisions"}
+
+
+def _passes_through(name: str) -> bool:
+    return name in _PASSED_THROUGH or name.startswith("x_")
+
+
+def _is_result(name: str) -> bool:
+    """Return whether a column is a result of an earlier answer, which the new one replaces."""
+    return name in (*RESULT_FIELDS, *INTERVAL_FIELDS, "error") and name not in {
+        *_PASSED_THROUGH,
+        *_SHORT_FORMS,
+        "model",
+        "engine",
+    }
+
+
+def check_header(header: Sequence[str], where: str) -> None:
+    """Refuse columns that are not field paths, with the nearest name; id, note and x_ columns pass through."""
+    for name in header:
+        if _passes_through(name) or name in _SHORT_FORMS or _is_result(name):
+            continue
+        key = parse_path(name, where=f"{where}:1")
+        for size, part in enumerate(key):
+            known = field_names(ScenarioSpec, key[:size])
+            if isinstance(part, str) and known and part not in known:
+                hint = did_you_mean(part, known) or f" Known here: {', '.join(known)}."
+                raise BadInputError(
+                    f"unknown column {name!r}.{hint} Columns that start with x_ pass through.", where=f"{where}:1"
+                )
+
+
+def _baseline(cells: dict[str, str], baselines: Sequence[str]) -> str:
+    return cells.get("scenario") or (baselines or (DEFAULT_BASELINE,))[0]
+
+
+def answer_row(
+    cells: dict[str, str], place: str, baselines: Sequence[str], catalog: Catalog, sets: dict[str, Any]
+) -> Answer:
+    """Answer the question of one row. Raises a PlannerError that names place:column."""
+    document, folder = open_scenario(_baseline(cells, baselines), catalog)
+    changes = dict(sets)
+    for name, text in cells.items():
+        if text and not _passes_through(name) and not _is_result(name):
+            changes[_SHORT_FORMS.get(name, name)] = parse_cell(text, f"{place}:{name}")
+    override = cells.get("override") or None
+    return answer(build_scenario(document, folder, override=override, changes=changes, origin=f"{place}:"), catalog)
+
+
+def answer_rows(
+    sheet: Sheet, baselines: Sequence[str], catalog: Catalog, sets: dict[str, Any], where: str
+) -> Iterator[tuple[dict[str, str], Answer | None, str]]:
+    """Yield (input cells, answer, error) for each row; a bad row does not stop the others."""
+    for cells, number, fault in zip(sheet.rows, sheet.numbers, sheet.faults, strict=True):
+        if fault:
+            yield cells, None, fault
+            continue
+        try:
+            found = answer_row(cells, f"{where}:{number}", baselines, catalog, sets)
+        except PlannerError as error:
+            text = str(error).replace("\n", "; ")
+            yield cells, None, text if text.startswith(where) else f"{where}:{number}: {text}"
+        else:
+            yield cells, found, ""
+
+
+class _Outcome:
+    """What answering a sheet has brought so far: rows and words, not the answers themselves, which are large."""
+
+    def __init__(self) -> None:
+        self.rows: list[Row] = []
+        self.warnings: dict[str, None] = {}
+        self.asked: list[Row] = []
+        self.all_meet = True
+        self.bad = 0
+        self.done = 0
+
+    def add(self, cells: dict[str, str], found: Answer | None, error: str, *, show_all: bool) -> None:
+        """Add a row's answer, or why there is none."""
+        self.done += 1
+        repeated = {name: typed(name, text) for name, text in cells.items() if not _is_result(name)}
+        if found is None:
+            self.bad += 1
+            sys.stderr.write(f"error: {error}\n")
+            self.rows.append({**repeated, "error": error})
+            return
+        self.asked += asked([found])
+        self.warnings |= dict.fromkeys(found.warnings)
+        self.all_meet = self.all_meet and found.meets
+        why = [w for w in found.warnings if "no option" in w or "nothing fits" in w]
+        note = None if found.meets else (why or ["no option meets the SLO"])[0]
+        self.rows += [{**repeated, **row, "error": note} for row in found.results[: None if show_all else 1]]
+
+    @property
+    def exit_code(self) -> int:
+        """Return 2 where some row is bad, 1 where one meets nothing."""
+        if self.bad:
+            return EXIT_BAD_INPUT
+        return EXIT_OK if self.all_meet else EXIT_GATE_FAILED
+
+
+def answer_sheet(
+    sheet: str,
+    baselines: Sequence[str],
+    catalog: Catalog,
+    sets: dict[str, Any],
+    *,
+    show_all: bool,
+    interval: bool,
+    form: str,
+    fields: str | None,
+    dialect: str,
+    output: str | None,
+) -> int:
+    """Answer a sheet, write the result, return the exit code; an interruption writes what exists so far."""
+    if form not in {"table", "csv", "json"}:
+        raise BadInputError(f"a sheet is answered as csv or json, not {form}", where="--format")
+    if len(baselines) > 1:
+        raise BadInputError("a sheet takes one baseline scenario; name others in its `scenario` column", where="--from")
+    where = "stdin" if sheet == STDIN else sheet
+    read = read_sheet(sheet)
+    check_header(read.header, where)
+    wanted = (*choose_fields(fields, (*RESULT_FIELDS, *(INTERVAL_FIELDS if interval else ()))), "error")
+    names = [*read.header, *(f for f in wanted if f not in read.header)]
+    outcome, missing = _Outcome(), []
+    try:
+        for cells, found, error in answer_rows(read, baselines, catalog, sets, where):
+            shown = with_intervals(found) if interval and found else found
+            outcome.add(cells, shown, error, show_all=show_all)
+    except KeyboardInterrupt:
+        missing = [f"PARTIAL: interrupted after {outcome.done} of {len(read.rows)} rows"]
+        outcome.rows += [{**cells, "error": "interrupted; not answered"} for cells in read.rows[outcome.done :]]
+    baseline: list[str] = []
+    if not baselines and "scenario" not in read.header:
+        baseline = [
+            f"what a row leaves open is that of {DEFAULT_BASELINE}; name your own: estimate my.yaml --from {sheet}"
+        ]
+    warnings = [*missing, *baseline, *outcome.warnings]
+    for line in warnings:
+        sys.stderr.write(f"warning: {line}\n")
+    if form == "json":
+        emit(render_json(Report([], outcome.rows, names, warnings, inputs=outcome.asked)), output)
+    else:
+        emit(write(names, ([row.get(n) for n in names] for row in outcome.rows), dialect), output)
+    return EXIT_INTERRUPTED if missing else outcome.exit_code
+
+
+def typed(name: str, text: str) -> Any:
+    """Return an input cell as it is repeated: numbers as numbers, so that dialects apply; keys of joins stay."""
+    try:
+        value = None if text[:1] in {"{", "["} else parse_cell(text, "")
+    except BadInputError:
+        return text
+    if isinstance(value, int | float) and (not _passes_through(name) or str(value) == text):
+        return value
+    return text or None

@@ -1,0 +1,1 @@
+"""A file in: every value with its place (file:line:column) and its source."""

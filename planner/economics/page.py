@@ -1,0 +1,114 @@
+"""An economic question's rows: the file's numbers put through a page of formulas, which also explains them."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from planner.documents.spec import Loaded
+from planner.economics import finance
+from planner.economics.accuracy_model import coverage, expected_tries, vote_accuracy, wilson
+from planner.errors import BadInputError, DataMissingError, did_you_mean
+from planner.explain.formulas import FUNCTIONS, Formula, Step, completed, walk
+from planner.options.provenance import Input
+from planner.options.ranking import number
+
+Row = dict[str, Any]
+FUNCTIONS.update(
+    {
+        "capital_recovery": finance.capital_recovery,
+        "present_value": finance.present_value,
+        "rate_of_return": finance.rate_of_return,
+        "payback": finance.payback,
+        "lasting_payback": finance.lasting_payback,
+        "running_total": finance.running_total,
+        "coverage": coverage,
+        "tries": expected_tries,
+        "vote": vote_accuracy,
+        "wilson": wilson,
+    }
+)
+
+
+@dataclass(frozen=True)
+class Line:
+    """One row: what it is called, and every quantity by the name the formulas use."""
+
+    label: str
+    texts: Mapping[str, str | bool | None]
+    """Identity columns: plan, model …; yes and no as truth values."""
+    values: Mapping[str, Any]
+    """NaN where there is no number; an array where a quantity has one for each year."""
+
+    def value(self, name: str) -> float | int | None:
+        """Return a result; None where it has no finite value."""
+        return number(name, float(self.values.get(name, math.nan)))
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """The answer to an economic question, in the shape all output formats share."""
+
+    command: str
+    """The command that answers it."""
+    question: Loaded[Any]
+    page: Mapping[str, Formula]
+    identity: Sequence[str]
+    """Text columns, first."""
+    fields: Sequence[str]
+    """Number columns, in order."""
+    lines: Sequence[Line]
+    verdict: Sequence[str] = ()
+    """The answer in words, the most important first."""
+    warnings: Sequence[str] = ()
+    provenance: Sequence[Input] = ()
+    shown: Sequence[str] = field(default_factory=tuple)
+    """Number columns of the table; all where empty."""
+    sideways: bool = False
+    """Whether the table has a column for each row, as financial statements do."""
+    aside: Sequence[str] = ()
+    """Text columns the table leaves out: notes too long for it."""
+    failed: Sequence[str] = ()
+    """Why the answer is no: exit code 1."""
+
+    @property
+    def columns(self) -> list[str]:
+        """Return the columns of the CSV and the keys of the JSON results."""
+        return [*self.identity, *self.fields]
+
+    def rows(self) -> list[Row]:
+        """Return the rows as every format takes them; a missing number is None."""
+        return [{**line.texts, **{name: line.value(name) for name in self.fields}} for line in self.lines]
+
+    def line(self, label: str | None) -> Line:
+        """Return a line by its label, the first without one. Raises DataMissingError with the labels there are."""
+        if label is None:
+            return self.lines[0]
+        found = next((line for line in self.lines if line.label == label), None)
+        if found is None:
+            known = [line.label for line in self.lines]
+            hint = did_you_mean(label, known) or f" Known: {', '.join(known)}."
+            raise DataMissingError(f"has no row {label!r}.{hint}", where=self.question.document.where)
+        return found
+
+    def explain(self, name: str, label: str | None = None) -> list[Step]:
+        """Return the chain of formulas behind a number of a row. Raises BadInputError with the nearest name."""
+        line = self.line(label)
+        if name not in self.page and name not in line.values:
+            known = [n for n in dict.fromkeys((*self.page, *line.values)) if "." not in n]
+            hint = did_you_mean(name, known) or f" Known: {', '.join(n for n in known if n in self.fields)}."
+            raise BadInputError(f"no formula for {name!r}.{hint}", where="explain")
+        steps: list[Step] = []
+        walk(name, 0, self.page, line.values, steps, set())
+        return steps
+
+
+def solve_line(
+    label: str, texts: Mapping[str, str | bool | None], inputs: Mapping[str, Any], page: Mapping[str, Formula]
+) -> Line:
+    """Return a row: the inputs and everything the page's formulas make of them (a missing input gives NaN)."""
+    with np.errstate(all="ignore"):
+        values = completed({n: v if np.ndim(v) else np.float64(v) for n, v in inputs.items()}, page)
+    return Line(label, texts, {name: value if np.ndim(value) else float(value) for name, value in values.items()})

@@ -1,0 +1,1 @@
+"""The files in which economic questions are asked."""

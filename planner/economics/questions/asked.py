@@ -1,0 +1,47 @@
+"""Opening an economic question: a shipped name, a file or stdin, with --set applied, validated to its kind."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+from planner.catalog.catalog import Catalog
+from planner.catalog.open_named import open_named
+from planner.documents.spec import FileSpec, Loaded, load
+from planner.documents.yaml_reader import Document, exists
+from planner.errors import DataMissingError, nearest
+from planner.scenario.load import changed, parse_path
+
+Asked = TypeVar("Asked", bound=FileSpec)
+
+
+def load_asked(
+    kind: type[Asked], folder: str, name: str, catalog: Catalog, changes: Mapping[str, Any] | None = None
+) -> Loaded[Asked]:
+    """Return a question of a kind by shipped name, file or `-`, with single fields changed.
+
+    Raises BadInputError for a bad file and DataMissingError for an unknown name.
+    """
+    return load_document(kind, open_asked([folder], name, catalog), changes)
+
+
+def load_document(kind: type[Asked], document: Document, changes: Mapping[str, Any] | None = None) -> Loaded[Asked]:
+    """Return a document as a question of a kind, with single fields changed. Raises BadInputError."""
+    for path, value in (changes or {}).items():
+        document = changed(document, parse_path(path, where="--set"), value, f"--set {path}")
+    return load(kind, document)
+
+
+def open_asked(folders: Sequence[str], name: str, catalog: Catalog) -> Document:
+    """Return the document of a shipped name, those in `folders` first, of a file, or of stdin; whatever its kind."""
+    if found := open_named(name, catalog, folders):
+        return found[0]
+    shipped = [stem for folder in folders for stem in catalog.files(folder)]
+    hint = nearest(name, shipped)
+    listed = f" Nearest: {', '.join(hint)}." if hint else ""
+    raise DataMissingError(f"unknown name {name!r}.{listed} Known: {', '.join(shipped)}; a file needs its path.")
+
+
+def named_beside(name: str, document: Document, catalog: Catalog) -> str:
+    """Return the scenario that a question names: a shipped one, else a file beside the question, else as it stands."""
+    beside = Path(document.where).parent / name
+    return str(beside) if name not in catalog.files("scenarios") and exists(beside) else name

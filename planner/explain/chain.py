@@ -1,0 +1,138 @@
+"""Why a number is what it is: its chain of formulas with this case's numbers, down to each input's source.
+
+The formulas are text (formulas.csv) that is *evaluated* on the case: a test holds every one of them
+against the estimate, so an explanation cannot drift away from the code.
+"""
+
+import dataclasses
+
+from planner import units
+from planner.errors import BadInputError, did_you_mean
+from planner.explain.chain_pools import pool_formulas, pool_values
+from planner.explain.formulas import Formula, Step, completed, formulas, walk
+from planner.fleet.estimate import Estimate, Work, solve
+from planner.fleet.estimate_measured import measured_load
+from planner.options.answer import Answer
+from planner.options.lowering_workload import growth_factor
+from planner.options.provenance import case_values
+from planner.serving.cases import Cases
+from planner.serving.steady_state import QUANTILES, length_quantiles, step_terms_at, waits
+
+
+def case_namespace(cases: Cases) -> tuple[dict[str, float], Estimate, Work]:
+    """Return every quantity of a single case by the name the formulas use."""
+    found, work = solve(cases)
+    values: dict[str, float] = {f.name: float(getattr(found, f.name)) for f in dataclasses.fields(found)}
+    values |= case_values(cases)
+    for label, struct in (
+        ("tokens", work.replica.tokens),
+        ("memory", work.replica.memory),
+        ("costs", work.replica.costs),
+    ):
+        values |= {f"{label}.{f.name}": float(getattr(struct, f.name)) for f in dataclasses.fields(struct)}
+    for label, load in (("capacity", work.at_capacity), ("peak", work.at_peak), ("shown", work.shown)):
+        terms = step_terms_at(work.replica, load)
+        values |= {f"{label}.{f.name}": float(getattr(terms, f.name)) for f in dataclasses.fields(terms)}
+        values |= {
+            f"{label}.running": float(load.running),
+            f"{label}.answers_per_s": float(load.answers_per_s),
+            f"{label}.step_s": float(load.step_s),
+            f"{label}.decode_only_step_s": float(load.step_alone_s),
+            f"{label}.prefill_work_s": float(load.prefill_work_s),
+            f"{label}.prefill_tokens": float(load.prefill_tokens_per_step),
+            f"{label}.sequences_per_rank": float(load.running / work.replica.ranks),
+        }
+    prefill, slots = waits(work.replica, work.shown)
+    lengths = length_quantiles(cases)
+    for p, q in QUANTILES.items():
+        values[f"shown.prefill_wait_{p}_s"] = float(prefill.quantile_s(q))
+        values[f"shown.slot_wait_{p}_s"] = float(slots.quantile_s(q))
+        values |= {
+            f"lengths.{kind}_{p}": float(getattr(lengths, kind)[p]) for kind in ("prefill", "thinking", "output")
+        }
+    values |= {
+        "hours_per_month": units.HOURS_PER_MONTH,
+        "seconds_per_month": units.SECONDS_PER_MONTH,
+        "seconds_per_hour": units.SECONDS_PER_HOUR,
+        "tokens_per_mtok": units.TOKENS_PER_MTOK,
+        "prefill_share": float(work.prefill_share),
+        "prefill_chunk": float(work.replica.prefill_chunk),
+        "pause_s": float(work.replica.pause_s),
+        "decode_steps_per_answer": float(work.replica.decode_steps_per_answer),
+        "tokens_per_step": float(work.replica.tokens_per_step),
+        "draft_share": float(work.replica.draft_share),
+        "billed_gpus": float(work.sized.money.gpu_hours_per_month_reserved / units.HOURS_PER_MONTH),
+        "units_billed": float(work.sized.fleet.nodes),
+        "plain_gpu_seconds_per_answer": float(work.gpu_seconds_per_answer_plain),
+        "gpu_power_w": float(work.energy.gpu_power_w),
+        "plain_busy_power_w": float(work.plain_busy_power_w),
+    }
+    if work.pools is not None:
+        values |= pool_values(cases, work, work.pools)
+    return values, found, work
+
+
+def explain(answer: Answer, field: str) -> list[Step]:
+    """Return the chain behind a result field of an answer's best option.
+
+    Raises BadInputError for a field that has no formula, with the nearest name.
+    """
+    known = known_formulas(answer)
+    if field not in known and field in pool_formulas():
+        raise BadInputError(f"{field!r} is of two pools, and this option has one; see fleet.pools", where="explain")
+    if field not in known:
+        hint = did_you_mean(field, known) or f" Known: {', '.join(n for n in known if '.' not in n)}."
+        raise BadInputError(f"no formula for {field!r}.{hint}", where="explain")
+    values = namespace(answer)
+    steps: list[Step] = []
+    walk(field, 0, known, values, steps, set())
+    return steps
+
+
+def namespace(answer: Answer) -> dict[str, float]:
+    """Return the quantities of an answer's best option by the names the formulas use."""
+    if answer.scenario.spec.measured_rates is None:
+        return completed(case_namespace(answer.case())[0], known_formulas(answer))
+    return measured_namespace(answer)
+
+
+def measured_namespace(answer: Answer) -> dict[str, float]:
+    """Return the quantities of a measured backend."""
+    spec, cases = answer.scenario.spec, answer.case()
+    values = {k: float(v) for k, v in answer.best.items() if isinstance(v, int | float)}
+    for group, columns in cases.groups():
+        if group != "workload":
+            values |= {f"{group}.{name}": float(column) for name, column in columns.items()}
+    rates, volume, growth = spec.measured_rates, spec.workload.tokens_per_day, growth_factor(spec.demand)
+    if rates is None:
+        return values
+    values |= {f"measured_rates.{f}": float(getattr(rates, f)) for f in type(rates).model_fields}
+    per_day = None
+    if volume is not None:
+        per_day = (volume.input * growth, volume.output * growth)
+        values |= {"workload.tokens_per_day.input": volume.input, "workload.tokens_per_day.output": volume.output}
+    load = measured_load(cases, rates.input_tokens_per_s_per_node, rates.output_tokens_per_s_per_node, per_day)
+    return values | {
+        "demand.growth": growth,
+        "input_tokens_per_s": float(load.input_tokens_per_s),
+        "output_tokens_per_s": float(load.output_tokens_per_s),
+        "hours_per_month": units.HOURS_PER_MONTH,
+        "seconds_per_day": units.SECONDS_PER_DAY,
+    }
+
+
+def known_formulas(answer: Answer) -> dict[str, Formula]:
+    """Return the formulas behind an answer's best option: of one pool, of two, or those of measured rates."""
+    if answer.scenario.spec.measured_rates is None:
+        return formulas() if answer.options[0].prefill is None else pool_formulas()
+    known = formulas("explain/formulas_measured.csv")
+    if answer.scenario.spec.workload.tokens_per_day is not None:
+        return known
+    return {name: formula for name, formula in known.items() if not name.endswith("tokens_per_s")}
+
+
+def known_fields(measured: bool) -> list[str]:  # noqa: FBT001 - one flag, named at the call
+    """Return the result fields that can be explained."""
+    return [
+        n for n in formulas("explain/formulas_measured.csv" if measured else "explain/formulas.csv") if "." not in n
+    ]

@@ -1,0 +1,1 @@
+"""From what a replica serves to machines, dollars and watts."""

@@ -1,0 +1,88 @@
+"""How many replicas, spares, nodes and GPUs."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from planner.serving.normal import Array, normal_quantile
+
+_EXACT_MEAN, _EXACT_SPARES = 40.0, 160
+"""Fleets with fewer replicas down on average are summed exactly, over this many spares at most."""
+
+
+@dataclass(frozen=True)
+class Fleet:
+    """The machines behind a load."""
+
+    replicas: Array
+    """Needed at the peak with headroom, without spares."""
+    spare_replicas: Array
+    gpus: Array
+    """Billed."""
+    nodes: Array
+    """NaN where sold per GPU."""
+    nodes_mean: Array
+    """Nodes (or instances) billed on average over time."""
+    replica_availability: Array
+    """Probability that one replica is up."""
+
+
+def replicas_for_peak(peak_answers_per_s: Array, replica_answers_per_s: Array, headroom: Array) -> Array:
+    """Return ceil(peak / (capacity (1 - headroom))), at least 1."""
+    need = peak_answers_per_s / (replica_answers_per_s * (1.0 - headroom))
+    return np.asarray(np.maximum(np.ceil(need * (1.0 - _ROUNDING)), 1.0))
+
+
+_ROUNDING = 1e-12
+"""A need of exactly n replicas must not become n + 1 through rounding."""
+
+
+def replica_availability(gpus_per_replica: Array, failures_per_gpu_hour: Array, repair_hours: Array) -> Array:
+    """Return the share of time a replica is up, 1 / (1 + failures x GPUs x repair): any GPU down takes it down."""
+    return np.asarray(1.0 / (1.0 + failures_per_gpu_hour * gpus_per_replica * repair_hours))
+
+
+def spare_replicas(replicas: Array, up: Array, target: Array) -> Array:
+    """Return the smallest k with P(at least `replicas` of replicas + k are up) >= target.
+
+    The failures met before `replicas` successes are negative binomial: P(k) = C(R + k - 1, k) up^R down^k.
+    Fleets that lose fewer than 40 replicas at a time are summed exactly; larger fleets use the normal
+    quantile with the Cornish-Fisher skewness term.
+    """
+    replicas, up, target = np.broadcast_arrays(replicas, up, target)
+    down = 1.0 - up
+    with np.errstate(invalid="ignore", over="ignore", under="ignore"):
+        term = np.exp(replicas * np.log(up))
+        reached, spares = term, np.where(term >= target, 0.0, np.nan)
+        small = replicas * down < _EXACT_MEAN
+        for k in range(1, _EXACT_SPARES + 1):
+            if not np.any(np.isnan(spares) & small):
+                break
+            term = term * (replicas + k - 1.0) / k * down
+            reached = reached + term
+            spares = np.where(np.isnan(spares) & (reached >= target), float(k), spares)
+        z = normal_quantile(target) if np.ndim(target) == 0 else _quantile_of(target)
+        mean = replicas * down / up
+        large = np.ceil(mean + z * np.sqrt(mean / up) + (np.square(z) - 1.0) / 6.0 * (1.0 + down) / up)
+    return np.asarray(np.where(np.isnan(spares), large, spares))
+
+
+def _quantile_of(target: Array) -> Array:
+    """Return normal quantiles, computed once per distinct target."""
+    values, index = np.unique(target, return_inverse=True)
+    return np.asarray(normal_quantile(values)[index].reshape(np.shape(target)))
+
+
+def billed_gpus(
+    total_replicas: Array, gpus_per_replica: Array, gpus_per_unit: Array, sells_units: Array
+) -> tuple[Array, Array]:
+    """Return (GPUs billed, units billed): whole nodes or instances where the offer sells them.
+
+    A replica smaller than a unit shares it with others, a larger one takes whole units of its own.
+    """
+    per_unit = np.floor(gpus_per_unit / gpus_per_replica)
+    shared = np.ceil(total_replicas / np.maximum(per_unit, 1.0))
+    own = total_replicas * np.ceil(gpus_per_replica / gpus_per_unit)
+    units = np.where(per_unit >= 1.0, shared, own)
+    gpus = np.where(sells_units > 0.0, units * gpus_per_unit, total_replicas * gpus_per_replica)
+    return np.asarray(gpus), np.asarray(np.where(sells_units > 0.0, units, np.nan))

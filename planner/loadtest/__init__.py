@@ -1,0 +1,1 @@
+"""What a load test would show, run by run."""

@@ -1,0 +1,85 @@
+"""Two pools of benchmark runs, and how their GPUs are best split where a run does not say."""
+
+import dataclasses
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from planner.loadtest.run import Pool, Run, layouts, whole_splits
+from planner.serving.cases import Array, Cases
+from planner.serving.closed_loop import Traffic
+from planner.serving.disaggregated import Pools, shown_by_pools
+from planner.serving.normal import Mask
+from planner.serving.replica import Replica, build_replica, prompt_transfer_s
+from planner.serving.steady_state import length_quantiles
+
+_LOOKED_AT = 65
+"""Splits of a run that are looked at at once; where there are more, the neighbourhood of the best one is next."""
+
+
+def has_room(replica: Replica) -> Mask:
+    """Return where a replica holds one sequence at least."""
+    return np.asarray(replica.memory.max_running_sequences >= 1.0)
+
+
+def pools_of(cases: Cases, runs: Sequence[Run]) -> tuple[Pools, Cases]:
+    """Return (the pools of runs, the cases of their prefill workers); `cases` are those of the decode workers."""
+    reading = dataclasses.replace(cases, layout=layouts(runs, of_prefill=True))
+    workers = np.asarray([[run.pool.workers if run.pool else np.nan, run.replicas] for run in runs]).T
+    transfer = prompt_transfer_s(reading, cases, workers[0], workers[1])
+    return Pools(build_replica(reading), build_replica(cases), workers[0], workers[1], transfer), reading
+
+
+def traffic_of(runs: Sequence[Run]) -> Traffic:
+    """Return how requests are sent to both pools of each run."""
+    concurrency, rate = (np.asarray([run.numbers[name] for run in runs]) for name in ("concurrency", "request_rate"))
+    return Traffic(concurrency, rate, np.zeros(len(runs), dtype=bool))
+
+
+def with_splits(runs: Sequence[Run], cases: Cases) -> list[Run]:
+    """Give every run whose GPUs are yet to be split the whole workers that serve most requests per second.
+
+    A closed loop is judged by its own requests per second, any other run by the most it can serve. More readers
+    shorten the first token and leave fewer writers: the rate has one peak, so the best of a few splits is closed in on.
+    """
+    found = list(runs)
+    ranges = {i: splits(run) for i, run in enumerate(runs) if run.pool and math.isnan(run.pool.workers)}
+    while ranges:
+        tried = {i: one[:: max(1, math.ceil(len(one) / _LOOKED_AT))] for i, one in ranges.items()}
+        index = np.asarray([i for i, some in tried.items() for _ in some], dtype=np.intp)
+        each = [_split(runs[i], readers) for i, some in tried.items() for readers in some]
+        rates, start = _rates(cases.rows(index), each), 0
+        for i, some in tried.items():
+            best = int(np.argmax(rates[start : start + len(some)]))
+            found[i] = each[start + best]
+            start += len(some)
+            last = min(some[best] + some.step, ranges[i][-1])
+            around = range(some[max(best - 1, 0)], last + 1, ranges[i].step)
+            ranges[i] = around if some.step > ranges[i].step else range(0)
+        ranges = {i: one for i, one in ranges.items() if one}
+    return found
+
+
+def splits(run: Run) -> range:
+    """Return the numbers of prefill workers that leave whole decode workers of a run's GPUs; at least one of each."""
+    if run.pool is None or run.layout is None:
+        return range(0)
+    return whole_splits(run.numbers["gpus"], run.pool.layout.gpus, run.layout.gpus)
+
+
+def _split(run: Run, readers: int) -> Run:
+    if run.pool is None or run.layout is None:
+        return run
+    writers = (run.numbers["gpus"] - readers * run.pool.layout.gpus) / run.layout.gpus
+    return dataclasses.replace(run, replicas=writers, pool=Pool(run.pool.layout, float(readers)))
+
+
+def _rates(cases: Cases, runs: Sequence[Run]) -> Array:
+    """Return the requests per second of runs, an open loop's without its limit; minus infinity where none is served."""
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore", under="ignore"):
+        (pools, _), traffic = pools_of(cases, runs), traffic_of(runs)
+        most = dataclasses.replace(traffic, rate=np.full_like(traffic.rate, np.nan))
+        room = has_room(pools.decode) & has_room(pools.prefill)
+        rates = shown_by_pools(pools, length_quantiles(cases), room, most).requests_per_s
+    return np.asarray(np.nan_to_num(rates, nan=-np.inf))

@@ -1,0 +1,292 @@
+"""What a benchmark would show: closed loop (concurrency), open loop (request rate), or maximum load, row by row."""
+
+import dataclasses
+import math
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import PurePath
+from traceback import walk_tb
+from typing import Any
+
+import numpy as np
+
+from planner.catalog.catalog import Catalog, model_note
+from planner.catalog.hardware import GpuSpec
+from planner.catalog.model import ModelSpec
+from planner.errors import BadInputError, PlannerError, did_you_mean
+from planner.loadtest.gpu_split import has_room, pools_of, traffic_of, with_splits
+from planner.loadtest.lookups import Names
+from planner.loadtest.run import NUMBERS, REQUIRED, TEXTS, Run, cases_of, layouts, resolve
+from planner.options.candidates import Layout
+from planner.options.confidence import error_bounds, unseen
+from planner.options.ranking import machine_basis
+from planner.serving.cases import Array, Cases
+from planner.serving.closed_loop import Shown, Traffic, shown
+from planner.serving.disaggregated import Pools, PoolsShown, most_requests_per_s, shown_by_pools
+from planner.serving.normal import Mask
+from planner.serving.power import busy_power_at, reading_power_at
+from planner.serving.replica import Replica, build_replica
+from planner.serving.steady_state import length_quantiles
+
+OUTPUTS = (
+    "ttft_mean_s",
+    "ttft_p50_s",
+    "ttft_p99_s",
+    "tpot_mean_s",
+    "tpot_p99_s",
+    "output_tokens_per_s",
+    "output_tokens_per_s_per_gpu",
+    "total_tokens_per_s_per_gpu",
+    "requests_per_s",
+    "running_batch",
+    "power_w_per_gpu",
+    "fits",
+    "limit",
+    "basis",
+    "error",
+    "prefill_workers",
+    "decode_workers",
+)
+ERRORS_OF = {
+    **dict.fromkeys(("ttft_mean_s", "ttft_p50_s", "ttft_p99_s"), "ttft"),
+    **dict.fromkeys(("tpot_mean_s", "tpot_p99_s"), "tpot"),
+    **dict.fromkeys(
+        ("output_tokens_per_s", "output_tokens_per_s_per_gpu", "total_tokens_per_s_per_gpu", "requests_per_s"),
+        "throughput",
+    ),
+}
+"""Output -> whose errors it has; the others have no interval."""
+INTERVALS = tuple(f"{name}_{bound}" for name in ERRORS_OF for bound in ("p10", "p90"))
+"""Columns that an interval appends."""
+_SIZES = (1, 2, 4, 8, 16)
+
+
+def predict(rows: Sequence[Mapping[str, str]], catalog: Catalog) -> list[dict[str, Any]]:
+    """Return each row with its predictions and their INTERVALS; a row that cannot be predicted says why in `error`."""
+    names = Names(catalog)
+    runs: dict[int, Run] = {}
+    out: list[dict[str, Any]] = []
+    for index, row in enumerate(rows):
+        out.append(refused(row, ""))
+        try:
+            runs[index] = resolve(row, names)
+        except PlannerError as error:
+            out[index]["error"] = str(error).replace("\n", "; ")
+        except Exception as error:  # noqa: BLE001 - a bug at one row must not lose the others; the row says it is one
+            out[index]["error"] = _bug(error)
+    for index, result in zip(runs, _predicted(list(runs.values()), catalog), strict=True):
+        out[index] |= result
+    return out
+
+
+def refused(row: Mapping[str, str], error: str) -> dict[str, Any]:
+    """Return a row with no prediction, and why there is none."""
+    return {**row, **dict.fromkeys((*OUTPUTS, *INTERVALS)), "error": error}
+
+
+def _predicted(runs: Sequence[Run], catalog: Catalog) -> list[dict[str, Any]]:
+    """Return what each run shows; runs that cannot be solved together are halved, down to the row at fault."""
+    if not runs:
+        return []
+    try:
+        cases = cases_of(runs, catalog)
+        sized = _with_layouts(runs, cases)
+        cases = dataclasses.replace(cases, layout=layouts(sized))
+        return _solve(cases, with_splits(sized, cases))
+    except Exception as error:  # noqa: BLE001 - as above
+        if len(runs) == 1:
+            return [{"error": str(error).replace("\n", "; ") if isinstance(error, PlannerError) else _bug(error)}]
+    half = len(runs) // 2
+    return [*_predicted(runs[:half], catalog), *_predicted(runs[half:], catalog)]
+
+
+def _bug(error: Exception) -> str:
+    """Return a sentence for an exception nobody expected: what it is, and the line that raised it."""
+    *_, (frame, line) = walk_tb(error.__traceback__)
+    where = f"{PurePath(frame.f_code.co_filename).name}:{line}"
+    text = " ".join(f"{type(error).__name__} {error}".split())
+    return f"a bug of this program, please report it: {text} at {where}"
+
+
+def check_header(header: Sequence[str]) -> None:
+    """Refuse a sheet that lacks a required column or has an unknown one. Raises BadInputError with the nearest name.
+
+    Columns that start with x_ or measured_, a note, and the columns of an earlier prediction pass through.
+    """
+    for name in REQUIRED:
+        if name not in header:
+            raise BadInputError(f"has no column {name!r}.{did_you_mean(name, header)} Required: {', '.join(REQUIRED)}.")
+    known = (*TEXTS, *NUMBERS)
+    for name in header:
+        if (
+            name not in known
+            and name not in {"note", *OUTPUTS, *INTERVALS}
+            and not name.startswith(("x_", "measured_"))
+        ):
+            hint = did_you_mean(name, known) or f" Known: {', '.join(known)}."
+            raise BadInputError(f"unknown column {name!r}.{hint} Columns that start with x_ pass through.")
+
+
+def name_notes(rows: Sequence[Mapping[str, str]], catalog: Catalog) -> list[str]:
+    """Return how the names of models and GPUs were read, where they are not ids; what fails here, the rows tell."""
+    found: list[str] = []
+    for model in dict.fromkeys(row["model"] for row in rows):
+        with suppress(Exception):
+            seen = catalog.find(ModelSpec, model)
+            found += [model_note(seen)] if seen.note else []
+    for gpu in dict.fromkeys(row["gpu"] for row in rows):
+        with suppress(Exception):
+            note = catalog.find(GpuSpec, gpu).note
+            found += [f"GPU {note}"] if note else []
+    return found
+
+
+def _with_layouts(runs: Sequence[Run], cases: Cases) -> list[Run]:
+    """Give every run without a layout the smallest tensor parallelism whose memory holds the run."""
+    sized = list(runs)
+    left = np.asarray([i for i, run in enumerate(runs) if run.layout is None], dtype=np.intp)
+    for size in _SIZES:
+        for i in left:
+            sized[i] = dataclasses.replace(runs[i], layout=Layout(size))
+        if left.size:
+            layout = layouts([sized[i] for i in left])
+            left = left[~has_room(build_replica(dataclasses.replace(cases.rows(left), layout=layout)))]
+    return sized
+
+
+@dataclass(frozen=True, eq=False)
+class Solved:
+    """What benchmark runs show, and why some cannot run."""
+
+    columns: dict[str, Array]
+    """NaN where there is no number."""
+    has_room: Mask
+    too_long: Mask
+    """Input and output exceed the model's context."""
+    overloaded: Mask
+    engine_first: Mask
+    """The engine's limit on sequences binds before the KV cache."""
+
+
+def solve_runs(cases: Cases, runs: Sequence[Run]) -> Solved:
+    """Return what runs show; `cases` are those of the runs, or the same with other factors."""
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore", under="ignore"):
+        replica, lengths = build_replica(cases), length_quantiles(cases)
+        in_context = replica.tokens.input_tokens_per_answer + replica.tokens.generated_tokens_mean
+        too_long, room = in_context > cases.model.max_context_tokens, has_room(replica)
+        replicas = np.asarray([run.replicas for run in runs])
+        concurrency = np.asarray([run.numbers["concurrency"] for run in runs]) / replicas
+        rate = np.asarray([run.numbers["request_rate"] for run in runs]) / replicas
+        equal = np.asarray([run.numbers["length_spread"] == 0.0 for run in runs])
+        found = shown(replica, lengths, room & ~too_long, Traffic(concurrency, rate, equal))
+        engine_first = replica.memory.max_running_sequences < replica.memory.sequences_that_fit
+        return Solved(_columns(cases, replica, found, replicas), room, too_long, found.overloaded, engine_first)
+
+
+def solve_pools(cases: Cases, runs: Sequence[Run]) -> Solved:
+    """Return what runs show whose prompts are read by workers of their own; `cases` are those of the decode workers."""
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore", under="ignore"):
+        (pools, reading), lengths = pools_of(cases, runs), length_quantiles(cases)
+        decode = pools.decode
+        in_context = decode.tokens.input_tokens_per_answer + decode.tokens.generated_tokens_mean
+        too_long, room = in_context > cases.model.max_context_tokens, has_room(decode) & has_room(pools.prefill)
+        found = shown_by_pools(pools, lengths, room & ~too_long, traffic_of(runs))
+        engine_first = decode.memory.max_running_sequences < decode.memory.sequences_that_fit
+        columns = _pool_columns(cases, reading, pools, found)
+        return Solved(columns, room, too_long, found.overloaded, engine_first)
+
+
+def _solve(cases: Cases, runs: Sequence[Run]) -> list[dict[str, Any]]:
+    apart = np.asarray([run.pool is not None for run in runs])
+    results: list[dict[str, Any]] = [{}] * len(runs)
+    for use, solve in ((~apart, solve_runs), (apart, solve_pools)):
+        index = np.flatnonzero(use)
+        own = [runs[i] for i in index.tolist()]
+        if own:
+            for i, row in zip(index.tolist(), _verdicts(solve(cases.rows(index), own), own), strict=True):
+                results[i] = row
+    return results
+
+
+def _verdicts(found: Solved, runs: Sequence[Run]) -> list[dict[str, Any]]:
+    results = []
+    for i, run in enumerate(runs):
+        values = {k: None if math.isnan(v[i]) else float(v[i]) for k, v in found.columns.items()}
+        fits = bool(found.has_room[i] and not found.too_long[i])
+        like_none = run.pool is not None or run.numbers["speculative_tokens"] > 0
+        basis = machine_basis(
+            run.machine.engine.spec, run.model, run.machine.gpu.spec, layout=run.layout, pools=like_none
+        )
+        verdict = {"fits": fits, "limit": "", "basis": basis, "error": ""}
+        if not found.has_room[i]:
+            verdict |= {"limit": "memory", "error": "does not fit: weights and one request exceed the memory"}
+        elif found.too_long[i]:
+            most = f"{run.model.max_context_tokens:,} tokens"
+            verdict |= {"limit": "context", "error": f"input and output exceed the model's context of {most}"}
+        elif found.overloaded[i]:
+            served = f"{values['requests_per_s']:.4g} requests/s"
+            limit = "max_sequences" if found.engine_first[i] else "kv_cache"
+            verdict |= {"limit": limit, "error": f"request_rate is more than it can serve, {served} at most"}
+        workers = {"prefill_workers": int(run.pool.workers), "decode_workers": int(run.replicas)} if run.pool else {}
+        results.append(values | _intervals(run, values) | verdict | workers)
+    return results
+
+
+def _intervals(run: Run, values: Mapping[str, float | None]) -> dict[str, float | None]:
+    """Return each number times p10 and p90 of measured over predicted on runs as new to the fit as this one."""
+    engine, lengths = run.machine.engine.spec, (run.numbers["input_tokens"], run.numbers["output_tokens"])
+    kinds = unseen(engine, run.model, run.machine.gpu.spec, lengths, layout=run.layout, pools=run.pool is not None)
+    drafted = run.numbers["speculative_tokens"] > 0  # no run with drafts was measured
+    bounds = None if drafted else error_bounds(engine, kinds)
+    found: dict[str, float | None] = {}
+    for name, metric in ERRORS_OF.items():
+        value, sides = values[name], bounds[metric] if bounds else (None, None)
+        for bound, side in zip(("p10", "p90"), sides, strict=True):
+            found[f"{name}_{bound}"] = None if value is None or side is None else value * side
+    return found
+
+
+def _pool_columns(cases: Cases, reading: Cases, pools: Pools, found: PoolsShown) -> dict[str, Array]:
+    tokens, requests = pools.decode.tokens, found.requests_per_s
+    output = requests * tokens.generated_tokens_per_answer
+    prefill_gpus = pools.prefill_workers * pools.prefill.gpus_per_replica
+    decode_gpus = pools.decode_workers * pools.decode.gpus_per_replica
+    gpus = prefill_gpus + decode_gpus
+    watts = (
+        prefill_gpus * reading_power_at(reading, pools.prefill, requests / most_requests_per_s(pools))
+        + decode_gpus * busy_power_at(cases, pools.writing(), found.decode)
+    ) / gpus
+    return {
+        "ttft_mean_s": found.ttft_mean_s,
+        "ttft_p50_s": found.ttft_p50_s,
+        "ttft_p99_s": found.ttft_p99_s,
+        "tpot_mean_s": np.where(tokens.generated_tokens_mean > 1.0, found.decode.step_s, np.nan),
+        "tpot_p99_s": found.tpot_p99_s,
+        "output_tokens_per_s": output,
+        "output_tokens_per_s_per_gpu": output / gpus,
+        "total_tokens_per_s_per_gpu": (output + requests * tokens.input_tokens_per_answer) / gpus,
+        "requests_per_s": requests,
+        "running_batch": found.running,
+        "power_w_per_gpu": watts,
+    }
+
+
+def _columns(cases: Cases, replica: Replica, found: Shown, replicas: Array) -> dict[str, Array]:
+    load = found.load
+    requests = load.answers_per_s * replicas
+    output = requests * replica.tokens.generated_tokens_per_answer
+    gpus = replicas * replica.gpus_per_replica
+    return {
+        "ttft_mean_s": found.ttft_mean_s,
+        "ttft_p50_s": found.ttft_p50_s,
+        "ttft_p99_s": found.ttft_p99_s,
+        "tpot_mean_s": np.where(replica.tokens.generated_tokens_mean > 1.0, load.step_s, np.nan),
+        "tpot_p99_s": found.tpot_p99_s,
+        "output_tokens_per_s": output,
+        "output_tokens_per_s_per_gpu": output / gpus,
+        "total_tokens_per_s_per_gpu": (output + requests * replica.tokens.input_tokens_per_answer) / gpus,
+        "requests_per_s": requests,
+        "running_batch": load.running * replicas,
+        "power_w_per_gpu": busy_power_at(cases, replica, load),
+    }

@@ -1,0 +1,1 @@
+"""Every way a scenario may be served, best first."""

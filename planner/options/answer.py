@@ -1,0 +1,171 @@
+"""From a question to ranked options: find the specs, lower, estimate, rank, warn."""
+
+import datetime as dt
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from planner.catalog.catalog import Catalog, model_note
+from planner.catalog.hardware import GpuSpec
+from planner.catalog.model import ModelSpec
+from planner.documents.spec import Loaded
+from planner.documents.spec import today as the_day
+from planner.errors import BadInputError, DataMissingError, NoPriceError
+from planner.fleet.estimate import Estimate, Served, estimate_and_served
+from planner.fleet.estimate_measured import estimate_measured, measured_load
+from planner.options.candidates import Candidate, Layout, candidates
+from planner.options.caveats import nothing_priced, option_warnings, scenario_warnings
+from planner.options.lowering import lower
+from planner.options.lowering_workload import growth_factor
+from planner.options.prefill_layouts import with_pools
+from planner.options.ranking import Row, rank, rows
+from planner.scenario.load import Scenario
+from planner.serving.cases import Cases
+
+
+@dataclass(frozen=True)
+class Answer:
+    """Ranked options of one question, best first."""
+
+    scenario: Scenario
+    results: list[Row]
+    warnings: list[str]
+    model: Loaded[ModelSpec]
+    options: list[Candidate] = field(repr=False)
+    """The candidate behind each result."""
+    cases: Cases = field(repr=False)
+    """All candidates of the search."""
+    rows_of_results: list[int] = field(repr=False)
+    """Row of `cases` behind each result."""
+    searched: list[Candidate] = field(repr=False)
+    """The candidate behind each row of `cases`."""
+    served: Served | None = field(repr=False)
+    """What a replica of each row serves at any demand; None where nodes have measured rates."""
+
+    @property
+    def best(self) -> Row:
+        """Return the best option."""
+        return self.results[0]
+
+    @property
+    def meets(self) -> bool:
+        """Return whether some option meets the SLO and fits."""
+        return any(row["meets_slo"] for row in self.results)
+
+    def case(self, index: int = 0) -> Cases:
+        """Return the case (shape ()) behind a result."""
+        if not self.cases.shape:
+            return self.cases
+        return self.cases.rows(np.asarray([self.rows_of_results[index]])).rows_of_one()
+
+
+def answer(scenario: Scenario, catalog: Catalog, *, today: dt.date | None = None) -> Answer:
+    """Answer a question: every option the scenario allows, best first.
+
+    Raises DataMissingError for unknown names, its kind NoPriceError where no option has a price, and BadInputError
+    for a router.
+    """
+    refuse_router(scenario)
+    day = today or the_day()
+    model, notes = find_model(scenario, catalog)
+    options = candidates(scenario, catalog, model, day)
+    if not options:
+        key = ("fleet", "tensor_parallel") if scenario.spec.fleet.tensor_parallel else ("fleet",)
+        place = scenario.loaded.document.place(key)
+        raise DataMissingError("no GPU, engine and layout of the catalogue matches the fleet's filters", where=place)
+    if scenario.spec.measured_rates is not None:
+        options = _one_layout(options)
+    options = with_pools(scenario, catalog, model, options)
+    cases = lower(scenario, catalog, model, options)
+    found, served = _solved(scenario, cases)
+    if np.all(np.isnan(found.usd_per_gpu_hour)):
+        raise NoPriceError(
+            nothing_priced(scenario, catalog, options, day), where=scenario.loaded.document.place(("prices",))
+        )
+    chosen = rank(options, cases, found)
+    results = rows(scenario, options, found, chosen, model.spec)
+    if scenario.spec.measured_rates is not None:
+        results = [_without_layout(row) for row in results]
+    picked = [options[i] for i in chosen]
+    warnings = [
+        *notes,
+        *_gpu_notes(scenario, catalog),
+        *scenario_warnings(scenario, model.spec),
+        *option_warnings(scenario, catalog, results, picked, day),
+    ]
+    return Answer(scenario, results, warnings, model, picked, cases, chosen, options, served)
+
+
+def refuse_router(scenario: Scenario, where: str = "") -> None:
+    """Raise BadInputError for a router, whose models have machines each; `router.by_model` splits it."""
+    routed = next((i for i, c in enumerate(scenario.spec.workload.classes) if c.model), None)
+    if routed is not None:
+        raise BadInputError(
+            f"scenario {scenario.label} sends its classes to several models, which `planner estimate`, `compare` and "
+            "`energy` answer one by one; expected one model",
+            where=where or scenario.loaded.document.field_place(("workload", "classes", routed, "model")),
+        )
+
+
+def find_model(scenario: Scenario, catalog: Catalog) -> tuple[Loaded[ModelSpec], list[str]]:
+    """Return the model a scenario names: a config.json, a spec file, or a name of the catalogue."""
+    name, place = scenario.spec.model, scenario.loaded.document.place(("model",))
+    if name.endswith((".json", ".yaml", ".yml")):
+        path = next((p for p in (Path(name), scenario.folder / name) if p.exists()), Path(name))
+        if not path.exists():
+            raise BadInputError(
+                f"model: no such file {name!r}; expected a config.json, a spec file or a catalogue name", where=place
+            )
+        if path.suffix != ".json":
+            return catalog.read(ModelSpec, path), []
+        from planner.catalog.huggingface.config import read_config  # noqa: PLC0415 - only a config.json needs it
+
+        return read_config(path), []
+    found = catalog.find(ModelSpec, name, where=place)
+    return found.loaded, [model_note(found)] if found.note else []
+
+
+def _gpu_notes(scenario: Scenario, catalog: Catalog) -> list[str]:
+    """Return how GPU names were read, where they are not ids."""
+    found = (catalog.find(GpuSpec, name).note for name in scenario.spec.fleet.gpus or ())
+    return [f"GPU {note}" for note in found if note]
+
+
+def _solved(scenario: Scenario, cases: Cases) -> tuple[Estimate, Served | None]:
+    """Return (the estimate of a scenario's cases, what their replicas serve); None of the latter by measured rates."""
+    if scenario.spec.measured_rates is not None:
+        return _flat(by_rates(scenario, cases)), None
+    found, served = estimate_and_served(cases)
+    return _flat(found), served
+
+
+def by_rates(scenario: Scenario, cases: Cases) -> Estimate:
+    """Return the estimate of cases by the measured rates that their scenario has."""
+    rates, volume = scenario.spec.measured_rates, scenario.spec.workload.tokens_per_day
+    assert rates is not None  # noqa: S101 - asked only of such scenarios
+    growth = growth_factor(scenario.spec.demand)
+    tokens = (volume.input * growth, volume.output * growth) if volume else None
+    load = measured_load(cases, rates.input_tokens_per_s_per_node, rates.output_tokens_per_s_per_node, tokens)
+    return estimate_measured(cases, load)
+
+
+def _flat(found: Estimate) -> Estimate:
+    """Return an estimate with one axis, for ranking."""
+    return Estimate(**{name: np.atleast_1d(column) for name, column in vars(found).items()})
+
+
+def _one_layout(options: list[Candidate]) -> list[Candidate]:
+    """Return one option per machine and offer: measured nodes have no layout of ours."""
+    unique = {(o.machine.gpu.spec.id, id(o.machine.system), id(o.offer)): o for o in options}
+    return [Candidate(o.machine, o.precision, Layout(o.machine.node_gpus), o.offer) for o in unique.values()]
+
+
+def _without_layout(row: Row) -> Row:
+    """Return a row of a measured backend: no engine, precision or layout is known."""
+    unknown: dict[str, Any] = dict.fromkeys(
+        ("engine", "precision", "tensor_parallel", "pipeline_parallel", "expert_parallel", "data_parallel")
+    )
+    basis = "assumed" if row["basis"] == "assumed" else "measured"
+    return row | unknown | {"basis": basis, "limit": "max_gpus" if not row["meets_slo"] else ""}

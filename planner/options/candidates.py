@@ -1,0 +1,256 @@
+"""Which machines may answer: GPU x precision x engine x layout x offer."""
+
+import datetime as dt
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from planner.catalog.catalog import Catalog
+from planner.catalog.hardware import EngineSpec, FormatSpec, GpuSpec, SystemSpec
+from planner.catalog.market import PricesFile, Quote
+from planner.catalog.model import ModelSpec
+from planner.documents.spec import Loaded
+from planner.errors import DataMissingError, nearest
+from planner.scenario.load import Scenario
+
+SEARCHED_KINDS = ("offer",)
+"""Kinds of quote that anybody can buy; surveys, indices and estimates are used when their provider is named."""
+_MULTI_NODE = (2, 4)
+_MOST_TENSOR_PARALLEL = 16
+_MOST_EXPERT_PARALLEL = 64
+
+
+@dataclass(frozen=True)
+class Precision:
+    """Weights as published (`native`), or all linear weights in one format."""
+
+    name: str
+    attention: FormatSpec
+    ffn: FormatSpec
+    experts: FormatSpec
+    embedding: FormatSpec
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How one replica is spread: GPUs = tensor x pipeline x data."""
+
+    tensor: int
+    pipeline: int = 1
+    data: int = 1
+    expert: int = 1
+
+    @property
+    def gpus(self) -> int:
+        """GPUs of one replica."""
+        return self.tensor * self.pipeline * self.data
+
+
+@dataclass(frozen=True)
+class Offer:
+    """A quote with the file and the position it stands at."""
+
+    file: Loaded[PricesFile]
+    index: int
+
+    @property
+    def quote(self) -> Quote:
+        """Return the quote."""
+        return self.file.spec.quotes[self.index]
+
+
+@dataclass(frozen=True)
+class Machine:
+    """A GPU in its system, with an engine."""
+
+    gpu: Loaded[GpuSpec]
+    system: Loaded[SystemSpec] | None
+    engine: Loaded[EngineSpec]
+
+    @property
+    def domain_gpus(self) -> int:
+        """GPUs inside the fast links: the NVLink domain, or the PCIe switch of a node without one."""
+        spec = self.system.spec if self.system else self.gpu.spec
+        return spec.scale_up_domain_gpus if spec.scale_up_domain_gpus > 1 else self.node_gpus
+
+    @property
+    def node_gpus(self) -> int:
+        """GPUs of one node (or rack, where the rack is the unit)."""
+        return self.system.spec.gpus_per_node if self.system else self.gpu.spec.gpus_per_node
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One option of the search."""
+
+    machine: Machine
+    precision: Precision
+    layout: Layout
+    offer: Offer | None
+    prefill: Layout | None = None
+    """Of the replicas that read prompts, where those of `layout` only write answers; None: one pool does both."""
+
+
+def candidates(scenario: Scenario, catalog: Catalog, model: Loaded[ModelSpec], today: dt.date) -> list[Candidate]:
+    """Return every option the scenario allows. Raises DataMissingError for unknown names."""
+    spec = scenario.spec
+    found: list[Candidate] = []
+    machines = list(_machines(scenario, catalog))
+    offers = offers_by_gpu(scenario, catalog, today)
+    precisions = list(_precisions(scenario, catalog, model.spec))
+    for machine in machines:
+        of_gpu: list[Offer | None] = list(offers.get(machine.gpu.spec.id, [])) or [None]
+        for layout in _layouts(model.spec, machine):
+            if spec.fleet.tensor_parallel and layout.tensor not in spec.fleet.tensor_parallel:
+                continue
+            rentable = [o for o in of_gpu if _can_hold(o, layout, machine)] or [None]
+            found += [Candidate(machine, precision, layout, offer) for precision in precisions for offer in rentable]
+    return found
+
+
+def _machines(scenario: Scenario, catalog: Catalog) -> Iterator[Machine]:
+    spec, place = scenario.spec, scenario.loaded.document.place
+    names = spec.fleet.gpus
+    gpus = (
+        [catalog.get(GpuSpec, n, where=place(("fleet", "gpus", i))) for i, n in enumerate(names)]
+        if names
+        else list(catalog.all(GpuSpec))
+    )
+    wanted = spec.fleet.systems
+    systems = (
+        [catalog.get(SystemSpec, n, where=place(("fleet", "systems", i))) for i, n in enumerate(wanted)]
+        if wanted
+        else list(catalog.all(SystemSpec))
+    )
+    engine_names = spec.engine or ("any",)
+    engines = (
+        list(catalog.all(EngineSpec))
+        if engine_names == ("any",)
+        else [catalog.get(EngineSpec, n, where=place(("engine", i))) for i, n in enumerate(engine_names)]
+    )
+    for gpu in {g.spec.id: g for g in gpus}.values():
+        own = [s for s in systems if s.spec.gpu == gpu.spec.id]
+        if wanted and not own:
+            continue
+        usual: list[Loaded[SystemSpec] | None] = [*own] if wanted else [*own[:1]] or [None]
+        for system in usual:
+            for engine in engines:
+                if gpu.spec.vendor in engine.spec.vendors:
+                    yield Machine(gpu, system, engine)
+
+
+def _precisions(scenario: Scenario, catalog: Catalog, model: ModelSpec) -> Iterator[Precision]:
+    wanted = scenario.spec.fleet.precisions
+    if wanted is None:
+        native = named_precision("native", catalog, model)
+        wanted = ("native", "fp8") if native.name in _WIDE else ("native",)
+    place = scenario.loaded.document.place
+    for index, name in enumerate(wanted):
+        yield named_precision(name, catalog, model, where=place(("fleet", "precisions", index)))
+
+
+def named_precision(name: str, catalog: Catalog, model: ModelSpec, *, where: str = "") -> Precision:
+    """Return a precision by name: `native` or its format is as published, else all linear weights in one format."""
+    own = model.weights
+    _, attention = catalog.format(own.attention)
+    ffn_name, ffn = catalog.format(own.ffn)
+    experts_name, experts = catalog.format(own.experts or own.ffn)
+    _, embedding = catalog.format(own.embedding)
+    native_name = experts_name if any(group.experts for group in model.ffn) else ffn_name
+    key, fmt = (native_name, experts) if name == "native" else catalog.format(name, where=where)
+    if key == native_name or {key, native_name} == _EIGHT_BIT:
+        return Precision(native_name, attention, ffn, experts, embedding)
+    return Precision(key, fmt, fmt, fmt, embedding)
+
+
+_WIDE = {"bf16", "fp16", "fp32"}
+_EIGHT_BIT = {"fp8", "fp8-block"}
+"""Whoever asks for 8 bits gets the scales of the published checkpoint."""
+
+
+def _layouts(model: ModelSpec, machine: Machine) -> Iterator[Layout]:
+    """Yield the usual layouts: TP up to the fast domain, TP x PP over nodes, and for MoE TP+EP or attention-DP+EP."""
+    heads = max(group.heads for group in model.attention)
+    experts = max((group.experts or 1) for group in model.ffn) if model.ffn else 1
+    node, domain = machine.node_gpus, machine.domain_gpus
+    tensor = [t for t in (1, 2, 4, 8, 16) if t <= min(max(node, domain), _MOST_TENSOR_PARALLEL) and heads % t == 0]
+    for t in tensor:
+        yield Layout(t)
+        if experts > 1 and t > 1 and experts % t == 0:
+            yield Layout(t, expert=t)
+    largest = tensor[-1]
+    if machine.system is None:  # without a system nothing is known of a network between nodes
+        experts_over = [d for d in (2, 4, 8) if d <= node and experts > 1 and experts % d == 0]
+        yield from (Layout(1, data=d, expert=d) for d in experts_over)
+        return
+    if largest >= min(node, _MOST_TENSOR_PARALLEL) // 2:
+        yield from (Layout(largest, pipeline=p) for p in _MULTI_NODE)
+    if experts > 1:
+        sizes = [2**i for i in range(1, 7) if 2**i <= min(_MOST_EXPERT_PARALLEL, max(_MULTI_NODE[-1] * node, domain))]
+        yield from (Layout(1, data=d, expert=d) for d in sizes if experts % d == 0)
+
+
+def _can_hold(offer: Offer | None, layout: Layout, machine: Machine) -> bool:
+    """Return whether a replica fits what the offer rents out: single-GPU machines do not form a node."""
+    if offer is None or offer.quote.sold_by != "instance":
+        return True
+    return layout.gpus <= offer.quote.gpus_per_instance or offer.quote.gpus_per_instance >= machine.node_gpus
+
+
+def offers_by_gpu(scenario: Scenario, catalog: Catalog, today: dt.date) -> dict[str, list[Offer]]:
+    """Return the newest quote of each seller, SKU and region that the scenario's filters let through, by GPU."""
+    asked = AskedPrices(scenario, catalog, today)
+    newest: dict[tuple[str, str, str, str, str], Offer] = {}
+    for file in catalog.all(PricesFile):
+        for index, quote in enumerate(file.spec.quotes):
+            if asked.why_not(file.spec.provider, quote):
+                continue
+            key = (quote.gpu, file.spec.provider, quote.sku or "", quote.tier, quote.region)
+            if key not in newest or newest[key].quote.as_of < quote.as_of:
+                newest[key] = Offer(file, index)
+    by_gpu: dict[str, list[Offer]] = {}
+    for offer in newest.values():
+        by_gpu.setdefault(offer.quote.gpu, []).append(offer)
+    return by_gpu
+
+
+class AskedPrices:
+    """Which quotes a scenario's `prices` let through.
+
+    Raises DataMissingError for a provider or a region that the catalogue does not have.
+    """
+
+    def __init__(self, scenario: Scenario, catalog: Catalog, today: dt.date) -> None:
+        prices, place = scenario.spec.prices, scenario.loaded.document.place
+        self.prices = prices
+        self.day = today if prices.as_of == "latest" else prices.as_of
+        self.providers = {
+            catalog.get(PricesFile, n, where=place(("prices", "providers", i))).spec.provider
+            for i, n in enumerate(prices.providers or ())
+        }
+        self.regions = {r.lower() for r in prices.regions or ()}
+        sellers = (f.spec for f in catalog.all(PricesFile) if f.spec.provider in self.providers or not self.providers)
+        known = {q.region for seller in sellers for q in seller.quotes}
+        for index, region in enumerate(prices.regions or ()):
+            if region.lower() not in {k.lower() for k in known}:
+                hint = ", ".join(nearest(region, known) or sorted(known))
+                where = place(("prices", "regions", index))
+                raise DataMissingError(f"no price in region {region!r}. Known: {hint}.", where=where)
+
+    def why_not(self, provider: str, quote: Quote) -> str:
+        """Return what excludes a quote, in words; empty where nothing does."""
+        if self.providers and provider not in self.providers:
+            return "not among prices.providers"
+        if quote.tier not in self.prices.tiers:
+            return "not among prices.tiers"
+        if not self.providers and quote.kind not in SEARCHED_KINDS:
+            return f"kind {quote.kind}, searched only where its publisher is named"
+        if quote.as_of > self.day:
+            return f"seen after {self._asked_day()}"
+        if quote.valid_until is not None and quote.valid_until < self.day:
+            return f"valid until {quote.valid_until.isoformat()}, before {self._asked_day()}"
+        if self.regions and quote.region.lower() not in self.regions | {"any", "global"}:
+            return "not among prices.regions"
+        return ""
+
+    def _asked_day(self) -> str:
+        return f"prices.as_of {self.day.isoformat()}" if self.prices.as_of != "latest" else "today"

@@ -1,0 +1,93 @@
+"""Lowering of a model: groups of layers become the sums that the formulas need."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from planner.catalog.model import AttentionGroup, ModelSpec
+from planner.catalog.parameters import count_parameters
+from planner.options.candidates import Precision
+from planner.serving.cases import ModelColumns
+
+
+def lower_model(model: ModelSpec, precisions: Sequence[Precision]) -> ModelColumns:
+    """Return the model's columns; only the bytes per weight vary with the candidates' precision."""
+    counts = count_parameters(model)
+    mixers = [g for g in model.attention if g.kind != "linear"]
+    gqa = [g for g in mixers if g.kind == "gqa"]
+    mla = [g for g in mixers if g.kind == "mla"]
+    moe = [g for g in model.ffn if g.experts]
+    windows = [g.window for g in mixers if g.window]
+    top_k = [g.sparse_top_k for g in mixers if g.sparse_top_k]
+    bytes_per_weight = np.asarray(
+        [
+            [p.attention.weight_bytes, p.ffn.weight_bytes, p.experts.weight_bytes, p.embedding.weight_bytes]
+            for p in precisions
+        ]
+    ).T
+    scalars = {
+        "hidden_size": model.hidden_size,
+        "layers": model.layers,
+        "moe_layers": sum(g.layers for g in moe),
+        "attention_parameters": counts.attention
+        + counts.linear_attention
+        + counts.router
+        + counts.norms
+        + counts.other,
+        "ffn_parameters": counts.dense_ffn + counts.shared_experts,
+        "expert_parameters": counts.routed_experts,
+        "embedding_parameters": counts.embedding,
+        "head_parameters": counts.embedding if model.tied_embeddings else counts.output_head,
+        "head_is_tied": float(model.tied_embeddings),
+        "experts": max((g.experts or 1 for g in moe), default=1),
+        "experts_per_token": max((g.experts_per_token or 1 for g in moe), default=1),
+        "expert_width": max((g.intermediate_size for g in moe), default=1),
+        "kv_heads": max((g.kv_heads for g in gqa), default=max(g.heads for g in model.attention)),
+        "kv_full_elements": sum(kv_elements(g) for g in gqa if not g.window and not g.sparse_top_k),
+        "kv_window_elements": sum(kv_elements(g) for g in gqa if g.window),
+        "kv_sparse_elements": sum(kv_elements(g) for g in gqa if g.sparse_top_k and not g.window),
+        "latent_full_elements": sum(kv_elements(g) for g in mla if not g.sparse_top_k),
+        "latent_sparse_elements": sum(kv_elements(g) for g in mla if g.sparse_top_k),
+        "index_elements": sum(g.layers * (g.index_head_dim or 0) / g.compression for g in mixers),
+        "window_tokens": max(windows, default=np.inf),
+        "sparse_top_k": max(top_k, default=np.inf),
+        "state_heads": max((g.heads for g in model.attention if g.kind == "linear"), default=1),
+        "state_bytes": sum(g.layers * (g.state_elements or 0) * g.state_bytes_per_element for g in model.attention),
+        "decode_macs_full": sum(decode_macs(g) for g in mixers if not g.window and not g.sparse_top_k),
+        "decode_macs_window": sum(decode_macs(g) for g in mixers if g.window),
+        "decode_macs_sparse": sum(decode_macs(g) for g in mixers if g.sparse_top_k and not g.window),
+        "decode_macs_index": sum(index_macs(g) for g in mixers),
+        "prefill_macs_full": sum(prefill_macs(g) for g in mixers if not g.window and not g.sparse_top_k),
+        "prefill_macs_window": sum(prefill_macs(g) for g in mixers if g.window),
+        "prefill_macs_sparse": sum(prefill_macs(g) for g in mixers if g.sparse_top_k and not g.window),
+        "max_context_tokens": model.max_context_tokens,
+    }
+    columns = {name: np.asarray(float(value)) for name, value in scalars.items()}
+    names = ("attention_weight_bytes", "ffn_weight_bytes", "expert_weight_bytes", "embedding_weight_bytes")
+    return ModelColumns(**columns, **dict(zip(names, bytes_per_weight, strict=True)))
+
+
+def kv_elements(group: AttentionGroup) -> float:
+    """Return cache elements one token adds over a group's layers: K and V of each KV head, or one MLA latent."""
+    if group.kind == "mla":
+        return group.layers * ((group.kv_lora_rank or 0) + (group.qk_rope_head_dim or 0)) / group.compression
+    value = 0 if group.shared_kv else group.v_head_dim or group.head_dim
+    return group.layers * group.kv_heads * (group.head_dim + value) / group.compression
+
+
+def prefill_macs(group: AttentionGroup) -> float:
+    """Return multiply-adds per query token and token of context: scores and weighted values."""
+    return group.layers * group.heads * (group.head_dim + (group.v_head_dim or group.head_dim)) / group.compression
+
+
+def decode_macs(group: AttentionGroup) -> float:
+    """Return the same for decode; MLA works on the latent (absorbed projections)."""
+    if group.kind == "mla":
+        latent, rope = group.kv_lora_rank or 0, group.qk_rope_head_dim or 0
+        return group.layers * group.heads * (2 * latent + rope) / group.compression
+    return prefill_macs(group)
+
+
+def index_macs(group: AttentionGroup) -> float:
+    """Return multiply-adds of the indexer per query token and token of context."""
+    return group.layers * (group.index_heads or 0) * (group.index_head_dim or 0) / group.compression

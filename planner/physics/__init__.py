@@ -1,1 +1,0 @@
-"""Textbook formulas on arrays."""

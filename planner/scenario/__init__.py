@@ -1,0 +1,1 @@
+"""The question: workload, latency limits, fleet and prices; variants and --set."""

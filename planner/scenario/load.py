@@ -1,0 +1,238 @@
+"""From a scenario file to a validated question: overrides, --set, histogram files, and where each value came from."""
+
+import csv
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from planner.catalog.catalog import Catalog
+from planner.catalog.kinds import SCENARIO, kind_of, wrong_kind
+from planner.catalog.open_named import open_named
+from planner.documents.spec import Loaded, load
+from planner.documents.yaml_reader import (
+    LEADING_ZERO,
+    Document,
+    Key,
+    control_fault,
+    parse_document,
+    plain_scalar,
+    read_text,
+)
+from planner.errors import BadInputError, DataMissingError, did_you_mean, nearest
+from planner.scenario.scenario import ScenarioSpec
+from planner.scenario.workload import RATE_FIELDS
+
+_FOLDER = str(SCENARIO.folder)
+_PATH = re.compile(r"[A-Za-z_]\w*(\[\d+\])?(\.([A-Za-z_]\w*|\d+)(\[\d+\])?)*")
+_FINITE = re.compile(r"\d+\.?\d*([eE][-+]?\d{1,2})?|\.\d+")
+_EXCLUSIVE = (
+    frozenset((*RATE_FIELDS, "users", "tokens_per_day")),
+    frozenset(("reasoning_multiplier", "reasoning_tokens", "effort")),
+)
+"""Fields of which a workload takes one: setting one drops the others."""
+_REPLACES = {
+    "usd_per_gpu_hour": frozenset(("provider", "tier", "sku", "region", "as_of")),
+    "provider": frozenset(("usd_per_gpu_hour",)),
+}
+"""Fields that setting one drops: a price as a number, or by who quotes it."""
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """A validated question with the document it came from and the folder its file names start from."""
+
+    loaded: Loaded[ScenarioSpec]
+    folder: Path
+    override: str | None = None
+    router: str | None = None
+    """Label of the question whose classes several models answer, where this is the part of one of them."""
+
+    @property
+    def spec(self) -> ScenarioSpec:
+        """Return the validated fields."""
+        return self.loaded.spec
+
+    @property
+    def label(self) -> str:
+        """Return the name results carry: `name`, or `name/override`."""
+        return f"{self.spec.name}/{self.override}" if self.override else self.spec.name
+
+
+def load_scenario(
+    name: str | Path, catalog: Catalog, *, override: str | None = None, changes: Mapping[str, Any] | None = None
+) -> Scenario:
+    """Read a scenario by file, shipped name or `-` (stdin), apply one override and single changes.
+
+    Raises BadInputError for a bad file and DataMissingError for an unknown name.
+    """
+    document, folder = open_scenario(name, catalog)
+    return build_scenario(document, folder, override=override, changes=changes)
+
+
+def open_scenario(name: str | Path, catalog: Catalog) -> tuple[Document, Path]:
+    """Return the document of a scenario and its folder. Raises BadInputError for a file of another kind."""
+    document, folder = open_any(name, catalog)
+    if kind_of(document) not in {None, SCENARIO}:
+        raise wrong_kind(document, "a scenario")
+    return document, folder
+
+
+def open_any(name: str | Path, catalog: Catalog) -> tuple[Document, Path]:
+    """Return the document of a file, stdin or a shipped name, whatever its kind, and its folder."""
+    text = str(name)
+    if found := open_named(text, catalog, [_FOLDER]):
+        return found
+    hint = nearest(text, catalog.files(_FOLDER))
+    listed = f" Nearest: {', '.join(hint)}." if hint else ""
+    raise DataMissingError(
+        f"unknown scenario {text!r}.{listed} `planner list scenarios` shows all; a file needs its path."
+    )
+
+
+def build_scenario(
+    document: Document,
+    folder: Path,
+    *,
+    override: str | None = None,
+    changes: Mapping[str, Any] | None = None,
+    origin: str = "--set ",
+) -> Scenario:
+    """Apply an override and changes to a scenario document and validate the result; `origin` starts their place."""
+    overrides = document.data.get("overrides") or {}
+    if override is not None:
+        if not isinstance(overrides, dict) or override not in overrides:
+            hint = did_you_mean(override, overrides) or f" Known: {', '.join(overrides) or 'none'}."
+            raise DataMissingError(f"has no override {override!r}.{hint}", where=document.where)
+        for path, value in _override_items(document, override, overrides[override]):
+            key = parse_path(path, where=document.place(("overrides", override, path)))
+            document = changed(
+                document,
+                key,
+                value,
+                document.place(("overrides", override, path)),
+                document.source_name(("overrides", override, path)),
+            )
+    for path, value in (changes or {}).items():
+        document = changed(document, parse_path(path, where=origin.strip(" :")), value, f"{origin}{path}")
+    for key in _histograms(document.data, ()):
+        document = _with_histogram(document, key, folder)
+    loaded = load(ScenarioSpec, document)
+    for name, fields in loaded.spec.overrides.items():
+        if override is None:
+            for path in fields:
+                parse_path(path, where=document.place(("overrides", name, path)))
+    return Scenario(loaded, folder, override)
+
+
+def _override_items(document: Document, name: str, fields: Any) -> list[tuple[str, Any]]:  # noqa: ANN401 - from a file
+    if not isinstance(fields, dict):
+        raise BadInputError(
+            f"overrides.{name}: expected a mapping of paths to values", where=document.place(("overrides", name))
+        )
+    return list(fields.items())
+
+
+def parse_value(text: str, where: str) -> Any:  # noqa: ANN401 - plain data of any shape
+    """Return the value of `--set path=text`: a scalar, or a YAML flow list or mapping."""
+    if fault := control_fault(text.strip()):
+        raise BadInputError(fault, where=where)
+    if text[:1] in {"{", "["}:
+        return parse_document(f"value: {text}", where).data["value"]
+    try:
+        return plain_scalar(text.strip())
+    except ValueError as error:
+        raise BadInputError(str(error), where=where) from None
+
+
+def parse_cell(text: str, where: str) -> Any:  # noqa: ANN401 - plain data of any shape
+    """Return the value of a cell of a sheet, which has no quotes to make text of a number."""
+    if LEADING_ZERO.fullmatch(text.strip()):
+        raise BadInputError(f"{text} is a number that starts with 0; expected it without that 0", where=where)
+    return parse_value(text, where)
+
+
+def parse_path(path: str, *, where: str = "") -> Key:
+    """Return the key of a dotted path.
+
+    >>> parse_path("workload.classes[0].share")
+    ('workload', 'classes', 0, 'share')
+    """
+    if not _PATH.fullmatch(path):
+        raise BadInputError(f"{path!r} is not a field path; expected e.g. workload.reasoning_multiplier", where=where)
+    parts = [int(p) if p.isdigit() else p for p in re.findall(r"\w+", path)]
+    if parts[0] in {"overrides", "sources"}:
+        raise BadInputError(f"{path!r} cannot be overridden; an override changes fields of the question", where=where)
+    return tuple(parts)
+
+
+def changed(document: Document, key: Key, value: Any, place: str, source: str | None = None) -> Document:  # noqa: ANN401
+    """Return a document with one value replaced; its exclusive siblings (another rate) are dropped."""
+    data = _assign(document.data, key, value, place)
+    positions = {k: v for k, v in document.positions.items() if k[: len(key)] != key}
+    origins = {**{k: v for k, v in document.origins.items() if k[: len(key)] != key}, key: place}
+    names = {k: v for k, v in document.source_names.items() if k[: len(key)] != key}
+    if source is not None:
+        names[key] = source
+    else:
+        names[key] = ""
+    return replace(document, data=data, positions=positions, origins=origins, source_names=names)
+
+
+def _assign(data: Any, key: Key, value: Any, place: str) -> Any:  # noqa: ANN401 - plain data of any shape
+    head, rest = key[0], key[1:]
+    if isinstance(head, int):
+        if not isinstance(data, tuple):
+            raise BadInputError(f"[{head}] is an entry of a list, and there is no list", where=place)
+        if head >= len(data):
+            raise BadInputError(f"there is no entry [{head}]; the list has {len(data)}, counted from 0", where=place)
+        return (*data[:head], _assign(data[head], rest, value, place) if rest else value, *data[head + 1 :])
+    if data is None:
+        data = {}
+    if not isinstance(data, dict):
+        if not rest and head == "mean" and isinstance(data, int | float):
+            return value
+        raise BadInputError(f"{head!r} is inside a plain value; expected a mapping there", where=place)
+    dropped = {f for group in _EXCLUSIVE if head in group for f in group if f != head} | _REPLACES.get(head, set())
+    kept = {k: v for k, v in data.items() if k not in dropped}
+    kept[head] = _assign(kept.get(head), rest, value, place) if rest else value
+    return kept
+
+
+def _histograms(data: Any, key: Key) -> list[Key]:  # noqa: ANN401 - plain data of any shape
+    """Return the keys of all {histogram: file} mappings."""
+    if isinstance(data, dict):
+        if isinstance(data.get("histogram"), str):
+            return [key]
+        return [k for name, value in data.items() for k in _histograms(value, (*key, name))]
+    if isinstance(data, tuple):
+        return [k for i, value in enumerate(data) for k in _histograms(value, (*key, i))]
+    return []
+
+
+def _with_histogram(document: Document, key: Key, folder: Path) -> Document:
+    value: Any = document.data
+    for part in key:
+        value = value[part]
+    place = document.place((*key, "histogram"))
+    path = folder / value["histogram"]
+    points = read_histogram(path)
+    data = _assign(document.data, (*key, "points"), points, place)
+    return replace(document, data=data)
+
+
+def read_histogram(path: Path) -> tuple[tuple[float, float], ...]:
+    """Read a CSV with the columns tokens and weight (any positive weights) into pairs."""
+    reader = csv.reader(read_text(path).splitlines())
+    header = [name.strip() for name in next(reader, [])]
+    if sorted(header) != ["tokens", "weight"]:
+        raise BadInputError(f"has the columns {', '.join(header)}; expected tokens,weight", where=f"{path}:1")
+    points = []
+    for cells in filter(None, reader):
+        numbers = [float(c) for c in cells if _FINITE.fullmatch(c.strip())]
+        if len(numbers) != len(header) or len(cells) != len(header):
+            raise BadInputError("expected two numbers: tokens,weight", where=f"{path}:{reader.line_num}")
+        pair = dict(zip(header, numbers, strict=True))
+        points.append((pair["tokens"], pair["weight"]))
+    return tuple(points)

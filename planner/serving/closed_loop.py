@@ -1,0 +1,188 @@
+"""What a benchmark shows on one replica: closed loop (requests in flight), open loop (a rate), or all it can do."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from planner.serving.normal import Array, Mask
+from planner.serving.replica import Replica
+from planner.serving.roots import solve_increasing
+from planner.serving.steady_state import (
+    QUANTILES,
+    Lengths,
+    Load,
+    latency_at,
+    load_at,
+    running_for_rate,
+    ttft_mean_s,
+    unqueued_s,
+)
+
+OPENING_ROUNDS = 10.0
+"""Requests of a closed-loop run over its concurrency: what InferenceX and most published runs send (num_prompts)."""
+_WIDEST = 40.0
+"""How far below the concurrency the running batch is looked for, in logarithms: answers of one token hardly run."""
+_ALL_BUT_FULL = 1.0 - 1e-9
+_SHARE_OF_BURST = {"mean": 0.5, **QUANTILES}
+"""The part of a burst's prompts that is read before the mean request, or before one at a quantile."""
+
+
+@dataclass(frozen=True, eq=False)
+class Shown:
+    """What the benchmark reports, per replica; NaN where there is no number."""
+
+    load: Load
+    ttft_mean_s: Array
+    ttft_p50_s: Array
+    ttft_p99_s: Array
+    tpot_p99_s: Array
+    overloaded: Mask
+    """The rate asked for is above what the replica can serve."""
+
+
+@dataclass(frozen=True, eq=False)
+class Traffic:
+    """How a benchmark sends requests to one replica."""
+
+    concurrency: Array
+    """Requests in flight of a closed loop; NaN where it is none."""
+    rate: Array
+    """Requests per second of an open loop; NaN where it is none. Both NaN: maximum load."""
+    equal_lengths: Mask
+    """All prompts are of one length, and all outputs."""
+
+
+def shown(replica: Replica, lengths: Lengths, fits: Mask, traffic: Traffic) -> Shown:
+    """Return what a benchmark reports; NaN except where the replica holds the run at all (`fits`)."""
+    concurrency, rate = traffic.concurrency, traffic.rate
+    running, waiting = _operating_point(replica, concurrency, rate)
+    load = load_at(replica, np.where(fits, running, np.nan))
+    closed, waves = ~np.isnan(concurrency), in_waves(replica, traffic)
+    full = load.running >= replica.memory.max_running_sequences * _ALL_BUT_FULL
+    endless = ~closed & full
+    overloaded = endless & ~np.isnan(rate) & (load.answers_per_s < rate * _ALL_BUT_FULL)
+    wave = wave_load(replica, load, concurrency)
+    beyond = np.maximum(concurrency / wave.answers_per_s - wave_cycle_s(replica, wave), 0.0)
+
+    def first(name: str) -> Array:
+        in_loop = closed_ttft_s(replica, lengths, load, concurrency, name)
+        steady = np.where(closed, in_loop + waiting, ttft_s(replica, lengths, load, name))
+        value = np.where(waves, wave_ttft_s(replica, wave, name) + beyond, steady)
+        return np.where(endless | ~np.isfinite(value), np.nan, value)
+
+    tpot = np.where(waves, wave_tpot_s(replica, wave, "p99"), latency_at(replica, lengths, load, "p99").tpot)
+    pairs = {name: np.where(waves, getattr(wave, name), getattr(load, name)) for name in load.__dataclass_fields__}
+    return Shown(Load(**pairs), first("mean"), first("p50"), first("p99"), tpot, overloaded)
+
+
+def in_waves(replica: Replica, traffic: Traffic) -> Mask:
+    """Return where a closed loop runs in waves: prompts are read before any decode goes on, and all lengths are equal.
+
+    The opening burst is read as one, decodes as one and ends as one: the next burst arrives together again.
+    """
+    return traffic.equal_lengths & (replica.prefill_first > 0.0) & ~np.isnan(traffic.concurrency)
+
+
+def wave_load(replica: Replica, load: Load, concurrency: Array) -> Load:
+    """Return the load of a wave: every request in flight that finds room runs, none is read meanwhile."""
+    held = np.where(np.isnan(load.running), np.nan, np.minimum(concurrency, replica.memory.max_running_sequences))
+    wave = load_at(replica, held)
+    wave = replace(wave, prefill_tokens_per_step=np.zeros_like(held))
+    tpot = wave_tpot_s(replica, wave, "mean")
+    rate = held / wave_cycle_s(replica, replace(wave, step_s=tpot))
+    return replace(wave, step_s=tpot, answers_per_s=np.asarray(rate))
+
+
+def _burst_s(replica: Replica, wave: Load) -> tuple[Array, Array]:
+    """Return (the time a rank needs for one prompt, for those of the other requests of its wave)."""
+    prompt = replica.tokens.prefill_tokens_mean * wave.prefill_work_s * replica.stages
+    held = wave.running / (replica.ranks / replica.stages)
+    return prompt, np.asarray(np.maximum(held - 1.0, 0.0) * prompt)
+
+
+def wave_ttft_s(replica: Replica, wave: Load, name: str) -> Array:
+    """Return a TTFT of a wave [s]: the prompts read before, one's own."""
+    prompt, others = _burst_s(replica, wave)
+    return np.asarray(unqueued_s(replica, wave) + prompt + _SHARE_OF_BURST[name] * others)
+
+
+def wave_tpot_s(replica: Replica, wave: Load, name: str) -> Array:
+    """Return a TPOT of a wave [s]: a step of decodes, and a part of the wait for the prompts read after one's own."""
+    _, others = _burst_s(replica, wave)
+    tokens = np.maximum(replica.tokens.generated_tokens_mean - 1.0, 1.0)
+    per_token = wave.step_alone_s * (1.0 + replica.draft_share) / replica.tokens_per_step
+    return np.asarray(per_token + _SHARE_OF_BURST[name] * others / tokens)
+
+
+def wave_cycle_s(replica: Replica, wave: Load) -> Array:
+    """Return the mean time of a request in waves, from sending to its last token [s]."""
+    decode = (replica.tokens.generated_tokens_mean - 1.0) * wave.step_s
+    return np.asarray(wave_ttft_s(replica, wave, "mean") + decode)
+
+
+def _operating_point(replica: Replica, concurrency: Array, rate: Array) -> tuple[Array, Array]:
+    """Return (running batch, time a closed loop spends waiting for a place beyond what the queues say).
+
+    Closed loop: C = lambda (E[TTFT] + E[decode]) (Little's law over all requests in flight), at most the
+    running limit; what exceeds it waits. Open loop: the batch that serves the rate. Neither: the limit.
+    """
+    largest = replica.memory.max_running_sequences
+    top = np.log(largest)
+
+    def excess(log_running: Array, given: tuple[Replica, Array]) -> Array:
+        replica, concurrency = given
+        load = load_at(replica, np.exp(log_running))
+        return np.asarray(np.log(load.answers_per_s * _cycle_s(replica, load, concurrency) / concurrency))
+
+    most = np.minimum(top, np.log(concurrency))
+    closed = np.exp(solve_increasing(excess, most - _WIDEST, most, (replica, concurrency)))
+    opened = running_for_rate(replica, rate, largest)
+    running = np.where(np.isnan(concurrency), np.where(np.isnan(rate), largest, opened), closed)
+    load = load_at(replica, running)
+    surplus = concurrency / load.answers_per_s - _cycle_s(replica, load, concurrency)
+    return running, np.where(np.isnan(concurrency), 0.0, np.maximum(surplus, 0.0))
+
+
+def _cycle_s(replica: Replica, load: Load, concurrency: Array) -> Array:
+    """Return the mean time a closed-loop request takes from sending to its last token, places permitting."""
+    decode = (replica.tokens.generated_tokens_mean - 1.0) * load.step_s
+    return np.asarray(closed_ttft_mean_s(replica, load, concurrency) + decode)
+
+
+def closed_ttft_mean_s(replica: Replica, load: Load, concurrency: Array) -> Array:
+    """Return the mean TTFT of a closed loop [s] without the wait for a place."""
+    return closed_ttft_s(replica, None, load, concurrency, "mean")
+
+
+def ttft_s(replica: Replica, lengths: Lengths | None, load: Load, name: str) -> Array:
+    """Return a TTFT of an open loop [s]: its mean, or a quantile, which needs the quantiles of the lengths."""
+    return (
+        ttft_mean_s(replica, load)
+        if lengths is None or name == "mean"
+        else latency_at(replica, lengths, load, name).ttft
+    )
+
+
+def closed_ttft_s(replica: Replica, lengths: Lengths | None, load: Load, concurrency: Array, name: str) -> Array:
+    """Return a TTFT of a closed loop without the wait for a place: C requests meet the queue of the other C - 1."""
+    places = np.full_like(load.running, np.inf)
+    roomy = replace(replica, memory=replace(replica.memory, max_running_sequences=places))
+    alone = ttft_s(roomy, lengths, replace(load, answers_per_s=np.zeros_like(load.running)), name)
+    others = np.maximum(concurrency - 1.0, 0.0) / concurrency
+    queued = np.where(others > 0.0, (ttft_s(roomy, lengths, load, name) - alone) * others, 0.0)
+    return np.asarray(alone + queued + _opening_s(replica, load, concurrency, name))
+
+
+def _opening_s(replica: Replica, load: Load, concurrency: Array, name: str) -> Array:
+    """Return what the opening of a closed loop adds to TTFT.
+
+    All C requests arrive at once and are read one after the other: the last one waits W = (C - 1) prompts, engine and
+    host, those between evenly less. They are 1 in OPENING_ROUNDS of the run's requests; the mean and the quantiles are
+    those of the mixture.
+    """
+    held = np.minimum(concurrency, replica.memory.max_running_sequences) / (replica.ranks / replica.stages)
+    prompt = replica.tokens.prefill_tokens_mean * load.prefill_work_s + replica.prompt_overhead_s
+    last = np.maximum(held - 1.0, 0.0) * prompt
+    if name == "mean":
+        return np.asarray(last / 2.0 / OPENING_ROUNDS)
+    return np.asarray(last * max(0.0, 1.0 - (1.0 - QUANTILES[name]) * OPENING_ROUNDS))

@@ -1,0 +1,234 @@
+"""The steady state of a replica: Little's law solved for the running batch, latencies.
+
+Choosing the running batch B gives the rate without an inner fixed point: B sequences take one step each
+t(B, P), P = B x (prefill tokens / decode steps), so answers/s = B / (decode steps per answer x t).
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from planner.serving.cases import Cases
+from planner.serving.lengths import mixture_quantile
+from planner.serving.normal import Array
+from planner.serving.queueing import Wait, prefill_wait, slot_wait
+from planner.serving.replica import Replica
+from planner.serving.roots import solve_increasing
+from planner.serving.step import StepCosts, StepTerms, mean_step_s, mean_step_terms, step_time_s
+
+QUANTILES = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
+METRICS = ("ttft", "tpot", "time_to_answer", "e2e")
+_Z = {"p50": 0.0, "p95": 1.6448536269514722, "p99": 2.3263478740408408}
+"""Standard normal quantiles."""
+SMALLEST_LOAD = 1e-6
+"""Smallest running batch looked at, as a share of the largest: an idle replica."""
+
+
+@dataclass(frozen=True, eq=False)
+class Lengths:
+    """Quantiles of the lengths behind the latencies [tokens], by percentile name."""
+
+    prefill: dict[str, Array]
+    thinking: dict[str, Array]
+    """Tokens up to the first visible one (all tokens, where several samples must end first)."""
+    output: dict[str, Array]
+    """Tokens of the longest sample."""
+
+
+@dataclass(frozen=True, eq=False)
+class Latency:
+    """Latencies at one percentile [s]."""
+
+    ttft: Array
+    tpot: Array
+    time_to_answer: Array
+    e2e: Array
+
+
+@dataclass(frozen=True, eq=False)
+class Load:
+    """A replica at some load."""
+
+    running: Array
+    """Sequences in the running batch, over all ranks."""
+    answers_per_s: Array
+    step_s: Array
+    """The average step over the tokens it yields a sequence: time per token."""
+    prefill_tokens_per_step: Array
+    prefill_work_s: Array
+    """Engine seconds of one prefill token, from a step full of them; pipeline stages work on different steps."""
+    step_alone_s: Array
+    """A step of the same batch without prefill."""
+
+
+def length_quantiles(cases: Cases) -> Lengths:
+    """Return the length quantiles of each case."""
+    w = cases.workload
+    requests = w.share * w.turns_per_answer
+    one, no_cap = np.ones_like(w.share), np.full_like(w.share, np.inf)
+    uncached = w.input_tokens_mean * (1.0 - w.cached_share)
+    generated = w.answer_tokens_mean * w.reasoning_multiplier
+    several = w.samples_per_answer > 1.0
+    thinking = generated - w.answer_tokens_mean
+    before = np.where(several, generated, thinking + 1.0)
+    before_cv = np.where(several, w.generated_tokens_cv, w.thinking_tokens_cv * thinking / (thinking + 1.0))
+    cut = np.where(several, w.max_tokens, w.max_tokens * before / generated)
+    cut = np.maximum(cut, SMALLEST_LOAD)
+    return Lengths(
+        prefill={
+            k: mixture_quantile(q, uncached, w.input_tokens_cv, no_cap, requests, one) for k, q in QUANTILES.items()
+        },
+        thinking={
+            k: mixture_quantile(q, before, before_cv, cut, requests, w.samples_per_answer) for k, q in QUANTILES.items()
+        },
+        output={
+            k: mixture_quantile(q, generated, w.generated_tokens_cv, w.max_tokens, requests, w.samples_per_answer)
+            for k, q in QUANTILES.items()
+        },
+    )
+
+
+def load_at(replica: Replica, running: Array) -> Load:
+    """Return the load of a replica whose running batch is `running` on average."""
+    sequences = running / replica.ranks
+    prefill = sequences * replica.prefill_tokens_per_decode
+    step, alone = mean_step_s(replica.costs, sequences, prefill, replica.prefill_chunk)
+    step = step + replica.draft_share * alone
+    rate = running / (replica.decode_steps_per_answer * step)
+    work = step_time_s(replica.costs, sequences, replica.token_budget) / replica.token_budget / replica.stages
+    per_token = np.asarray(step / replica.tokens_per_step)
+    return Load(running, np.asarray(rate), per_token, np.asarray(prefill), np.asarray(work), alone)
+
+
+def step_terms_at(replica: Replica, load: Load) -> StepTerms:
+    """Return what the average step of a load consists of."""
+    sequences = load.running / replica.ranks
+    return mean_step_terms(replica.costs, sequences, load.prefill_tokens_per_step, replica.prefill_chunk)
+
+
+def waits(replica: Replica, load: Load) -> tuple[Wait, Wait]:
+    """Return (prefill wait, slot wait) of a request."""
+    tokens, work = replica.tokens, load.prefill_work_s
+    requests = load.answers_per_s * tokens.requests_per_answer / (replica.ranks / replica.stages)
+    prefill = prefill_wait(
+        requests, tokens.prefill_tokens_mean * work, tokens.prefill_tokens_second_moment * np.square(work)
+    )
+    hold = (tokens.generated_tokens_mean - 1.0) * load.step_s
+    slots = slot_wait(load.running, replica.memory.max_running_sequences, hold, tokens.generated_tokens_cv)
+    return prefill, slots
+
+
+def ttft_mean_s(replica: Replica, load: Load) -> Array:
+    """Return the mean time to first token [s]: the host, the mean waits, the steps of scheduling, the prompt."""
+    prefill, slots = waits(replica, load)
+    prompt = replica.tokens.prefill_tokens_mean * load.prefill_work_s * replica.stages
+    return np.asarray(unqueued_s(replica, load) + prefill.mean_s + slots.mean_s + prompt)
+
+
+def unqueued_s(replica: Replica, load: Load) -> Array:
+    """Return what of a TTFT neither waits in a queue nor grows with the prompt [s]: the host, steps of others."""
+    steps = replica.scheduling_steps * load.step_s * replica.tokens_per_step + load.step_alone_s
+    return np.asarray(replica.request_overhead_s + replica.prompt_overhead_s + steps)
+
+
+def latency_at(replica: Replica, lengths: Lengths, load: Load, percentile: str, *, to_the_end: bool = True) -> Latency:
+    """Return the latencies of a replica that reads and writes, at a percentile; see `latency_after`."""
+    first = first_token_s(replica, lengths, load)
+    return latency_after(first, replica, lengths, load, percentile, to_the_end=to_the_end)
+
+
+def first_token_s(replica: Replica, lengths: Lengths, load: Load) -> Callable[[str], Array]:
+    """Return the time to first token [s] as a function of the percentile's name.
+
+    TTFT = request and prompt overhead + waits + scheduling steps + S(n), S(n) = t(B, 0) + n x t(B, budget) / budget:
+    a step of decodes and the prompt in chunks. The waits' quantiles are added (an upper bound).
+    """
+    prefill_queue, slot_queue = waits(replica, load)
+    work, fixed = load.prefill_work_s, unqueued_s(replica, load)
+
+    def at(name: str) -> Array:
+        queued = prefill_queue.quantile_s(QUANTILES[name]) + slot_queue.quantile_s(QUANTILES[name])
+        return np.asarray(fixed + queued + lengths.prefill[name] * work * replica.stages)
+
+    return at
+
+
+def latency_after(
+    ttft: Callable[[str], Array],
+    replica: Replica,
+    lengths: Lengths,
+    load: Load,
+    percentile: str,
+    *,
+    to_the_end: bool = True,
+) -> Latency:
+    """Return the latencies at a percentile; without `to_the_end` only those of the first token and of a step.
+
+    The time to first token is given, as a function of the percentile's name; `replica` writes what follows.
+    TPOT is the step time, in proportion to a step without prefill of the batch at its own quantile,
+    B + z sqrt(B) (Poisson).
+    End-to-end adds the decode of G - 1 tokens; quantiles of independent parts are combined around
+    their medians by root sum of squares. An answer of one token has no TPOT (NaN). An answer of several
+    turns repeats the request; its first visible token comes in the last one.
+    """
+    q = QUANTILES[percentile]
+
+    def tpot(name: str) -> Array:
+        if name == "p50":
+            return load.step_s
+        wide = (
+            np.minimum(
+                load.running + _Z[name] * np.sqrt(load.running),
+                np.maximum(replica.memory.max_running_sequences, load.running),
+            )
+            / replica.ranks
+        )
+        widened = step_time_s(replica.costs, wide, np.zeros_like(wide)) / load.step_alone_s
+        return np.asarray(load.step_s * widened)
+
+    first, step, step50 = ttft(percentile), tpot(percentile), load.step_s
+    shown_step = np.where(replica.tokens.generated_tokens_mean > 1.0, step, np.nan)
+    if not to_the_end:
+        return Latency(ttft=first, tpot=shown_step, time_to_answer=np.full(1, np.nan), e2e=np.full(1, np.nan))
+    first50 = ttft("p50")
+    turns = replica.tokens.requests_per_answer
+
+    def after(tokens: dict[str, Array]) -> tuple[Array, Array]:
+        """Return (median, square of the spread around it) of a request up to so many tokens."""
+        decode50 = np.maximum(tokens["p50"] - 1.0, 0.0) * step50
+        decode = np.maximum(tokens[percentile] - 1.0, 0.0) * np.where(q == 0.5, step50, step)  # noqa: PLR2004
+        wait = np.where(np.isinf(first), np.inf, first - first50)
+        return first50 + decode50, np.square(wait) + np.square(decode - decode50)
+
+    whole, whole_square = after(lengths.output)
+    last, last_square = after(lengths.thinking)
+    before = turns - 1.0
+    earlier, earlier_square = (np.where(before > 0.0, before * x, 0.0) for x in (whole, whole_square))
+    return Latency(
+        ttft=first,
+        tpot=shown_step,
+        time_to_answer=np.asarray(earlier + last + np.sqrt(earlier_square + last_square) + replica.pause_s),
+        e2e=np.asarray(turns * whole + np.sqrt(turns * whole_square) + replica.pause_s),
+    )
+
+
+def running_for_rate(replica: Replica, answers_per_s: Array, most: Array) -> Array:
+    """Return the running batch that serves a rate, up to `most` (Little's law; the smallest stable root).
+
+    A step never takes less than an empty one, so rate x decode steps x t(0, 0) is a lower bound.
+    """
+    top = np.log(np.maximum(most, np.finfo(np.float64).tiny))
+    nothing = np.zeros_like(replica.decode_steps_per_answer)
+    per_s = replica.decode_steps_per_answer * answers_per_s
+    bottom = np.minimum(np.log(per_s * step_time_s(replica.costs, nothing, nothing)), top)
+
+    def excess(log_running: Array, given: tuple[StepCosts, Array, Array, Array, Array, Array]) -> Array:
+        costs, ranks, prefill_per_decode, chunk, draft_share, steps_per_s = given
+        sequences = np.exp(log_running) / ranks
+        t, alone = mean_step_s(costs, sequences, sequences * prefill_per_decode, chunk)
+        return np.asarray(log_running - np.log(steps_per_s * (t + draft_share * alone)))
+
+    chunk, draft = replica.prefill_chunk, replica.draft_share
+    given = (replica.costs, replica.ranks, replica.prefill_tokens_per_decode, chunk, draft, per_s)
+    return np.exp(solve_increasing(excess, bottom, top, given))

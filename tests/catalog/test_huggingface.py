@@ -1,0 +1,533 @@
+"""Hugging Face configs: real ones give the published sizes, bad ones one clear sentence."""
+
+import json
+import re
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from planner.catalog.catalog import Catalog
+from planner.catalog.huggingface.config import checkpoint_name, model_from_config, read_config
+from planner.catalog.model import ModelSpec
+from planner.catalog.parameters import count_parameters
+from planner.documents.spec import load
+from planner.documents.yaml_reader import Document, read_document
+from planner.errors import BadInputError
+
+ROOT = Path(__file__).resolve().parents[2]
+OWN = ROOT / "tests" / "data" / "hf"
+MODELS = sorted((ROOT / "scenarios" / "models").glob("*.yaml"))
+NOT_AT_HAND = "aiconfigurator-core is not installed; pip install 'inference-planner[validation]'"
+
+PUBLISHED = {
+    # config: billions of parameters, where they are published
+    "meta-llama--Meta-Llama-3.1-8B": (8.03, "Hugging Face, safetensors"),
+    "meta-llama--Meta-Llama-3.1-70B": (70.6, "Hugging Face, safetensors"),
+    "meta-llama--Meta-Llama-3.1-405B": (405.9, "Hugging Face, safetensors"),
+    "nvidia--Llama-3.1-70B-Instruct-FP8": (70.6, "Hugging Face, safetensors of the original"),
+    "meta-llama--Llama-4-Maverick-17B-128E-Instruct": (400, "Meta, Llama 4 model card"),
+    "Qwen--Qwen3-0.6B": (0.6, "Qwen3 model card"),
+    "Qwen--Qwen3-8B": (8.2, "Qwen3 model card"),
+    "Qwen--Qwen3-14B": (14.8, "Qwen3 model card"),
+    "Qwen--Qwen3-32B": (32.8, "Qwen3 model card"),
+    "Qwen--Qwen3-32B-FP8": (32.8, "Qwen3 model card"),
+    "Qwen--Qwen3-30B-A3B": (30.5, "Qwen3 model card"),
+    "Qwen--Qwen3-235B-A22B": (235, "Qwen3 model card"),
+    "Qwen--Qwen3-Coder-480B-A35B-Instruct": (480, "Qwen3-Coder model card"),
+    "Qwen--Qwen3-Next-80B-A3B-Instruct": (80, "Qwen3-Next model card"),
+    "Qwen--Qwen3.5-27B": (27, "Qwen3.5 model card"),
+    "Qwen--Qwen3.5-122B-A10B": (122, "Qwen3.5 model card"),
+    "Qwen--Qwen3.5-397B-A17B": (397, "Qwen3.5 model card"),
+    "Qwen--QwQ-32B": (32.8, "QwQ model card"),
+    "deepseek-ai--DeepSeek-V3": (671, "DeepSeek-V3 report, arXiv:2412.19437"),
+    "deepseek-ai--DeepSeek-R1": (671, "DeepSeek-R1 model card"),
+    "deepseek-ai--DeepSeek-V2-Lite": (15.7, "DeepSeek-V2-Lite model card"),
+    "moonshotai--Kimi-K2-Instruct": (1026, "Hugging Face, safetensors"),
+    "moonshotai--Kimi-K2.5": (1026, "Hugging Face, safetensors, text part"),
+    "moonshotai--Kimi-K3": (2800, "vLLM blog of 2026-07-22"),
+    "openai--gpt-oss-20b": (20.91, "gpt-oss model card, arXiv:2508.10925, table 1"),
+    "openai--gpt-oss-120b": (116.83, "gpt-oss model card, arXiv:2508.10925, table 1"),
+    "zai-org--GLM-4.5": (355, "GLM-4.5 report, arXiv:2508.06471"),
+    "zai-org--GLM-4.5-Air": (106, "GLM-4.5 report, arXiv:2508.06471"),
+    "zai-org--GLM-5": (744, "GLM-5 model card"),
+    "MiniMaxAI--MiniMax-M2.5": (230, "MiniMax-M2 model card"),
+    "mistralai--Mixtral-8x7B-v0.1": (46.7, "Mixtral report, arXiv:2401.04088"),
+    "mistralai--Mixtral-8x22B-v0.1": (140.6, "Hugging Face, safetensors"),
+    "mistralai--Mistral-7B-v0.3": (7.25, "Hugging Face, safetensors"),
+    "mistralai--Mistral-Small-24B-Instruct-2501": (23.6, "Hugging Face, safetensors"),
+    "mistralai--Mistral-Large-Instruct-2407": (123, "Mistral Large 2 announcement"),
+    "google--gemma-2-9b-it": (9.24, "Hugging Face, safetensors"),
+    "google--gemma-3-12b-it": (11.8, "Gemma 3 report, text part"),
+    "microsoft--phi-4": (14.7, "Hugging Face, safetensors"),
+    "meta-llama--Llama-2-7b-hf": (6.74, "Hugging Face, safetensors"),
+    "meta-llama--Llama-2-13b-hf": (13.02, "Hugging Face, safetensors"),
+    "meta-llama--Llama-2-70b-chat-hf": (68.98, "Hugging Face, safetensors"),
+    "EleutherAI--gpt-j-6b": (6.05, "GPT-J model card"),
+    "tiiuae--falcon-180B": (179.5, "Hugging Face, safetensors"),
+    "tiiuae--falcon-7b": (7.22, "Hugging Face, safetensors"),
+    "openai-community--gpt2": (0.124, "Hugging Face, safetensors"),
+    "nvidia--NVIDIA-Nemotron-Nano-9B-v2": (8.9, "Nemotron Nano 2 report, arXiv:2508.14444"),
+    "nvidia--NVIDIA-Nemotron-Nano-12B-v2": (12.3, "Nemotron Nano 2 report, arXiv:2508.14444"),
+    "nvidia--NVIDIA-Nemotron-3-Nano-30B-A3B-BF16": (31.6, "Nemotron 3 Nano model card"),
+    "nvidia--NVIDIA-Nemotron-3-Super-120B-A12B-FP8": (120, "Nemotron 3 Super model card"),
+    "nvidia--Llama-3_3-Nemotron-Super-49B-v1": (49.9, "Hugging Face, safetensors"),
+    "XiaomiMiMo--MiMo-V2-Flash": (309, "MiMo-V2-Flash model card"),
+}
+
+LLAMA: dict[str, Any] = {
+    "architectures": ["LlamaForCausalLM"],
+    "model_type": "llama",
+    "hidden_size": 64,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "intermediate_size": 128,
+    "vocab_size": 100,
+    "max_position_embeddings": 512,
+}
+
+
+@cache
+def folders() -> tuple[Path, ...]:
+    """Return the folders with real configs: ours, and that of aiconfigurator-core where it is installed."""
+    spec = find_spec("aiconfigurator_core")
+    own = Path(str(spec.origin)).parent / "model_configs" if spec else None
+    return (OWN, own) if own and own.is_dir() else (OWN,)
+
+
+def config_path(name: str) -> Path | None:
+    """Return a real config by its stem, or None where it is not at hand."""
+    return next((p for f in folders() if (p := f / f"{name}_config.json").is_file()), None)
+
+
+def spec_of(config: dict[str, Any], **more: Any) -> ModelSpec:
+    """Return the model of a config given as a mapping."""
+    data = model_from_config(config, name="owner/Model", **more)
+    return load(ModelSpec, Document(data, "config.json", source_names={(): "config"})).spec
+
+
+def refused(tmp_path: Path, content: str) -> str:
+    """Return the message for a config.json with this content, with the file's own path shortened."""
+    path = tmp_path / "config.json"
+    path.write_text(content, encoding="utf-8")
+    with pytest.raises(BadInputError) as caught:
+        read_config(path)
+    return str(caught.value).replace(str(path), "config.json")
+
+
+def llama(**changes: Any) -> str:
+    """Return a small Llama config with changes; None takes a field out."""
+    return json.dumps({k: v for k, v in {**LLAMA, **changes}.items() if v is not None}, indent=2)
+
+
+def test_the_configs_of_aiconfigurator_read() -> None:
+    """At least 85 real configs become models; one that cannot be read says why in a sentence, without a traceback."""
+    pytest.importorskip("aiconfigurator_core", reason=NOT_AT_HAND)
+    read, refusals = 0, []
+    for path in sorted(folders()[1].glob("*_config.json")):
+        if "hf_quant" in path.name:
+            continue
+        try:
+            spec = read_config(path).spec
+        except BadInputError as error:
+            refusals.append(str(error))
+        else:
+            read += 1
+            assert count_parameters(spec).total > 1e8, path.name
+    assert read >= 85
+    assert all(re.search(r": .+; expected ", line) for line in refusals)
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_totals_are_within_one_percent_of_the_published_ones(name: str) -> None:
+    """The sizes of a config add up to the parameters its publisher counts."""
+    path = config_path(name)
+    if path is None:
+        pytest.skip(NOT_AT_HAND)
+    total = count_parameters(read_config(path).spec).total
+    assert total / 1e9 == pytest.approx(PUBLISHED[name][0], rel=0.01)
+
+
+def test_enough_totals_are_checked() -> None:
+    """At least 25 plain models stand in the table."""
+    assert len(PUBLISHED) >= 25
+
+
+@pytest.mark.parametrize("path", MODELS, ids=lambda p: p.stem)
+def test_shipped_files_agree_with_the_config_read_afresh(path: Path) -> None:
+    """A model of the catalogue has the counts of the config.json its source names."""
+    loaded = load(ModelSpec, read_document(path))
+    found = re.match(r"config\.json of (\S+) on Hugging Face", loaded.spec.sources["config"].title)
+    assert found
+    config = config_path(found[1].replace("/", "--"))
+    if config is None:
+        pytest.skip(NOT_AT_HAND)
+    fresh = read_config(config).spec
+    assert count_parameters(loaded.spec) == count_parameters(fresh)
+    assert loaded.spec.attention == fresh.attention
+    assert loaded.spec.ffn == fresh.ffn
+
+
+def test_a_config_says_where_its_numbers_come_from() -> None:
+    """The one source is the file, its date that of the reader's check, so the same file gives the same output."""
+    loaded = read_config(OWN / "openai-community--gpt2_config.json")
+    source = loaded.source("hidden_size")
+    assert source is not None
+    assert source.title.startswith("Hugging Face config.json ")
+    assert source == read_config(OWN / "openai-community--gpt2_config.json").source("vocab_size")
+
+
+@pytest.mark.parametrize(
+    ("path", "config", "expected"),
+    [
+        ("Qwen--Qwen3-8B_config.json", {}, "Qwen/Qwen3-8B"),
+        ("models/Qwen3-8B/config.json", {}, "Qwen3-8B"),
+        ("config.json", {"_name_or_path": "meta-llama/Llama-3.1-8B"}, "meta-llama/Llama-3.1-8B"),
+        ("Qwen3-8B/config.json", {"_name_or_path": "/checkpoints/last"}, "Qwen3-8B"),
+        ("mine.json", {}, "mine"),
+    ],
+)
+def test_names(path: str, config: dict[str, Any], expected: str) -> None:
+    """A checkpoint is named by its file, by itself, or by its folder."""
+    assert checkpoint_name(Path(path), config) == expected
+
+
+def test_gpt2_spellings() -> None:
+    """n_embd, n_layer, n_head and a missing n_inner: 12 layers of 12 heads and 4 x 768, learned positions, tied."""
+    spec = read_config(OWN / "openai-community--gpt2_config.json").spec
+    assert (spec.hidden_size, spec.layers, spec.learned_positions, spec.tied_embeddings) == (768, 12, 1024, True)
+    assert spec.attention[0].kv_heads == spec.attention[0].heads == 12
+    assert (spec.ffn[0].intermediate_size, spec.ffn[0].gated) == (3072, False)
+
+
+def test_falcon_generations() -> None:
+    """Falcon-7B is multi-query; Falcon-180B, of the new decoder architecture, has 8 KV heads."""
+    old = read_config(OWN / "tiiuae--falcon-7b_config.json").spec.attention[0]
+    new = read_config(OWN / "tiiuae--falcon-180B_config.json").spec.attention[0]
+    assert (old.heads, old.kv_heads, new.heads, new.kv_heads) == (71, 1, 232, 8)
+
+
+@pytest.mark.parametrize(
+    ("name", "windowed", "full", "window"),
+    [
+        ("google--gemma-3-27b-it", 52, 10, 1024),
+        ("google--gemma-3-12b-it", 40, 8, 1024),
+        ("google--gemma-2-9b-it", 21, 21, 4096),
+        ("openai--gpt-oss-120b", 18, 18, 128),
+        ("meta-llama--Llama-4-Scout-17B-16E-Instruct", 36, 12, 8192),
+        ("XiaomiMiMo--MiMo-V2-Flash", 39, 9, 128),
+    ],
+)
+def test_sliding_and_chunked_layers(name: str, windowed: int, full: int, window: int) -> None:
+    """Patterns by model class, by layer_types and by 0/1 lists give the published mix of local and global layers."""
+    path = config_path(name)
+    if path is None:
+        pytest.skip(NOT_AT_HAND)
+    groups = read_config(path).spec.attention
+    assert sum(g.layers for g in groups if g.window == window) == windowed
+    assert sum(g.layers for g in groups if g.window is None) == full
+
+
+def test_a_window_that_is_off_is_no_window() -> None:
+    """QwQ's config carries sliding_window 32,768 with use_sliding_window false; Mistral's alone is on."""
+    (group,) = read_config(OWN / "Qwen--QwQ-32B_config.json").spec.attention
+    assert group.window is None
+    (group,) = spec_of({**LLAMA, "model_type": "mistral", "sliding_window": 128}).attention
+    assert group.window == 128
+    (group,) = spec_of({**LLAMA, "model_type": "mistral", "sliding_window": 512}).attention
+    assert group.window is None
+
+
+def test_hybrids_by_pattern() -> None:
+    """Nemotron Nano 9B v2: 27 Mamba-2 layers, 4 of attention, 25 plain blocks; Qwen3-Next: 36 linear, 12 full."""
+    nano = read_config(OWN / "nvidia--NVIDIA-Nemotron-Nano-9B-v2_config.json").spec
+    assert [(g.kind, g.layers) for g in nano.attention] == [("linear", 27), ("gqa", 4)]
+    assert [(g.layers, g.gated) for g in nano.ffn] == [(25, False)]
+    qwen = read_config(OWN / "Qwen--Qwen3-Next-80B-A3B-Instruct_config.json").spec
+    assert [(g.kind, g.layers) for g in qwen.attention] == [("linear", 36), ("gqa", 12)]
+    state = 32 * 128 * 128 + (2 * 16 * 128 + 32 * 128) * 3
+    assert qwen.attention[0].state_elements == state
+
+
+def test_dense_layers_before_experts() -> None:
+    """GLM-4.5 has 3 dense layers before 89 with 160 experts and a shared one; DeepSeek-V2-Lite two shared ones."""
+    glm = read_config(OWN / "zai-org--GLM-4.5_config.json").spec
+    assert [(g.layers, g.experts, g.shared_experts) for g in glm.ffn] == [(3, None, 0), (89, 160, 1)]
+    lite = read_config(OWN / "deepseek-ai--DeepSeek-V2-Lite_config.json").spec
+    assert [(g.layers, g.experts, g.shared_experts) for g in lite.ffn] == [(1, None, 0), (26, 64, 2)]
+
+
+@pytest.mark.parametrize(
+    ("fields", "moe_layers"),
+    [
+        ({"mlp_only_layers": [1], "decoder_sparse_step": 1}, 3),
+        ({"decoder_sparse_step": 2}, 2),
+        ({"interleave_moe_layer_step": 4}, 1),
+        ({"moe_layer_freq": [0, 1, 1, 0]}, 2),
+        ({"moe_layer_freq": 2, "first_k_dense_replace": 1}, 1),
+        ({"mlp_layer_types": ["dense", "sparse", "sparse", "sparse"]}, 3),
+        ({"moe_layers_enum": "2,3"}, 2),
+    ],
+)
+def test_which_layers_have_experts(fields: dict[str, Any], moe_layers: int) -> None:
+    """Each of the ways configs name the layers with experts."""
+    experts = {"num_experts": 8, "num_experts_per_tok": 2, "moe_intermediate_size": 32, "num_hidden_layers": 4}
+    spec = spec_of({**LLAMA, **experts, **fields})
+    assert sum(g.layers for g in spec.ffn if g.experts) == moe_layers
+    assert sum(g.layers for g in spec.ffn) == 4
+
+
+def test_shared_indexers_are_not_cached_twice() -> None:
+    """GLM-5.2 has an indexer in every fourth layer: the others reuse its choice and cache no keys for it."""
+    path = config_path("zai-org--GLM-5.2")
+    if path is None:
+        pytest.skip(NOT_AT_HAND)
+    groups = read_config(path).spec.attention
+    assert all(g.sparse_top_k == 2048 for g in groups)
+    assert {g.index_head_dim for g in groups} == {128, None}
+    assert sum(g.layers for g in groups) == 78
+
+
+def test_the_text_part_of_a_multimodal_config() -> None:
+    """Gemma 3's vision tower is left out, and the notes say so."""
+    spec = read_config(OWN / "google--gemma-3-12b-it_config.json").spec
+    assert spec.notes == "The vision tower is left out: text part only."
+    assert (spec.layers, spec.vocab_size, spec.attention[0].head_dim) == (48, 262_208, 256)
+
+
+@pytest.mark.parametrize(
+    ("quantization", "expected"),
+    [
+        (None, ("bf16", "bf16")),
+        ({"quant_method": "fp8", "weight_block_size": [128, 128]}, ("fp8-block", "fp8-block")),
+        ({"quant_method": "awq", "bits": 4, "group_size": 128}, ("int4", "int4")),
+        ({"quant_method": "gptq", "bits": 4, "group_size": 32}, ("int4-g32", "int4-g32")),
+        ({"quant_method": "gptq", "bits": 8, "group_size": -1}, ("int8", "int8")),
+        ({"quant_method": "bitsandbytes", "load_in_4bit": True}, ("int4", "int4")),
+        ({"quant_method": "modelopt", "quant_algo": "NVFP4", "exclude_modules": ["lm_head"]}, ("nvfp4", "nvfp4")),
+        (
+            {"quant_method": "modelopt", "quant_algo": "NVFP4", "ignore": ["model.layers.*.self_attn*"]},
+            ("bf16", "nvfp4"),
+        ),
+        (
+            {
+                "quant_method": "compressed-tensors",
+                "config_groups": {"group_0": {"targets": ["Linear"], "weights": {"num_bits": 8, "type": "float"}}},
+                "ignore": ["re:.*self_attn.*"],
+            },
+            ("bf16", "fp8"),
+        ),
+    ],
+)
+def test_formats_of_quantised_checkpoints(quantization: dict[str, Any] | None, expected: tuple[str, str]) -> None:
+    """Each way checkpoints name their number format, with what they exclude."""
+    weights = spec_of({**LLAMA, "quantization_config": quantization}).weights
+    assert (weights.attention, weights.ffn) == expected
+    assert weights.embedding == "bf16"
+
+
+@pytest.mark.parametrize(
+    ("name", "attention", "ffn", "experts"),
+    [
+        ("deepseek-ai--DeepSeek-R1", "fp8-block", "fp8-block", "fp8-block"),
+        ("deepseek-ai--DeepSeek-V4-Pro", "fp8-block", "fp8-block", "mxfp4"),
+        ("nvidia--DeepSeek-V4-Pro-NVFP4", "fp8-block", "fp8-block", "nvfp4"),
+        ("nvidia--DeepSeek-V3.1-NVFP4", "bf16", "nvfp4", "nvfp4"),
+        ("nvidia--Gemma-4-26B-A4B-NVFP4", "bf16", "bf16", "nvfp4"),
+        ("nvidia--Qwen3.5-397B-A17B-NVFP4", "bf16", "bf16", "nvfp4"),
+        ("nvidia--Qwen3.6-35B-A3B-NVFP4", "fp8", "nvfp4", "nvfp4"),
+        ("nvidia--NVIDIA-Nemotron-3.5-Lightning-30B-A3B-NVFP4", "fp8", "nvfp4", "nvfp4"),
+        ("moonshotai--Kimi-K2.5", "bf16", "bf16", "int4-g32"),
+        ("moonshotai--Kimi-K3", "bf16", "bf16", "mxfp4"),
+        ("openai--gpt-oss-20b", "bf16", "bf16", "mxfp4"),
+    ],
+)
+def test_formats_of_real_checkpoints(name: str, attention: str, ffn: str, experts: str) -> None:
+    """quantization_config, hf_quant_config.json beside it and lists of matrices give the formats by component."""
+    path = config_path(name)
+    if path is None:
+        pytest.skip(NOT_AT_HAND)
+    weights = read_config(path).spec.weights
+    assert (weights.attention, weights.ffn, weights.experts) == (attention, ffn, experts)
+
+
+def test_every_format_is_in_the_catalogue() -> None:
+    """What the reader can name, the catalogue can price in bytes."""
+    catalog = Catalog()
+    for path in (p for folder in folders() for p in folder.glob("*_config.json") if "hf_quant" not in p.name):
+        weights = read_config(path).spec.weights
+        for name in (weights.attention, weights.ffn, weights.experts, weights.embedding):
+            if name is not None:
+                assert catalog.format(name)[1].weight_bytes > 0.0, (path, name)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("", "config.json: is empty; expected a Hugging Face config.json"),
+        ("[1, 2]", "config.json: holds a list; expected a JSON object, a Hugging Face config.json"),
+        ("7", "config.json: holds a single value; expected a JSON object, a Hugging Face config.json"),
+        (
+            '{\n "hidden_size": 64,,\n}',
+            (
+                "config.json:2:20: is not valid JSON: Expecting property name enclosed in double quotes; "
+                "expected a Hugging Face config.json"
+            ),
+        ),
+        ('{"vocab_size": NaN}', "config.json: holds NaN; expected finite numbers"),
+        ('{"a": 1, "a": 2}', "config.json: the key 'a' is repeated; expected it once"),
+        ("[" * 100_000, "config.json: is nested too deeply"),
+    ],
+)
+def test_bad_json(tmp_path: Path, content: str, message: str) -> None:
+    """What is not a JSON object is refused with its line and column where JSON gives them."""
+    assert refused(tmp_path, content) == message
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"vocab_size": None}, "config.json: vocab_size is missing; expected a whole number of at least 1"),
+        (
+            {"hidden_size": None},
+            "config.json: hidden_size (or n_embd, d_model) is missing; expected a whole number of at least 1",
+        ),
+        ({"hidden_size": -64}, "config.json:6:3: hidden_size: -64 is negative; expected at least 1"),
+        ({"num_attention_heads": 0}, "config.json:8:3: num_attention_heads: 0 is zero; expected at least 1"),
+        (
+            {"vocab_size": "100"},
+            "config.json:11:3: vocab_size: '100' is not a whole number; expected one of at least 1",
+        ),
+        (
+            {"num_hidden_layers": 10**9},
+            (
+                "config.json:7:3: num_hidden_layers: 1,000,000,000 is more than any real model "
+                "has; expected at most 10,000"
+            ),
+        ),
+        (
+            {"vocab_size": 10**15},
+            (
+                "config.json:11:3: vocab_size: 1000000000000000 is larger than any real size; "
+                "expected at most 1,000,000,000,000"
+            ),
+        ),
+        (
+            {"num_key_value_heads": 3},
+            "config.json:9:3: num_key_value_heads: 3 does not divide the 4 attention heads; expected a divisor",
+        ),
+        (
+            {"num_attention_heads": 6},
+            (
+                "config.json:8:3: num_attention_heads: 6 does not divide the hidden size 64; "
+                "expected head_dim or a divisor"
+            ),
+        ),
+        (
+            {"layer_types": ["full_attention"]},
+            "config.json:13:3: layer_types: has 1 entries for 2 layers; expected one per layer",
+        ),
+        (
+            {"layer_types": ["full_attention", "fall_attention"]},
+            (
+                "config.json:13:3: layer_types: unknown kind of layer 'fall_attention'. "
+                "Did you mean full_attention, attention, linear_attention?"
+            ),
+        ),
+        (
+            {"num_experts": 4, "num_experts_per_tok": 8},
+            "config.json:14:3: num_experts_per_tok: 8 is more than the 4 experts; expected at most that",
+        ),
+        (
+            {"torch_dtype": "int3"},
+            "config.json:13:3: torch_dtype: 'int3' is not known; expected one of bfloat16, float16, float32",
+        ),
+        (
+            {"quantization_config": {"quant_method": "fancy"}},
+            (
+                "config.json:14:5: quant_method: 'fancy' is not known; expected one of fp8, "
+                "fbgemm_fp8, mxfp4, awq, gptq, auto-round, bitsandbytes, compressed-tensors, modelopt"
+            ),
+        ),
+        (
+            {"tie_word_embeddings": "yes"},
+            "config.json:13:3: tie_word_embeddings: 'yes' is not valid here; expected true or false",
+        ),
+    ],
+)
+def test_bad_fields(tmp_path: Path, changes: dict[str, Any], message: str) -> None:
+    """A missing, negative, zero or contradictory field is named with its place, its value and what was expected."""
+    assert refused(tmp_path, llama(**changes)) == message
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        ({"model_type": "bert"}, "model_type 'bert' is an encoder; expected a decoder-only language model"),
+        ({"model_type": "t5"}, "model_type 't5' is an encoder-decoder; expected a decoder-only language model"),
+        ({"model_type": "clip"}, "model_type 'clip' is a vision model; expected a decoder-only language model"),
+        ({"model_type": "wav2vec2"}, "model_type 'wav2vec2' is a speech model; expected a decoder-only language model"),
+        (
+            {"model_type": "mamba2"},
+            (
+                "model_type 'mamba2' is a state-space or mixed model of a kind not supported yet; "
+                "expected a decoder-only language model"
+            ),
+        ),
+        (
+            {"model_type": "mine", "is_encoder_decoder": True},
+            "is_encoder_decoder is true; expected a decoder-only language model",
+        ),
+        (
+            {"_class_name": "UNet2DConditionModel", "_diffusers_version": "0.30.0"},
+            "is part of a diffusion pipeline; expected a decoder-only language model",
+        ),
+        (
+            {**LLAMA, "architectures": ["LlamaForSequenceClassification"]},
+            (
+                "architectures LlamaForSequenceClassification does not generate text; expected a "
+                "decoder-only language model"
+            ),
+        ),
+        (
+            {**LLAMA, "architectures": ["MistralModel"]},
+            "architectures MistralModel does not generate text; expected a decoder-only language model",
+        ),
+    ],
+)
+def test_other_kinds_of_model_are_refused(tmp_path: Path, config: dict[str, Any], message: str) -> None:
+    """Encoders, encoder-decoders, vision, speech, diffusion and embedding models are named as what they are."""
+    found = refused(tmp_path, json.dumps(config))
+    assert re.sub(r"^config\.json(:\d+:\d+)?: ", "", found) == message
+
+
+def test_no_file(tmp_path: Path) -> None:
+    """A file that is not there, a folder and a file that is not text are refused by name."""
+    binary = tmp_path / "binary.json"
+    binary.write_bytes(b"\xff\xfe\x00")
+    cases = ((tmp_path / "none.json", "no such file"), (tmp_path, "is a directory"), (binary, "is not UTF-8 text"))
+    for path, message in cases:
+        with pytest.raises(BadInputError, match=message) as caught:
+            read_config(path)
+        assert "YAML" not in str(caught.value)
+
+
+WRONG: tuple[Any, ...] = (None, -1, 0, "x", [], {}, 1.5, True, [None], {"a": 1}, 10**30, [{}], 3)
+
+
+@pytest.mark.parametrize("path", sorted(OWN.glob("*_config.json")), ids=lambda p: p.stem)
+def test_a_damaged_config_never_ends_in_a_traceback(path: Path) -> None:
+    """Each field of a real config replaced by each wrong value is read or refused, nothing else."""
+    config = json.loads(path.read_text(encoding="utf-8"))
+    refusals = []
+    for name in config:
+        for value in WRONG:
+            try:
+                count_parameters(spec_of({**config, name: value}))
+            except BadInputError as error:
+                refusals.append(str(error))
+    assert len(refusals) > len(config)
+    assert [m for m in refusals if not re.search("expected|Known|Did you mean", m)] == []

@@ -1,0 +1,129 @@
+"""Economic questions: rows are the page of formulas put through a file's numbers, in every format, and explained."""
+
+import csv
+import io
+import json
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from planner.catalog.catalog import Catalog
+from planner.catalog.kinds import questions_of
+from planner.economics.page import solve_line
+from planner.economics.questions.asked import load_asked
+from planner.errors import EXIT_BAD_INPUT, EXIT_DATA_MISSING, EXIT_OK
+from planner.explain.formulas import Formula, evaluate, formulas, names_in, parse
+
+CATALOG = Catalog()
+QUESTIONS = {question.word: question for question in questions_of()}
+SHIPPED = [(kind, name) for kind, question in QUESTIONS.items() for name in CATALOG.files(question.folder)]
+
+
+def test_a_missing_input_is_no_number_and_division_by_zero_is_none() -> None:
+    """NaN passes through a page; what is infinite is not printed as a number."""
+    page = {f.name: f for f in (Formula("half", "cost / 2", "", "USD"), Formula("each", "cost / messages", "", "USD"))}
+    assert math.isnan(solve_line("a", {}, {"cost": math.nan, "messages": 1.0}, page).values["half"])
+    assert solve_line("a", {}, {"cost": 3.0, "messages": 0.0}, page).value("each") is None
+
+
+def test_a_page_takes_arrays() -> None:
+    """The formulas of a page work on arrays as on numbers: where() picks element by element."""
+    tree = parse("where(a > 1; max(a; b); ceil(b))")
+    a, b = np.array([0.5, 2.0, 3.0]), np.array([1.2, 1.5, 9.5])
+    each = [evaluate(tree, {"a": x, "b": y}) for x, y in zip(a, b, strict=True)]
+    assert np.array_equal(evaluate(tree, {"a": a, "b": b}), each)
+    assert each == [2.0, 2.0, 9.5]
+
+
+def test_given_is_the_first_that_is_known() -> None:
+    """given() skips what has no number, names only what it took, and works on arrays element by element."""
+    tree = parse("given(a; b / 2)")
+    assert evaluate(tree, {"a": 3.0, "b": 8.0}) == 3.0
+    assert evaluate(tree, {"a": math.nan, "b": 8.0}) == 4.0
+    assert names_in(tree, {"a": math.nan, "b": 8.0}) == ["b"]
+    some = evaluate(tree, {"a": np.array([1.0, math.nan]), "b": np.array([8.0, 8.0])})
+    assert some.tolist() == [1.0, 4.0]
+    assert math.isnan(evaluate(tree, {"a": math.nan, "b": math.nan}))
+
+
+@pytest.mark.parametrize(("kind", "name"), SHIPPED)
+def test_shipped_questions_are_answered_and_every_number_is_explained(kind: str, name: str) -> None:
+    """Each result of each row has a formula with a unit, and its chain ends in quantities that have a value."""
+    question = QUESTIONS[kind]
+    sheet = question.solve(load_asked(question.spec, question.folder, name, CATALOG), CATALOG)
+    assert sheet.lines
+    assert len({line.label for line in sheet.lines}) == len(sheet.lines)
+    for line in sheet.lines:
+        for field in sheet.fields:
+            assert sheet.page[field].unit, field
+            steps = sheet.explain(field, line.label)
+            assert steps[0].name == field
+            value = line.value(field)
+            assert value is None or value == pytest.approx(steps[0].value, rel=1e-9)
+    sources = [i for i in sheet.provenance if i.source]
+    assert len(sources) == len(sheet.provenance) > 0
+
+
+@pytest.mark.parametrize("kind", QUESTIONS)
+def test_pages_name_only_what_exists(kind: str) -> None:
+    """No formula of a page is left unused by the results, and each says why."""
+    page = formulas(QUESTIONS[kind].page)
+    assert all(f.why and f.unit for f in page.values())
+    for formula in page.values():
+        assert formula.name not in names_in(parse(formula.expression), _Any())
+
+
+class _Any(dict[str, float]):
+    """A namespace where everything is 1."""
+
+    def __missing__(self, name: str) -> float:
+        return 1.0
+
+
+@pytest.mark.parametrize(("kind", "name"), SHIPPED)
+def test_every_format_holds_the_same_numbers(call: Callable[..., Any], kind: str, name: str) -> None:
+    """CSV, long CSV and JSON agree; table and Markdown name every row."""
+    command = QUESTIONS[kind].command
+    out = {form: call(command, name, "--format", form) for form in ("table", "json", "csv", "long-csv", "markdown")}
+    assert {o.code for o in out.values()} == {EXIT_OK}
+    results = json.loads(out["json"].out)["results"]
+    rows = list(csv.DictReader(io.StringIO(out["csv"].out)))
+    for row, result in zip(rows, results, strict=True):
+        for key, value in result.items():
+            text = "" if value is None else str(value)
+            assert row[key] == (text.upper() if isinstance(value, bool) else text)
+    long = list(csv.DictReader(io.StringIO(out["long-csv"].out)))
+    numbers = sum(isinstance(v, int | float) and not isinstance(v, bool) for r in results for v in r.values())
+    assert len(long) == numbers
+    assert all(row["unit"] for row in long)
+
+
+def test_explain_finds_an_economic_question(call: Callable[..., Any], tmp_path: Path) -> None:
+    """`explain` takes a shipped plan or a file of that kind, a row and a field; wrong names are answered."""
+    found = call("explain", "chatgpt-plus-2024-09", "usd_per_message_exhausted", "--row", "o1-mini")
+    assert found.code == EXIT_OK
+    assert "= 20 / 217.262" in found.out
+    copy = tmp_path / "mine.yaml"
+    copy.write_text((CATALOG.roots[-1] / "scenarios/plans/chatgpt-plus-2024-09.yaml").read_text(encoding="utf-8"))
+    again = call("explain", copy, "usd_per_message_exhausted", "--row", "o1-mini", "--format", "json")
+    assert json.loads(again.out)["steps"][0]["value"] == pytest.approx(20 / (50 * 730 / 168))
+    assert "Did you mean usd_per_message_exhausted" in call("explain", copy, "usd_per_message_exhaused").err
+    wrong = call("explain", copy, "usd_per_message_exhausted", "--row", "o1-min")
+    assert wrong.code == EXIT_DATA_MISSING
+    assert "Did you mean o1-mini" in wrong.err
+
+
+def test_unknown_names_and_bad_sets_are_one_line(call: Callable[..., Any]) -> None:
+    """A wrong name is answered with the nearest, a wrong --set with its place."""
+    assert (
+        call("quota", "chatgpt-plus").errors[0].startswith("error: unknown name 'chatgpt-plus'. Nearest: chatgpt-plus")
+    )
+    assert call("quota", "--set", "limits[0].messages=-3").errors == [
+        "error: --set limits[0].messages: -3 is negative; expected a number of at least 1"
+    ]
+    assert call("quota", "--set", "limits[9].messages=3").code == EXIT_BAD_INPUT
+    assert "Did you mean" in call("quota", "--fields", "usd_per_messages_exhausted").err

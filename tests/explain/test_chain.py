@@ -1,0 +1,97 @@
+"""Explanations: every formula, evaluated on every shipped question, gives the number it explains."""
+
+import math
+from functools import cache
+
+import pytest
+
+from planner.catalog.catalog import Catalog
+from planner.errors import BadInputError
+from planner.explain.chain import case_namespace, explain, known_fields, measured_namespace, namespace
+from planner.explain.formulas import completed, evaluate, formulas, parse
+from planner.options.answer import Answer, answer
+from planner.options.provenance import GIVEN, NO_SOURCE, inputs
+from planner.options.router import by_model
+from planner.report.columns import columns
+from planner.scenario.load import load_scenario
+
+CATALOG = Catalog()
+QUESTIONS = [
+    (name, override)
+    for name in CATALOG.files("scenarios")
+    for override in (None, *load_scenario(name, CATALOG).spec.overrides)
+]
+
+
+@cache
+def answered(name: str, override: str | None = None) -> Answer:
+    """Return the answer of a shipped question."""
+    return answer(by_model(load_scenario(name, CATALOG, override=override))[-1], CATALOG)
+
+
+@pytest.mark.parametrize(("name", "override"), QUESTIONS)
+def test_every_formula_gives_its_number(name: str, override: str | None) -> None:
+    """The text that is printed is the calculation: to 1e-9, for the best option of every shipped question."""
+    found = answered(name, override)
+    measured = found.scenario.spec.measured_rates is not None
+    known = formulas("explain/formulas_measured.csv" if measured else "explain/formulas.csv")
+    computed = measured_namespace(found) if measured else case_namespace(found.case())[0]
+    values = computed if measured else completed(computed, known)
+    checked = 0
+    for formula in known.values():
+        expected = computed.get(formula.name, math.nan)
+        if math.isnan(expected):
+            continue  # steps that only the formulas name are checked through what they lead to
+        assert evaluate(parse(formula.expression), values) == pytest.approx(expected, rel=1e-9), formula.name
+        checked += 1
+    assert checked >= (5 if measured else 40)
+
+
+def test_every_formula_uses_known_names_only() -> None:
+    """A misspelt name in a formula would hide behind a NaN."""
+    values = namespace(answered("o1-class"))
+    for formula in formulas().values():
+        assert isinstance(float(evaluate(parse(formula.expression), values)), float), formula.name
+
+
+def test_every_dollar_and_gpu_field_can_be_explained() -> None:
+    """The numbers people are asked to defend have a formula."""
+    wanted = {
+        n for n in columns() if n.startswith(("cost_", "gpu_", "replicas", "spare", "gpus", "power", "energy", "co2e"))
+    }
+    assert wanted - set(known_fields(measured=False)) - {"gpu", "energy_multiplier"} == set()
+
+
+@pytest.mark.parametrize(("name", "override"), QUESTIONS)
+def test_every_input_names_its_origin(name: str, override: str | None) -> None:
+    """Each input of each shipped question has a source, says that it is the scenario's own, or is marked as assumed."""
+    found = answered(name, override)
+    rows = inputs(found.scenario, CATALOG, found.options[0], found.model)
+    assert len(rows) > 40
+    assert [r.name for r in rows if r.source == NO_SOURCE or not r.where] == []
+
+
+def test_deepseek_day_names_a_source_for_every_input() -> None:
+    """The published day: nothing is merely "given", and what is assumed says so."""
+    found = answered("deepseek-day")
+    rows = inputs(found.scenario, CATALOG, found.options[0], found.model)
+    assert [r.name for r in rows if r.source == GIVEN] == []
+
+
+def test_the_chain_starts_at_the_field_and_ends_in_inputs() -> None:
+    """Dollars a month go down to GPU facts, engine factors and lengths."""
+    steps = explain(answered("o1-class"), "cost_usd_per_month")
+    assert steps[0].name == "cost_usd_per_month"
+    leaves = {s.name for s in steps if s.is_input}
+    assert {
+        "offer.usd_per_gpu_hour",
+        "gpu.hbm_bytes_per_s",
+        "engine.memory_efficiency",
+        "demand.answers_per_s",
+    } <= leaves
+
+
+def test_an_unknown_field_names_the_nearest() -> None:
+    """A misspelt field is answered with its neighbour."""
+    with pytest.raises(BadInputError, match="cost_usd_per_month"):
+        explain(answered("o1-class"), "cost_usd_per_mont")

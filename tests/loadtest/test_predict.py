@@ -1,0 +1,237 @@
+"""`predict`: Little's law in closed loop, the given rate in open loop, and rows that say why they fail."""
+
+from collections.abc import Sequence
+from itertools import pairwise, product
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from planner.catalog.catalog import Catalog
+from planner.errors import BadInputError
+from planner.loadtest.lookups import Names
+from planner.loadtest.predict import OUTPUTS, check_header, predict
+from planner.loadtest.run import NUMBERS, Run, cases_of, resolve, whole_splits
+from planner.serving.closed_loop import _opening_s
+from planner.serving.replica import build_replica
+from planner.serving.steady_state import load_at
+
+CATALOG = Catalog()
+RUN = {"model": "llama-3.1-8b", "gpu": "h100-sxm", "precision": "fp8", "tensor_parallel": "1", "input_tokens": "1024",
+       "output_tokens": "512"}  # fmt: skip
+
+
+def run(**changes: str) -> dict[str, Any]:
+    """Return the prediction of one row."""
+    return predict([RUN | changes], CATALOG)[0]
+
+
+@settings(max_examples=25, deadline=None)
+@given(concurrency=st.integers(1, 300))
+def test_closed_loop_obeys_littles_law(concurrency: int) -> None:
+    """Requests in flight are rate x (TTFT + (output - 1) TPOT)."""
+    row = run(concurrency=str(concurrency))
+    cycle = row["ttft_mean_s"] + 511 * row["tpot_mean_s"]
+    assert row["requests_per_s"] * cycle == pytest.approx(concurrency, rel=1e-6)
+    assert row["running_batch"] <= concurrency
+
+
+def test_a_closed_loop_opens_with_a_burst() -> None:
+    """The waits are those of 10 C requests whose first C are read one after the other: mean, median, p99."""
+    found = resolve(RUN | {"concurrency": "100", "input_tokens": "4000"}, Names(CATALOG))
+    replica, concurrency = build_replica(cases_of([found], CATALOG)), np.asarray([100.0])
+    load = load_at(replica, np.asarray([30.0]))
+    prompt = float(load.prefill_work_s[0]) * 4000 + float(replica.prompt_overhead_s[0])
+    waits = np.concatenate([np.zeros(900), np.arange(100) * prompt])
+    mean, p50, p99 = (float(_opening_s(replica, load, concurrency, name)[0]) for name in ("mean", "p50", "p99"))
+    assert mean == pytest.approx(waits.mean())
+    assert p50 == np.quantile(waits, 0.5) == 0.0
+    assert p99 == pytest.approx(np.quantile(waits, 0.99), rel=0.01)
+
+
+def test_throughput_is_rate_times_tokens() -> None:
+    """Tokens per second are requests per second times the lengths, over the GPUs."""
+    row = run(concurrency="32", tensor_parallel="2")
+    assert row["output_tokens_per_s"] == pytest.approx(row["requests_per_s"] * 512)
+    assert row["output_tokens_per_s_per_gpu"] == pytest.approx(row["output_tokens_per_s"] / 2)
+    assert row["total_tokens_per_s_per_gpu"] == pytest.approx(row["requests_per_s"] * (1024 + 512) / 2)
+
+
+def test_open_loop_serves_the_rate_asked_for() -> None:
+    """Below capacity the requests served are the requests sent."""
+    assert run(request_rate="2.5")["requests_per_s"] == pytest.approx(2.5, rel=1e-9)
+
+
+def test_maximum_load_is_not_below_any_closed_loop() -> None:
+    """Neither a rate nor a concurrency means all the machine can do; a first token then waits without end."""
+    most = run()
+    assert most["output_tokens_per_s"] >= run(concurrency="256")["output_tokens_per_s"]
+    assert most["ttft_mean_s"] is None
+
+
+def test_more_users_are_slower_each_and_faster_together() -> None:
+    """TPOT and throughput grow with concurrency."""
+    rows = [run(concurrency=str(c)) for c in (1, 4, 16, 64, 256)]
+    assert all(a["tpot_mean_s"] < b["tpot_mean_s"] for a, b in pairwise(rows))
+    assert all(a["output_tokens_per_s"] < b["output_tokens_per_s"] for a, b in pairwise(rows))
+
+
+def test_one_token_at_a_time_streams_the_weights() -> None:
+    """At concurrency 1 TPOT is 1 to 3 times weights over data-sheet bandwidth: 7.5e9 bytes / 3.35e12 = 2.2 ms."""
+    row = run(concurrency="1")
+    floor = 7.5e9 / 3.35e12
+    assert floor < row["tpot_mean_s"] < 3 * floor
+
+
+def test_without_a_layout_the_smallest_that_fits_is_taken() -> None:
+    """Llama 70B in 16 bit (141 GB) needs two cards of 80 GB; in 8 bit one of 141 GB."""
+    two = run(model="llama-3.1-70b", precision="bf16", tensor_parallel="", concurrency="1")
+    one = run(model="llama-3.1-70b", precision="fp8", gpu="h200-sxm", tensor_parallel="", concurrency="1")
+    assert two["output_tokens_per_s"] / two["output_tokens_per_s_per_gpu"] == pytest.approx(2)
+    assert one["output_tokens_per_s"] / one["output_tokens_per_s_per_gpu"] == pytest.approx(1)
+
+
+def test_replicas_share_the_load() -> None:
+    """Eight GPUs at TP2 are four replicas: four times the requests of one at a quarter of the concurrency."""
+    whole, part = run(gpus="8", tensor_parallel="2", concurrency="64"), run(tensor_parallel="2", concurrency="16")
+    assert whole["requests_per_s"] == pytest.approx(4 * part["requests_per_s"])
+    assert whole["tpot_mean_s"] == pytest.approx(part["tpot_mean_s"])
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"gpu": "h10"}, "unknown GPU 'h10'. Nearest: "),
+        ({"model": "llama-3.1-8x"}, "unknown model 'llama-3.1-8x'. Nearest: llama-3.1-8b"),
+        ({"engine": "vlm"}, "unknown engine 'vlm'. Nearest: vllm"),
+        ({"input_tokens": "-5"}, "input_tokens -5 is out of range; expected at least 1"),
+        ({"output_tokens": "many"}, "output_tokens 'many' is not a number"),
+        ({"concurrency": "0"}, "concurrency is zero; expected a positive number"),
+        ({"concurrency": "4", "request_rate": "1"}, "given together"),
+        ({"cached_share": "1.5"}, "expected a share between 0 and 1"),
+        ({"tensor_parallel": "8", "gpus": "4"}, "gpus 4 is less than TP x PP x DP = 8"),
+        ({"speculative_tokens": "2", "acceptance": "1.2"}, "acceptance 1.2 is out of range; expected a share"),
+        ({"prefill_gpus": "4"}, "decode_gpus is missing beside prefill_gpus"),
+        ({"prefill_gpus": "4", "decode_gpus": "0"}, "decode_gpus 0 is out of range; expected at least 1"),
+        ({"prefill_gpus": "0", "decode_gpus": "0"}, "prefill_gpus 0 is out of range; expected at least 1"),
+        ({"prefill_gpus": "0", "decode_gpus": "4"}, "prefill_gpus 0 is out of range; expected at least 1"),
+        ({"prefill_gpus": "-1", "decode_gpus": "4"}, "prefill_gpus -1 is out of range; expected at least 1"),
+        ({"prefill_gpus": "2", "decode_gpus": "0.5"}, "decode_gpus 0.5 is out of range; expected at least 1"),
+        ({"gpus": "0.5"}, "gpus 0.5 is out of range; expected at least 1"),
+        ({"gpus": "1e-9", "tensor_parallel": ""}, "gpus 1e-09 is out of range; expected at least 1"),
+        ({"gpus": "2.5"}, "gpus 2.5 is no whole number; expected GPUs"),
+        ({"gpus": "2", "pipeline_parallel": "4", "tensor_parallel": ""}, "the 2 GPUs are no multiple of pipeline_par"),
+        ({"speculative_tokens": "1.5"}, "speculative_tokens 1.5 is no whole number; expected tokens"),
+        ({"speculative_tokens": "101"}, "speculative_tokens 101 is out of range; expected at most 100"),
+        (
+            {"speculative_tokens": "2", "acceptance": "1"},
+            "acceptance 1 is out of range; expected a share between 0 and",
+        ),
+        ({"input_tokens": "1e22"}, "input_tokens 1e+22 is out of range; expected at most 1e+21"),
+        ({"request_rate": "1e-22"}, "request_rate 1e-22 is out of range; expected at least 1e-21"),
+        ({"request_rate": "-1"}, "request_rate -1 is out of range; expected a positive number"),
+        ({"data_parallel": "1e16"}, "data_parallel 1e+16 is out of range; expected at most 1e+15"),
+        ({"input_tokens": "12:30"}, "input_tokens: 12:30 "),
+        ({"input_tokens": "08"}, "input_tokens: 08 is a number that starts with 0; expected it without that 0"),
+        ({"precision": "fp3"}, "unknown precision 'fp3'"),
+    ],
+)
+def test_a_bad_row_says_why_and_stops_nobody(changes: dict[str, str], message: str) -> None:
+    """The bad row carries the reason, its neighbour its prediction."""
+    bad, good = predict([RUN | changes, RUN | {"concurrency": "1"}], CATALOG)
+    assert message in bad["error"]
+    assert bad["tpot_mean_s"] is None
+    assert good["tpot_mean_s"] > 0
+    assert good["error"] == ""
+
+
+@pytest.mark.parametrize("name", NUMBERS)
+@pytest.mark.parametrize("value", ["1e21", "1e15", "1e-21", "9" * 300, "0", "0.5", "-1"])
+def test_absurd_numbers_are_answered_or_refused(name: str, value: str) -> None:
+    """No number overflows (a warning is an error here), and a row without numbers says why."""
+    loads: tuple[dict[str, str], ...] = ({}, {"concurrency": "8"}, {"prefill_gpus": "4", "decode_gpus": "4"})
+    for row in predict([RUN | load | {name: value} for load in loads], CATALOG):
+        assert (row["requests_per_s"] is None) == (row["error"] != "") or "more than it can serve" in row["error"]
+        assert "bug" not in row["error"]
+
+
+def test_a_bug_at_one_row_is_told_and_loses_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever a row raises, when it is read or solved, is in its `error` and is not passed off as bad input."""
+
+    def broken_resolve(row: Any, names: Names) -> Run:
+        return {}[row["id"]] if row["id"] == "at reading" else resolve(row, names)
+
+    def broken_cases(runs: Sequence[Run], catalog: Catalog) -> Any:
+        return cases_of([run for run in runs if run.numbers["concurrency"] != 13 or 1 // 0], catalog)
+
+    rows = [RUN | {"id": str(i), "concurrency": str(i)} for i in range(10, 20)] + [RUN | {"id": "at reading"}]
+    expected = predict(rows, CATALOG)
+    monkeypatch.setattr("planner.loadtest.predict.resolve", broken_resolve)
+    monkeypatch.setattr("planner.loadtest.predict.cases_of", broken_cases)
+    found = predict(rows, CATALOG)
+    start = "a bug of this program, please report it: "
+    assert found[3]["error"].startswith(f"{start}ZeroDivisionError ")
+    assert found[-1]["error"].startswith(f"{start}KeyError 'at reading' at test_predict.py:")
+    assert found[3]["basis"] is found[-1]["basis"] is None
+    assert [r["tpot_mean_s"] for r in found[:3] + found[4:-1]] == [
+        r["tpot_mean_s"] for r in expected[:3] + expected[4:-1]
+    ]
+
+
+def test_a_split_is_found_without_trying_all_workers() -> None:
+    """The same numbers of workers as by trying each, and workers of a million GPUs take no time."""
+    for gpus, reader, writer in product(range(1, 40), range(1, 9), range(1, 9)):
+        tried = [u for u in range(1, gpus) if gpus > u * reader and (gpus - u * reader) % writer == 0]
+        assert list(whole_splits(gpus, reader, writer)) == tried
+    assert len(whole_splits(10**15, 999_983, 1_000_003)) == pytest.approx(10**15 / (999_983 * 1_000_003), abs=1)
+
+
+def test_what_does_not_fit_is_no_bad_input() -> None:
+    """A 405B model on one 24 GB card: fits is false, the limit is memory, no number is given."""
+    row = run(model="llama-3.1-405b", gpu="rtx-4090", concurrency="1")
+    assert (row["fits"], row["limit"], row["tpot_mean_s"]) == (False, "memory", None)
+
+
+def test_all_output_columns_are_there() -> None:
+    """Each predicted row has every column of the contract."""
+    assert set(OUTPUTS) <= set(run(concurrency="8"))
+
+
+@pytest.mark.parametrize("name", ["H100 SXM", "h100_sxm", "NVIDIA H100 80GB", "H100"])
+def test_spellings_of_a_gpu(name: str) -> None:
+    """People's spellings mean the same card."""
+    assert run(gpu=name, concurrency="8") | {"gpu": ""} == run(concurrency="8") | {"gpu": ""}
+
+
+def test_a_sheet_without_a_required_column_is_refused() -> None:
+    """The missing column is named, with the nearest one."""
+    with pytest.raises(BadInputError, match=r"no column 'output_tokens'\. Did you mean output_token"):
+        check_header(["model", "gpu", "input_tokens", "output_token"])
+
+
+def test_drafts_that_are_kept_speed_up_decode() -> None:
+    """One draft at a batch of one: (1 + a)/(1 + 1/layers) as fast, but for computing two tokens; a = 0 only costs."""
+    run = RUN | {"concurrency": "1", "model": "llama-3.1-70b", "tensor_parallel": "4", "input_tokens": "100"}
+    plain = predict([run], CATALOG)[0]["tpot_mean_s"]
+    kept, lost = (
+        predict([run | {"speculative_tokens": "1", "acceptance": a}], CATALOG)[0]["tpot_mean_s"] for a in ("0.8", "0")
+    )
+    assert plain / kept == pytest.approx(1.8 / (1 + 1 / 80), rel=0.05)
+    assert 1 + 1 / 80 < lost / plain < 1.1
+    none = predict([run | {"speculative_tokens": "0", "acceptance": "0.8"}], CATALOG)[0]["tpot_mean_s"]
+    assert none == plain
+
+
+def test_drafts_lose_their_worth_in_a_large_batch() -> None:
+    """A batch that computes already pays for every drafted token: the gain of three drafts shrinks."""
+    run = RUN | {"model": "llama-3.1-8b", "tensor_parallel": "1", "output_tokens": "400"}
+    drafts = {"speculative_tokens": "3", "acceptance": "0.6"}
+    gains = []
+    for concurrency in ("1", "256"):
+        alone, drafted = (
+            predict([run | more | {"concurrency": concurrency}], CATALOG)[0]["tpot_mean_s"] for more in ({}, drafts)
+        )
+        gains.append(alone / drafted)
+    assert gains[0] > 1.8 > gains[1]
