@@ -27,6 +27,7 @@ from planner.serving.disaggregated import Pools, PoolsShown, most_requests_per_s
 from planner.serving.normal import Mask
 from planner.serving.power import busy_power_at, reading_power_at
 from planner.serving.replica import Replica, build_replica
+from planner.serving.slo import LIMITS
 from planner.serving.steady_state import length_quantiles
 
 OUTPUTS = (
@@ -165,8 +166,8 @@ class Solved:
     too_long: Mask
     """Input and output exceed the model's context."""
     overloaded: Mask
-    engine_first: Mask
-    """The engine's limit on sequences binds before the KV cache."""
+    limit: Array
+    """Index into LIMITS of what binds at maximum load and where overloaded; 0 elsewhere."""
 
 
 def solve_runs(cases: Cases, runs: Sequence[Run]) -> Solved:
@@ -180,8 +181,8 @@ def solve_runs(cases: Cases, runs: Sequence[Run]) -> Solved:
         rate = np.asarray([run.numbers["request_rate"] for run in runs]) / replicas
         equal = np.asarray([run.numbers["length_spread"] == 0.0 for run in runs])
         found = shown(replica, lengths, room & ~too_long, Traffic(concurrency, rate, equal))
-        engine_first = replica.memory.max_running_sequences < replica.memory.sequences_that_fit
-        return Solved(_columns(cases, replica, found, replicas), room, too_long, found.overloaded, engine_first)
+        columns = _columns(cases, replica, found, replicas)
+        return Solved(columns, room, too_long, found.overloaded, found.limit)
 
 
 def solve_pools(cases: Cases, runs: Sequence[Run]) -> Solved:
@@ -192,9 +193,8 @@ def solve_pools(cases: Cases, runs: Sequence[Run]) -> Solved:
         in_context = decode.tokens.input_tokens_per_answer + decode.tokens.generated_tokens_mean
         too_long, room = in_context > cases.model.max_context_tokens, has_room(decode) & has_room(pools.prefill)
         found = shown_by_pools(pools, lengths, room & ~too_long, traffic_of(runs))
-        engine_first = decode.memory.max_running_sequences < decode.memory.sequences_that_fit
         columns = _pool_columns(cases, reading, pools, found)
-        return Solved(columns, room, too_long, found.overloaded, engine_first)
+        return Solved(columns, room, too_long, found.overloaded, found.limit)
 
 
 def _solve(cases: Cases, runs: Sequence[Run]) -> list[dict[str, Any]]:
@@ -218,7 +218,7 @@ def _verdicts(found: Solved, runs: Sequence[Run]) -> list[dict[str, Any]]:
         basis = machine_basis(
             run.machine.engine.spec, run.model, run.machine.gpu.spec, layout=run.layout, pools=like_none
         )
-        verdict = {"fits": fits, "limit": "", "basis": basis, "error": ""}
+        verdict = {"fits": fits, "limit": LIMITS[int(found.limit[i])], "basis": basis, "error": ""}
         if not found.has_room[i]:
             verdict |= {"limit": "memory", "error": "does not fit: weights and one request exceed the memory"}
         elif found.too_long[i]:
@@ -226,8 +226,7 @@ def _verdicts(found: Solved, runs: Sequence[Run]) -> list[dict[str, Any]]:
             verdict |= {"limit": "context", "error": f"input and output exceed the model's context of {most}"}
         elif found.overloaded[i]:
             served = f"{values['requests_per_s']:.4g} requests/s"
-            limit = "max_sequences" if found.engine_first[i] else "kv_cache"
-            verdict |= {"limit": limit, "error": f"request_rate is more than it can serve, {served} at most"}
+            verdict |= {"error": f"request_rate is more than it can serve, {served} at most"}
         workers = {"prefill_workers": int(run.pool.workers), "decode_workers": int(run.replicas)} if run.pool else {}
         results.append(values | _intervals(run, values) | verdict | workers)
     return results

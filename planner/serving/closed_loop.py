@@ -7,6 +7,7 @@ import numpy as np
 from planner.serving.normal import Array, Mask
 from planner.serving.replica import Replica
 from planner.serving.roots import solve_increasing
+from planner.serving.slo import largest_running, throughput_limit
 from planner.serving.steady_state import (
     QUANTILES,
     Lengths,
@@ -38,6 +39,8 @@ class Shown:
     tpot_p99_s: Array
     overloaded: Mask
     """The rate asked for is above what the replica can serve."""
+    limit: Array
+    """Index into LIMITS of what binds at maximum load and where overloaded; 0 elsewhere."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,7 +61,7 @@ def shown(replica: Replica, lengths: Lengths, fits: Mask, traffic: Traffic) -> S
     running, waiting = _operating_point(replica, concurrency, rate)
     load = load_at(replica, np.where(fits, running, np.nan))
     closed, waves = ~np.isnan(concurrency), in_waves(replica, traffic)
-    full = load.running >= replica.memory.max_running_sequences * _ALL_BUT_FULL
+    full = load.running >= largest_running(replica) * _ALL_BUT_FULL
     endless = ~closed & full
     overloaded = endless & ~np.isnan(rate) & (load.answers_per_s < rate * _ALL_BUT_FULL)
     wave = wave_load(replica, load, concurrency)
@@ -72,7 +75,8 @@ def shown(replica: Replica, lengths: Lengths, fits: Mask, traffic: Traffic) -> S
 
     tpot = np.where(waves, wave_tpot_s(replica, wave, "p99"), latency_at(replica, lengths, load, "p99").tpot)
     pairs = {name: np.where(waves, getattr(wave, name), getattr(load, name)) for name in load.__dataclass_fields__}
-    return Shown(Load(**pairs), first("mean"), first("p50"), first("p99"), tpot, overloaded)
+    limit = np.where(endless, throughput_limit(replica), 0)
+    return Shown(Load(**pairs), first("mean"), first("p50"), first("p99"), tpot, overloaded, limit)
 
 
 def in_waves(replica: Replica, traffic: Traffic) -> Mask:
@@ -124,10 +128,10 @@ def _operating_point(replica: Replica, concurrency: Array, rate: Array) -> tuple
     """Return (running batch, time a closed loop spends waiting for a place beyond what the queues say).
 
     Closed loop: C = lambda (E[TTFT] + E[decode]) (Little's law over all requests in flight), at most the
-    running limit; what exceeds it waits. Open loop: the batch that serves the rate. Neither: the limit.
+    running limit; what exceeds it waits. Open loop: the batch that serves the rate. Neither: the largest batch.
     """
-    largest = replica.memory.max_running_sequences
-    top = np.log(largest)
+    largest = largest_running(replica)
+    top = np.log(replica.memory.max_running_sequences)
 
     def excess(log_running: Array, given: tuple[Replica, Array]) -> Array:
         replica, concurrency = given

@@ -8,7 +8,8 @@ from planner.serving.closed_loop import Traffic, closed_ttft_s, ttft_s
 from planner.serving.normal import Array, Mask
 from planner.serving.replica import Replica
 from planner.serving.roots import solve_increasing
-from planner.serving.steady_state import Lengths, Load, latency_at, load_at, running_for_rate
+from planner.serving.slo import LIMITS, running_limit
+from planner.serving.steady_state import QUANTILES, Lengths, Load, latency_at, load_at, running_for_rate, waits
 
 _IDLE = 1e-15
 """Running batch of a worker that writes nothing."""
@@ -51,12 +52,16 @@ class PoolsShown:
     ttft_p99_s: Array
     tpot_p99_s: Array
     overloaded: Mask
+    limit: Array
+    """Index into LIMITS of what binds at maximum load and where overloaded; 0 elsewhere."""
 
 
 def shown_by_pools(pools: Pools, lengths: Lengths, fits: Mask, traffic: Traffic) -> PoolsShown:
     """Return what a benchmark reports.
 
     Closed loop: C = lambda (E[TTFT] + (G - 1) TPOT); open loop: the rate; neither: what the tighter pool serves.
+    An open loop's TTFT also holds the wait for a place in a decode worker. Where either pool is full, a first token
+    waits without end: NaN.
     """
     writing = pools.writing()
     running = np.where(fits, _running(pools, writing, traffic), np.nan)
@@ -65,15 +70,21 @@ def shown_by_pools(pools: Pools, lengths: Lengths, fits: Mask, traffic: Traffic)
     waiting = np.maximum(traffic.concurrency / total - _cycle_s(pools, load, traffic.concurrency), 0.0)
     closed = ~np.isnan(traffic.concurrency)
     reading = pools.reading(total)
+    prefill_full = total >= most_requests_per_s(pools) * _ALL_BUT_FULL
+    decode_full = running >= writing.memory.max_running_sequences * _ALL_BUT_FULL
+    endless = ~closed & (prefill_full | decode_full)
+    places = waits(writing, load)[1]
 
     def first(name: str) -> Array:
         per_worker = traffic.concurrency / pools.prefill_workers
         in_loop = closed_ttft_s(pools.prefill, lengths, reading, per_worker, name) + waiting
-        opened = ttft_s(pools.prefill, lengths, reading, name)
+        place = places.mean_s if name == "mean" else places.quantile_s(QUANTILES[name])
+        opened = ttft_s(pools.prefill, lengths, reading, name) + place
         value = np.where(closed, in_loop, opened) + pools.transfer_s
-        return np.where(np.isfinite(value), value, np.nan)
+        return np.where(endless | ~np.isfinite(value), np.nan, value)
 
-    overloaded = ~np.isnan(traffic.rate) & (total < traffic.rate * _ALL_BUT_FULL)
+    overloaded = endless & ~np.isnan(traffic.rate) & (total < traffic.rate * _ALL_BUT_FULL)
+    binds = np.where(prefill_full, LIMITS.index("prefill"), running_limit(writing))
     tpot = latency_at(writing, lengths, load, "p99").tpot
     return PoolsShown(
         requests_per_s=total,
@@ -84,6 +95,7 @@ def shown_by_pools(pools: Pools, lengths: Lengths, fits: Mask, traffic: Traffic)
         ttft_p99_s=first("p99"),
         tpot_p99_s=tpot,
         overloaded=overloaded,
+        limit=np.where(endless, binds, 0),
     )
 
 

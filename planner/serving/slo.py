@@ -75,8 +75,7 @@ def ratios_of(latencies: Callable[[str, bool], Latency], slo: SloColumns) -> dic
 
 def slo_capacity(replica: Replica, lengths: Lengths, slo: SloColumns) -> Capacity:
     """Return the highest load within the SLO, solved in the logarithm of the running batch."""
-    from_memory = replica.memory.max_running_sequences
-    most = np.minimum(from_memory, _prefill_limit(replica))
+    most = largest_running(replica)
     possible = np.maximum(most, np.finfo(np.float64).tiny)
     top = np.log(possible)
 
@@ -114,14 +113,23 @@ def _prefill_limit(replica: Replica) -> Array:
     )
 
 
+def largest_running(replica: Replica) -> Array:
+    """Return the largest running batch: the running limit, or less where every step is full of prefill before that."""
+    return np.minimum(replica.memory.max_running_sequences, _prefill_limit(replica))
+
+
+def throughput_limit(replica: Replica) -> Array:
+    """Return the index into LIMITS of what sets the largest running batch."""
+    prefill_first = _prefill_limit(replica) <= replica.memory.max_running_sequences
+    return np.where(prefill_first, LIMITS.index("prefill"), running_limit(replica))
+
+
 def binding_limit(replica: Replica, lengths: Lengths, slo: SloColumns, capacity: Capacity) -> Array:
     """Return the index into LIMITS of what keeps the load from rising, or of what fails at the smallest load."""
     at = np.where(capacity.meets_slo, capacity.running, capacity.smallest_running)
     by_slo = worst_metric(slo_ratios(replica, lengths, slo, at), METRICS)
     at_top = capacity.meets_slo & (capacity.running >= capacity.largest_running * _ALL_BUT_FULL)
-    prefill_first = _prefill_limit(replica) <= replica.memory.max_running_sequences
-    throughput = np.where(prefill_first, LIMITS.index("prefill"), running_limit(replica))
-    return np.where(at_top, throughput, by_slo)
+    return np.where(at_top, throughput_limit(replica), by_slo)
 
 
 def worst_metric(ratios: dict[str, Array], metrics: Sequence[str]) -> Array:

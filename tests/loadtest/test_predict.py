@@ -71,6 +71,63 @@ def test_maximum_load_is_not_below_any_closed_loop() -> None:
     assert most["ttft_mean_s"] is None
 
 
+PREFILL = {"input_tokens": "8000", "output_tokens": "10"}
+CACHE = {"input_tokens": "800", "output_tokens": "2000"}
+SEQUENCES = {"input_tokens": "20", "output_tokens": "200", "gpu": "h200-sxm"}
+FEW_READERS, FEW_WRITERS = {"prefill_gpus": "1", "decode_gpus": "8"}, {"prefill_gpus": "8", "decode_gpus": "1"}
+TTFTS = ("ttft_mean_s", "ttft_p50_s", "ttft_p99_s")
+BOUND = pytest.mark.parametrize(
+    ("changes", "limit"),
+    [
+        pytest.param(PREFILL, "prefill", id="one pool, prefill"),
+        pytest.param(PREFILL | {"output_tokens": "1"}, "prefill", id="one pool, nothing but prefill"),
+        pytest.param(CACHE, "kv_cache", id="one pool, cache"),
+        pytest.param(SEQUENCES, "max_sequences", id="one pool, sequences"),
+        pytest.param(PREFILL | FEW_READERS, "prefill", id="two pools, prefill"),
+        pytest.param(CACHE | FEW_WRITERS, "kv_cache", id="two pools, cache"),
+        pytest.param(SEQUENCES | FEW_WRITERS, "max_sequences", id="two pools, sequences"),
+    ],
+)
+
+
+@BOUND
+def test_at_maximum_load_a_first_token_waits_without_end(changes: dict[str, str], limit: str) -> None:
+    """No TTFT is printed, whichever pool is full, and `limit` names what binds; the rate served is finite."""
+    row = run(**changes)
+    assert [row[name] for name in TTFTS] == [None, None, None]
+    assert (row["limit"], row["error"], row["fits"]) == (limit, "", True)
+    assert row["requests_per_s"] > 0
+
+
+@BOUND
+def test_a_rate_above_the_maximum_is_overload(changes: dict[str, str], limit: str) -> None:
+    """From the maximum load on there is no TTFT and the maximum is served; a little below it, the rate asked for is."""
+    most = run(**changes)["requests_per_s"]
+    at, beyond, far = (run(**changes, request_rate=repr(most * times)) for times in (1.0, 1.001, 100.0))
+    for row in (beyond, far):
+        assert f"request_rate is more than it can serve, {most:.4g} requests/s at most" in row["error"]
+        assert row["requests_per_s"] == pytest.approx(most, rel=1e-9)
+    for row in (at, beyond, far):
+        assert [row[name] for name in TTFTS] == [None, None, None]
+        assert row["limit"] == limit
+    below = run(**changes, request_rate=repr(most * 0.99))
+    assert (below["limit"], below["error"]) == ("", "")
+    assert below["requests_per_s"] == pytest.approx(most * 0.99, rel=1e-9)
+    assert 0 < below["ttft_p50_s"] <= below["ttft_p99_s"]
+
+
+def test_no_more_sequences_run_than_prompts_are_read_for() -> None:
+    """Answers of one token leave nothing running, also at the maximum, where prompts fill every step."""
+    assert run(**PREFILL | {"output_tokens": "1"})["running_batch"] < 0.01
+
+
+def test_an_open_loop_of_two_pools_waits_for_a_place_to_write() -> None:
+    """Near the most that the decode workers can hold, TTFT grows, though prompts are read as fast as before."""
+    most = run(**CACHE | FEW_WRITERS)["requests_per_s"]
+    easy, busy = (run(**CACHE | FEW_WRITERS, request_rate=repr(most * share)) for share in (0.5, 0.9999))
+    assert busy["ttft_p99_s"] > 2 * easy["ttft_p99_s"]
+
+
 def test_more_users_are_slower_each_and_faster_together() -> None:
     """TPOT and throughput grow with concurrency."""
     rows = [run(concurrency=str(c)) for c in (1, 4, 16, 64, 256)]
