@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from planner.serving.normal import Array, Mask
+from planner.serving.queueing import closed_wait_quantile_s
 from planner.serving.replica import Replica
 from planner.serving.roots import solve_increasing
 from planner.serving.slo import largest_running, throughput_limit
@@ -17,6 +18,7 @@ from planner.serving.steady_state import (
     running_for_rate,
     ttft_mean_s,
     unqueued_s,
+    waits,
 )
 
 OPENING_ROUNDS = 10.0
@@ -68,8 +70,8 @@ def shown(replica: Replica, lengths: Lengths, fits: Mask, traffic: Traffic) -> S
     beyond = np.maximum(concurrency / wave.answers_per_s - wave_cycle_s(replica, wave), 0.0)
 
     def first(name: str) -> Array:
-        in_loop = closed_ttft_s(replica, lengths, load, concurrency, name)
-        steady = np.where(closed, in_loop + waiting, ttft_s(replica, lengths, load, name))
+        in_loop = closed_ttft_s(replica, lengths, load, concurrency, name, waiting)
+        steady = np.where(closed, in_loop, ttft_s(replica, lengths, load, name))
         value = np.where(waves, wave_ttft_s(replica, wave, name) + beyond, steady)
         return np.where(endless | ~np.isfinite(value), np.nan, value)
 
@@ -155,7 +157,8 @@ def _cycle_s(replica: Replica, load: Load, concurrency: Array) -> Array:
 
 def closed_ttft_mean_s(replica: Replica, load: Load, concurrency: Array) -> Array:
     """Return the mean TTFT of a closed loop [s] without the wait for a place."""
-    return closed_ttft_s(replica, None, load, concurrency, "mean")
+    alone, queued, opening = _closed_means_s(replica, load, concurrency)
+    return np.asarray(alone + queued + opening)
 
 
 def ttft_s(replica: Replica, lengths: Lengths | None, load: Load, name: str) -> Array:
@@ -167,26 +170,69 @@ def ttft_s(replica: Replica, lengths: Lengths | None, load: Load, name: str) -> 
     )
 
 
-def closed_ttft_s(replica: Replica, lengths: Lengths | None, load: Load, concurrency: Array, name: str) -> Array:
-    """Return a TTFT of a closed loop without the wait for a place: C requests meet the queue of the other C - 1."""
-    places = np.full_like(load.running, np.inf)
-    roomy = replace(replica, memory=replace(replica.memory, max_running_sequences=places))
-    alone = ttft_s(roomy, lengths, replace(load, answers_per_s=np.zeros_like(load.running)), name)
+def closed_ttft_s(
+    replica: Replica, lengths: Lengths, load: Load, concurrency: Array, name: str, places_s: Array
+) -> Array:
+    """Return a TTFT of a closed loop [s]: its mean, or a quantile.
+
+    A quantile of the wait is the larger one of the steady queue (`closed_wait_quantile_s`) and of the opening, which
+    are waits of different requests, and the mean wait for a place. It stays within what C requests in flight
+    allow: before a request is served, at most the other C - 1 are, which takes (C - 1)/rate. The 99th percentile is no
+    less than the mean. (The mean comes from Little's law for the whole run and may exceed the bound by a part of a
+    prompt; the bound is then the mean.)
+
+    Parameters
+    ----------
+    lengths : quantiles of the lengths behind the latencies.
+    concurrency : requests in flight, C.
+    name : mean, or the name of a percentile.
+    places_s : mean wait for a place in the running batch [s].
+    """
+    alone, queued, opening = _closed_means_s(replica, load, concurrency)
+    if name == "mean":
+        return np.asarray(alone + queued + opening + places_s)
+    mean = queued + opening + places_s
+    idle = replace(load, answers_per_s=np.zeros_like(load.running))
+    fixed = latency_at(_roomy(replica, load), lengths, idle, name, to_the_end=False).ttft
+    others, prompt = np.maximum(concurrency - 1.0, 0.0), _prompt_s(replica, load)
+    ahead = np.maximum(np.ceil(concurrency / (replica.ranks / replica.stages)) - 1.0, 0.0)
+    steady = closed_wait_quantile_s(
+        waits(replica, load)[0], others / concurrency, prompt, np.asarray(ahead * prompt), QUANTILES[name]
+    )
+    wait = np.maximum(steady, _opening_s(replica, load, concurrency, name)) + places_s
+    longest = others / (load.answers_per_s * replica.tokens.requests_per_answer)
+    least = mean if QUANTILES[name] > QUANTILES["p50"] else np.zeros_like(mean)
+    return np.asarray(fixed + np.maximum(np.minimum(wait, np.maximum(longest, mean)), least))
+
+
+def _closed_means_s(replica: Replica, load: Load, concurrency: Array) -> tuple[Array, Array, Array]:
+    """Return the parts of a closed loop's mean TTFT [s]: a request alone, the queue of the others, the opening."""
+    roomy = _roomy(replica, load)
+    alone = ttft_mean_s(roomy, replace(load, answers_per_s=np.zeros_like(load.running)))
     others = np.maximum(concurrency - 1.0, 0.0) / concurrency
-    queued = np.where(others > 0.0, (ttft_s(roomy, lengths, load, name) - alone) * others, 0.0)
-    return np.asarray(alone + queued + _opening_s(replica, load, concurrency, name))
+    queued = np.where(others > 0.0, (ttft_mean_s(roomy, load) - alone) * others, 0.0)
+    return alone, queued, _opening_s(replica, load, concurrency, "mean")
+
+
+def _roomy(replica: Replica, load: Load) -> Replica:
+    """Return a replica where no request waits for a place."""
+    places = np.full_like(load.running, np.inf)
+    return replace(replica, memory=replace(replica.memory, max_running_sequences=places))
+
+
+def _prompt_s(replica: Replica, load: Load) -> Array:
+    """Return the time in which a rank reads one prompt after another [s]: engine and host."""
+    return np.asarray(replica.tokens.prefill_tokens_mean * load.prefill_work_s + replica.prompt_overhead_s)
 
 
 def _opening_s(replica: Replica, load: Load, concurrency: Array, name: str) -> Array:
-    """Return what the opening of a closed loop adds to TTFT.
+    """Return what the opening of a closed loop adds to the mean TTFT, or a quantile of the wait with it alone [s].
 
     All C requests arrive at once and are read one after the other: the last one waits W = (C - 1) prompts, engine and
-    host, those between evenly less. They are 1 in OPENING_ROUNDS of the run's requests; the mean and the quantiles are
-    those of the mixture.
+    host, those between evenly less. They are 1 in OPENING_ROUNDS of the run's requests, and the others count as zero.
     """
     held = np.minimum(concurrency, replica.memory.max_running_sequences) / (replica.ranks / replica.stages)
-    prompt = replica.tokens.prefill_tokens_mean * load.prefill_work_s + replica.prompt_overhead_s
-    last = np.maximum(held - 1.0, 0.0) * prompt
+    last = np.maximum(held - 1.0, 0.0) * _prompt_s(replica, load)
     if name == "mean":
         return np.asarray(last / 2.0 / OPENING_ROUNDS)
     return np.asarray(last * max(0.0, 1.0 - (1.0 - QUANTILES[name]) * OPENING_ROUNDS))

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from planner.serving.closed_loop import Traffic, closed_ttft_s, ttft_s
+from planner.serving.closed_loop import Traffic, closed_ttft_mean_s, closed_ttft_s, ttft_s
 from planner.serving.normal import Array, Mask
 from planner.serving.replica import Replica
 from planner.serving.roots import solve_increasing
@@ -77,7 +77,7 @@ def shown_by_pools(pools: Pools, lengths: Lengths, fits: Mask, traffic: Traffic)
 
     def first(name: str) -> Array:
         per_worker = traffic.concurrency / pools.prefill_workers
-        in_loop = closed_ttft_s(pools.prefill, lengths, reading, per_worker, name) + waiting
+        in_loop = closed_ttft_s(pools.prefill, lengths, reading, per_worker, name, waiting)
         place = places.mean_s if name == "mean" else places.quantile_s(QUANTILES[name])
         opened = ttft_s(pools.prefill, lengths, reading, name) + place
         value = np.where(closed, in_loop, opened) + pools.transfer_s
@@ -129,6 +129,6 @@ def _running(pools: Pools, writing: Replica, traffic: Traffic) -> Array:
 def _cycle_s(pools: Pools, load: Load, concurrency: Array) -> Array:
     """Return the mean time of a request in a closed loop, from sending to its last token."""
     reading = pools.reading(load.answers_per_s * pools.decode_workers)
-    first = closed_ttft_s(pools.prefill, None, reading, concurrency / pools.prefill_workers, "mean")
+    first = closed_ttft_mean_s(pools.prefill, reading, concurrency / pools.prefill_workers)
     decode = (pools.decode.tokens.generated_tokens_mean - 1.0) * load.step_s
     return np.asarray(first + pools.transfer_s + decode)

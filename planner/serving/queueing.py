@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from planner.serving.normal import Array, normal_cdf
+from planner.serving.normal import Array, normal_cdf, normal_quantile
 
 _SQRT_2PI = math.sqrt(2.0 * math.pi)
 
@@ -38,6 +38,43 @@ def prefill_wait(requests_per_s: Array, work_mean_s: Array, work_second_moment_s
     with np.errstate(divide="ignore"):
         mean = np.where(free > 0.0, 0.5 * requests_per_s * work_second_moment_s2 / free, np.inf)
     return Wait(np.asarray(np.minimum(rho, 1.0)), np.asarray(mean))
+
+
+def closed_wait_quantile_s(queue: Wait, others: Array, prompt_s: Array, longest_s: Array, q: float) -> Array:
+    """Return a quantile of the wait in the prefill queue of a closed loop [s].
+
+    A request that joins a first-come queue waits for requests that are in flight at that moment, and each of those is
+    read once before it: with C in flight at most C - 1 prompts. So the tail of an open queue, which has no end, holds
+    only while it is short against that bound M. When the queue is long, those of the others that are not in it are
+    decoding; they leave one every prompt time S and are about Poisson distributed with mean r = C - 1 - E[W]/S, so that
+    Var[W] = r S^2 = S (M - E[W]): a saturated queue hardly varies, and its median is about its mean. The wait of those
+    that wait at all is the exponential of the open queue, or, where this variance is smaller, a gamma distribution
+    with it (its quantile by Wilson and Hilferty); never beyond M.
+
+    Parameters
+    ----------
+    queue : wait in the queue of an open loop at the same rate.
+    others : share of the requests in flight that a request meets, (C - 1) / C.
+    prompt_s : time S in which one prompt is read [s].
+    longest_s : bound M on the wait [s].
+    q : probability.
+
+    References
+    ----------
+    Sevcik and Mitrani, Journal of the ACM 28 (1981) 358 (an arrival meets the other C - 1);
+    Wilson and Hilferty, PNAS 17 (1931) 684.
+    """
+    mean = others * queue.mean_s
+    if_any = mean / np.maximum(queue.probability, np.finfo(np.float64).tiny)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        cv = np.sqrt(prompt_s * np.maximum(longest_s - mean, 0.0)) / if_any
+        inside = 1.0 - (1.0 - q) / queue.probability
+    waits = inside > 0.0
+    third = np.where(waits & (cv < 1.0), cv, 0.0) / 3.0
+    z = normal_quantile(np.where(waits, np.minimum(inside, q), 0.5))
+    gamma = if_any * np.maximum(1.0 - np.square(third) + z * third, 0.0) ** 3
+    found = np.where(cv < 1.0, np.where(waits, gamma, 0.0), others * queue.quantile_s(q))
+    return np.asarray(np.minimum(found, np.maximum(longest_s, mean)))
 
 
 def slot_wait(offered: Array, places: Array, hold_s: Array, hold_cv: Array) -> Wait:
