@@ -4,7 +4,7 @@ PYTHON ?= python3
 .PHONY: test lint bench check-libreoffice article
 
 test:
-	$(PYTHON) -m pytest
+	$(PYTHON) -m pytest -n auto
 
 lint:
 	$(PYTHON) -m ruff check .

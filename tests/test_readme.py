@@ -60,7 +60,7 @@ def test_there_are_two_commands() -> None:
     found = re.findall(r"```bash\n(.*?)```", PAGE, re.DOTALL)
     assert [c.strip().count("\n") for c in found] == [0, 0]
     assert found[0].strip().endswith("planner estimate")
-    assert found[1].strip().endswith("-m pytest")
+    assert found[1].strip().endswith("-m pytest -n auto")
 
 
 @pytest.mark.parametrize("link", sorted(set(re.findall(r"\]\(([^)#:]+)\)", PAGE))))
