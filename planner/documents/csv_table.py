@@ -35,7 +35,7 @@ def read_sheet(name: str) -> Sheet:
 def read_rows(text: str, where: str) -> Sheet:
     """Return the rows of CSV text: comma, semicolon or tab; BOM, LF and CRLF accepted."""
     text = text.removeprefix(BOM)
-    delimiter = max(",;\t", key=next(iter(text.splitlines()), "").count)
+    delimiter = max(",;\t", key=next(iter(_QUOTED.sub(r"\1", text).splitlines()), "").count)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     lines, start = [], 1
     try:
@@ -63,6 +63,10 @@ def read_rows(text: str, where: str) -> Sheet:
     if not sheet.rows:
         raise BadInputError("has a header but no rows; expected at least one", where=where)
     return sheet
+
+
+_QUOTED = re.compile(r'(^|[,;\t\r\n])"(?:[^"]|"")*"')
+"""A quoted cell: what stands in it does not separate cells."""
 
 
 def _unguarded(text: str) -> str:

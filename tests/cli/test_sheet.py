@@ -299,3 +299,18 @@ def test_an_answered_sheet_can_be_asked_again(call: Call, sheet: Sheet) -> None:
     assert {n: one[n] for n in ("gpus", "cost_usd_per_month", "id")} == {
         n: two[n] for n in ("gpus", "cost_usd_per_month", "id")
     }
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+@pytest.mark.parametrize("other", [",", ";", "\t", "\n", '""'])
+def test_what_stands_inside_quotes_does_not_decide_how_a_sheet_is_read(delimiter: str, other: str) -> None:
+    """A header whose quoted name holds many other delimiters is cut at the delimiter between the names."""
+    name = "x_" + "a".join([other] * 5)
+    read = read_rows(delimiter.join(["id", f'"{name}"', "gpu"]) + "\r\n" + delimiter.join("1bc") + "\r\n", "sheet")
+    assert read.header == ["id", name.replace('""', '"').strip(), "gpu"]
+    assert list(read.rows[0].values()) == ["1", "b", "c"]
+
+
+def test_a_quote_inside_a_name_opens_nothing() -> None:
+    """A quote that does not start a cell is a letter, so the delimiters after it count."""
+    assert read_rows('id;x_5" disk;gpu\n1;b;c\n', "sheet").header == ["id", 'x_5" disk', "gpu"]
