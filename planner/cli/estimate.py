@@ -28,7 +28,8 @@ from planner.report.registry import FORMATS
     "--from",
     "sheet",
     metavar="SHEET.csv",
-    help="One question per row; headers are field paths, `scenario` names the baseline.",
+    help="One question per row; headers are field paths, `scenario` names the baseline. Answered as CSV unless "
+    "--format says otherwise.",
 )
 @click.option(
     "--all", "show_all", is_flag=True, help="Every option, not only the best of each GPU (or of each row of a sheet)."
@@ -46,7 +47,10 @@ from planner.report.registry import FORMATS
 @common.format_option(*FORMATS)
 @common.output_option
 @common.catalog_option
+@click.pass_context
 def command(
+    ctx: click.Context,
+    /,
     scenarios: tuple[str, ...],
     overrides: tuple[str, ...],
     sheet: str | None,
@@ -81,7 +85,8 @@ def command(
 
         if gates or overrides:
             raise BadInputError("a sheet has no gates; name a row's variant in its `override` column", where="--from")
-        click.get_current_context().exit(
+        as_given = ctx.get_parameter_source("form") != click.core.ParameterSource.DEFAULT
+        ctx.exit(
             answer_sheet(
                 sheet,
                 scenarios,
@@ -89,7 +94,7 @@ def command(
                 sets,
                 show_all=show_all,
                 interval=interval,
-                form=form,
+                form=form if as_given else "csv",
                 fields=fields,
                 dialect=dialect,
                 output=output,
@@ -103,4 +108,4 @@ def command(
     common.warn(report.warnings)
     emit(FORMATS[form](report, dialect), output)
     failed = common.check_gates(answers, gates)
-    click.get_current_context().exit(EXIT_INTERRUPTED if missing else failed)
+    ctx.exit(EXIT_INTERRUPTED if missing else failed)

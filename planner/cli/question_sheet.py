@@ -20,6 +20,7 @@ from planner.errors import (
 from planner.options.answer import Answer, answer
 from planner.options.intervals import INTERVAL_FIELDS, with_intervals
 from planner.options.ranking import RESULT_FIELDS, Row
+from planner.report import as_row_table
 from planner.report.as_json import render as render_json
 from planner.report.document import Report, asked, choose_fields
 from planner.report.output import emit
@@ -144,7 +145,7 @@ def answer_sheet(
 ) -> int:
     """Answer a sheet, write the result, return the exit code; an interruption writes what exists so far."""
     if form not in {"table", "csv", "json"}:
-        raise BadInputError(f"a sheet is answered as csv or json, not {form}", where="--format")
+        raise BadInputError(f"a sheet is answered as csv, json or table, not {form}", where="--format")
     if len(baselines) > 1:
         raise BadInputError("a sheet takes one baseline scenario; name others in its `scenario` column", where="--from")
     where = "stdin" if sheet == STDIN else sheet
@@ -170,6 +171,9 @@ def answer_sheet(
         sys.stderr.write(f"warning: {line}\n")
     if form == "json":
         emit(render_json(Report([], outcome.rows, names, warnings, inputs=outcome.asked)), output)
+    elif form == "table":
+        results = [n for n in (wanted if fields else as_row_table.SHOWN) if n not in {*read.header, "error"}]
+        emit(as_row_table.render(outcome.rows, read.header, results), output)
     else:
         emit(write(names, ([row.get(n) for n in names] for row in outcome.rows), dialect), output)
     return EXIT_INTERRUPTED if missing else outcome.exit_code

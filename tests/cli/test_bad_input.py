@@ -75,7 +75,7 @@ Call = Callable[..., Any]
         (["estimate", "--set", "fleet.tensor_parallel=3"], 3, "error: "),
         (["estimate", "--from", "nowhere.csv"], 2, "error: nowhere.csv: no such file"),
         (["estimate", "a", "b", "--from", "x.csv"], 2, "error: --from: a sheet takes one baseline scenario; name oth"),
-        (["estimate", "--from", "x.csv", "--format", "markdown"], 2, "error: --format: a sheet is answered as csv or"),
+        (["estimate", "--from", "x.csv", "--format", "markdown"], 2, "error: --format: a sheet is answered as csv, "),
         (["estimate", "--from", "x.csv", "--max", "gpus=1"], 2, "error: --from: a sheet has no gates; name a row's v"),
         (["compare"], 2, "error: Missing argument 'SCENARIO...'."),
         (["explain", "o1-class", "cost_usd_per_mnth"], 2, "error: explain: no formula for 'cost_usd_per_mnth'. Did y"),

@@ -314,3 +314,28 @@ def test_what_stands_inside_quotes_does_not_decide_how_a_sheet_is_read(delimiter
 def test_a_quote_inside_a_name_opens_nothing() -> None:
     """A quote that does not start a cell is a letter, so the delimiters after it count."""
     assert read_rows('id;x_5" disk;gpu\n1;b;c\n', "sheet").header == ["id", 'x_5" disk', "gpu"]
+
+
+@pytest.mark.parametrize("width", ["200", "80"])
+def test_a_sheet_is_answered_as_a_table_where_one_is_asked_for(
+    call: Call, sheet: Sheet, monkeypatch: pytest.MonkeyPatch, width: str
+) -> None:
+    """`-f table` prints a table, not CSV: a line a row, numbers whole, and the reason of a row without an answer."""
+    monkeypatch.setattr("planner.report.as_table._PIPE_WIDTH", int(width))
+    path = sheet("id,gpu,workload.answers_per_day\nfirst,h100-sxm,20000\nsecond,h100-sxn,30000\n")
+    table = call("estimate", "chat-assistant", "--from", path, "-f", "table")
+    row = rows_of(call("estimate", "chat-assistant", "--from", path).out)[0]
+    assert table.code == 2
+    lines = table.out.splitlines()
+    assert any(line.startswith("───") for line in lines)
+    first = next(line for line in lines if line.startswith("first"))
+    assert f"${float(row['cost_usd_per_month']):,.0f}" in first.split()
+    assert "20,000" in first
+    assert f"{path}:3:fleet.gpus: unknown GPU 'h100-sxn'" in table.out
+    assert ("left out on this width" in table.out) == (width == "80")
+
+
+def test_a_table_of_a_sheet_has_the_columns_asked_for(call: Call, sheet: Sheet) -> None:
+    """--fields chooses the results of the table as it does those of CSV."""
+    table = call("estimate", "--from", sheet("id\n1\n"), "-f", "table", "--fields", "gpus,power_kw").out
+    assert table.splitlines()[0].split() == ["id", "gpus", "power", "kw"]
