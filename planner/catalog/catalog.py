@@ -68,12 +68,13 @@ class Catalog:
 
     Parameters
     ----------
-    extra : folders that come before the shipped catalogue; PLANNER_CATALOG (a path list) is between them.
+    extra : one folder or several that come before the shipped catalogue; PLANNER_CATALOG (a path list) is between them.
     """
 
-    def __init__(self, extra: Sequence[str | Path] = ()) -> None:
+    def __init__(self, extra: str | Path | Sequence[str | Path] = ()) -> None:
         from_environment = [p for p in os.environ.get(CATALOG_VARIABLE, "").split(os.pathsep) if p]
-        self.roots = [Path(p) for p in (*extra, *from_environment)]
+        folders = (extra,) if isinstance(extra, str | Path) else extra
+        self.roots = [Path(p) for p in (*folders, *from_environment)]
         for root in self.roots:
             if not root.is_dir():
                 raise BadInputError("is not a folder; expected one with hardware/ and scenarios/", where=str(root))

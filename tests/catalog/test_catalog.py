@@ -2,6 +2,7 @@
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -153,3 +154,10 @@ def test_normal_forms_meet() -> None:
     """How people's spellings are compared: letters, digits and +."""
     assert normal("GB200-NVL72") == normal("gb200 nvl72") == "gb200nvl72"
     assert normal("ü") == ""
+
+
+@pytest.mark.parametrize("as_given", [str, Path, lambda path: [path], lambda path: (str(path),)])
+def test_one_folder_or_several_come_before_the_shipped_catalogue(tmp_path: Path, as_given: Any) -> None:
+    """A folder alone is one folder, not the letters of its name."""
+    (tmp_path / "hardware").mkdir()
+    assert Catalog(as_given(tmp_path)).roots[0] == tmp_path

@@ -16,6 +16,7 @@ import yaml
 import planner
 from planner.catalog.catalog import Catalog, shipped_root
 from planner.catalog.kinds import BY_WORD, SCENARIO
+from planner.cli.list_ import KINDS
 from planner.cli.main import COMMANDS
 from planner.documents.json_schema import json_schema
 from planner.documents.yaml_reader import plain_scalar
@@ -349,3 +350,30 @@ def test_a_ragged_row_of_predict_is_bad_alone(call: Call, tmp_path: Path) -> Non
     bad, good = rows_of(outcome.out)
     assert bad["error"] == "has 2 cells; expected 6, as the header has"
     assert (good["error"], float(good["tpot_mean_s"]) > 0) == ("", True)
+
+
+@pytest.mark.parametrize("kind", sorted(KINDS))
+@pytest.mark.parametrize("form", ["table", "csv"])
+def test_listing_what_is_not_there_is_missing_data(call: Callable[..., Any], kind: str, form: str) -> None:
+    """A word that no row contains is exit 3 and no empty table, for every kind and format."""
+    outcome = call("list", kind, "zzzzzz", "-f", form)
+    assert (outcome.code, outcome.out) == (3, "")
+    assert outcome.errors == [f"error: none of the {kind} contains 'zzzzzz'. `planner list {kind}` shows all."]
+
+
+@pytest.mark.parametrize(
+    ("kind", "word", "name"),
+    [
+        ("models", "deepseek-r2", "deepseek-r1"),
+        ("gpus", "h100-sxn", "h100-sxm"),
+        ("engines", "vlm", "vllm"),
+        ("prices", "lamda", "lambda"),
+        ("api-prices", "opnai", "openai"),
+        ("scenarios", "o1-clas5", "o1-class"),
+    ],
+)
+def test_listing_a_misspelt_name_shows_the_nearest(call: Callable[..., Any], kind: str, word: str, name: str) -> None:
+    """A misspelt name is answered with the nearest ones of that kind."""
+    outcome = call("list", kind, word)
+    assert outcome.code == 3
+    assert name in outcome.errors[0].partition("Nearest: ")[2].partition(". ")[0].split(", ")
