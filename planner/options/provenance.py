@@ -234,22 +234,22 @@ def _value_at(value: Any, key: Key) -> Any:  # noqa: ANN401 - any field value
 def file_inputs(loaded: Loaded[Any]) -> list[Input]:
     """Return every number and name an economic question's file gives, or that is assumed where it does not say."""
     found: list[Input] = []
-    _collect_file(loaded, loaded.spec, (), found)
+    _collect_file(loaded, loaded.spec, (), found, given=True)
     return found
 
 
-def _collect_file(loaded: Loaded[Any], value: Any, key: Key, found: list[Input]) -> None:  # noqa: ANN401 - any value
+def _collect_file(loaded: Loaded[Any], value: Any, key: Key, found: list[Input], *, given: bool) -> None:  # noqa: ANN401 - any value
+    """Add what stands at a key and below; `given` where the file sets it, be it in a short form without its name."""
     if hasattr(value, "model_fields_set") and not _is_length(value):
         for name in _fields(value):
             if key or name not in _SKIPPED:
-                _collect_file(loaded, getattr(value, name), (*key, name), found)
+                said = given and name in value.model_fields_set
+                _collect_file(loaded, getattr(value, name), (*key, name), found, given=said)
     elif isinstance(value, tuple):
         for index, item in enumerate(value):
-            _collect_file(loaded, item, (*key, index), found)
+            _collect_file(loaded, item, (*key, index), found, given=given)
     elif value is not None:
         source, place = loaded.source(*key), loaded.document.place(key)
-        one = key[:-1] if key and isinstance(key[-1], int) else key  # a list may be given as its only item
-        given = any(k in loaded.document.positions or k in loaded.document.origins for k in (key, one))
         weak = source is not None and source.confidence == "low"
         text = source.cite() + ", low confidence" * weak if source else GIVEN if given else ASSUMED
         checked = source.checked.isoformat() if source else None

@@ -1,11 +1,12 @@
 """Spec of machines somebody owns: what they and their site cost, how long they last, what an hour of them brings."""
 
-from typing import Annotated, Self
+from collections.abc import Callable
+from typing import Annotated, Any, Self
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from planner.catalog.market import Tier
-from planner.documents.spec import Count, Day, FileSpec, NonNegative, Positive, Share, Spec, repeated
+from planner.documents.spec import Count, Day, FileSpec, NonNegative, Positive, Share, Spec, repeated, shown
 
 Change = Annotated[float, Field(gt=-1, le=10, allow_inf_nan=False)]
 """Relative change a year: -0.2 falls by a fifth, 0.5 rises by half."""
@@ -52,6 +53,26 @@ class Worth(Spec):
         if (self.provider is None) != (self.tier is None):
             raise ValueError("provider and tier belong together; expected both, or usd_per_gpu_hour alone")
         return self
+
+
+class _NumberToo:
+    """Says in the schema for editors that a number may stand in place of the mapping."""
+
+    def __get_pydantic_json_schema__(self, core: Any, handler: Callable[[Any], dict[str, Any]]) -> dict[str, Any]:  # noqa: ANN401 - pydantic's own
+        """Return the schema of a number or of the mapping."""
+        return {"anyOf": [{"type": "number", "exclusiveMinimum": 0}, handler(core)]}
+
+
+def _as_worth(value: Any) -> Any:  # noqa: ANN401 - whatever the file holds
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return {"usd_per_gpu_hour": value}
+    if value is None or isinstance(value, dict | Worth):
+        return value
+    raise ValueError(f"{shown(value)} is not valid here; expected a number [USD/h] or {{provider, tier}}")
+
+
+AnyWorth = Annotated[Worth, BeforeValidator(_as_worth), _NumberToo()]
+"""What an hour brings: as a number of USD, or with where it comes from."""
 
 
 class Site(Spec):
@@ -110,9 +131,9 @@ class OwningOption(Spec):
     """Where these stand, if not at the file's site."""
     operations: Operations | None = None
     """Who keeps these running, if not as the file says."""
-    rent_out: Worth | None = None
+    rent_out: AnyWorth | None = None
     """What renting them out brings; without it there is no revenue."""
-    own_use: Worth | None = None
+    own_use: AnyWorth | None = None
     """What an hour brings its owner who uses it: an offer not rented, or the margin of what is served."""
 
 
