@@ -68,6 +68,7 @@ def lower_workload(spec: ScenarioSpec, model: ModelSpec, place: Place) -> Worklo
     """
     workload = spec.workload
     if workload.tokens_per_day is not None:
+        _check_effort(workload, model, _place_of_fields(workload, 0, place))
         return WorkloadColumns(*np.full((len(WorkloadColumns.__dataclass_fields__), 1), math.nan))
     rows: list[tuple[float, ...]] = []
     for index, (cls, share) in enumerate(_shares(workload)):
@@ -229,22 +230,27 @@ def _thinking(cls: RequestClass, answer: Moments, model: ModelSpec, where: Field
         sd = math.hypot(answer.mean * answer.cv, thinking.mean * thinking.cv)
         return total / answer.mean, sd / total, thinking.cv
     if cls.effort is not None:
-        levels = [*model.effort_multipliers, *model.effort_generated_tokens]
+        _check_effort(cls, model, where)
         if cls.effort in model.effort_generated_tokens:
             return _whole_length(cls, answer, model, where)
-        if cls.effort not in levels:
-            hint = did_you_mean(cls.effort, levels) or (f" Known: {', '.join(levels)}." if levels else "")
-            raise DataMissingError(
-                f"{model.id} has no measured multiplier for effort {cls.effort!r}.{hint} "
-                "Give reasoning_multiplier or reasoning_tokens instead.",
-                where=where("effort"),
-            )
         return float(model.effort_multipliers[cls.effort]), answer.cv, answer.cv
     if cls.reasoning_multiplier is None:
         return 1.0, answer.cv, 0.0
     m = moments(cls.reasoning_multiplier)
     of_thinking = m.cv * m.mean / (m.mean - 1.0) if m.mean > 1.0 else 0.0
     return m.mean, _product_cv(answer.cv, m.cv), _product_cv(answer.cv, of_thinking)
+
+
+def _check_effort(cls: RequestClass, model: ModelSpec, where: FieldPlace) -> None:
+    """Raise DataMissingError for an effort level that the model has no measured multiplier for."""
+    levels = [*model.effort_multipliers, *model.effort_generated_tokens]
+    if cls.effort is not None and cls.effort not in levels:
+        hint = did_you_mean(cls.effort, levels) or (f" Known: {', '.join(levels)}." if levels else "")
+        raise DataMissingError(
+            f"{model.id} has no measured multiplier for effort {cls.effort!r}.{hint} "
+            "Give reasoning_multiplier or reasoning_tokens instead.",
+            where=where("effort"),
+        )
 
 
 def _whole_length(

@@ -27,16 +27,16 @@ from planner.scenario.workload import RATE_FIELDS
 _FOLDER = str(SCENARIO.folder)
 _PATH = re.compile(r"[A-Za-z_]\w*(\[\d+\])?(\.([A-Za-z_]\w*|\d+)(\[\d+\])?)*")
 _FINITE = re.compile(r"\d+\.?\d*([eE][-+]?\d{1,2})?|\.\d+")
-_EXCLUSIVE = (
+EXCLUSIVE = (
     frozenset((*RATE_FIELDS, "users", "tokens_per_day")),
     frozenset(("reasoning_multiplier", "reasoning_tokens", "effort")),
 )
-"""Fields of which a workload takes one: setting one drops the others."""
-_REPLACES = {
+"""Fields of which a workload takes one: a value of one drops the others."""
+REPLACES = {
     "usd_per_gpu_hour": frozenset(("provider", "tier", "sku", "region", "as_of")),
     "provider": frozenset(("usd_per_gpu_hour",)),
 }
-"""Fields that setting one drops: a price as a number, or by who quotes it."""
+"""Fields that a value of one drops: a price as a number, or by who quotes it."""
 
 
 @dataclass(frozen=True)
@@ -194,10 +194,14 @@ def _assign(data: Any, key: Key, value: Any, place: str) -> Any:  # noqa: ANN401
         if not rest and head == "mean" and isinstance(data, int | float):
             return value
         raise BadInputError(f"{head!r} is inside a plain value; expected a mapping there", where=place)
-    dropped = {f for group in _EXCLUSIVE if head in group for f in group if f != head} | _REPLACES.get(head, set())
-    kept = {k: v for k, v in data.items() if k not in dropped}
+    kept = {k: v for k, v in data.items() if value is None or k not in _replaced_by(head)}
     kept[head] = _assign(kept.get(head), rest, value, place) if rest else value
     return kept
+
+
+def _replaced_by(name: str) -> set[str]:
+    """Return the fields that a value of this one takes the place of; clearing it with null takes nobody's."""
+    return {f for group in EXCLUSIVE if name in group for f in group if f != name} | REPLACES.get(name, set())
 
 
 def _histograms(data: Any, key: Key) -> list[Key]:  # noqa: ANN401 - plain data of any shape

@@ -491,3 +491,28 @@ def test_no_arguments_show_the_help_as_bad_usage(call: Call) -> None:
     assert (outcome.code, outcome.out) == (2, "")
     assert outcome.err.startswith("Usage: planner ")
     assert "Start with: planner estimate" in outcome.err
+
+
+@pytest.mark.parametrize(
+    ("scenario", "sets"),
+    [
+        ("o1-class", ("workload.effort=nonsense",)),
+        ("o1-class", ("workload.effort=nonsense", "workload.reasoning_multiplier=null")),
+        ("o1-class", ("workload.reasoning_multiplier=null", "workload.effort=nonsense")),
+        ("deepseek-day", ("workload.effort=nonsense",)),
+    ],
+)
+def test_an_unknown_effort_is_told_whatever_else_is_cleared(call: Call, scenario: str, sets: tuple[str, ...]) -> None:
+    """A level that the model does not have is exit 3: it is neither dropped nor passed over."""
+    outcome = call("estimate", scenario, *(part for text in sets for part in ("--set", text)))
+    assert outcome.code == 3
+    assert "has no measured multiplier for effort 'nonsense'" in outcome.errors[0]
+
+
+def test_an_effort_stays_where_the_multiplier_is_cleared(call: Call) -> None:
+    """The multiplier of DeepSeek-R1's level `default` counts, and not a multiplier of one."""
+    sets = ("--set", "workload.effort=default", "--format", "json")
+    alone = json.loads(call("estimate", *sets).out)["results"]
+    cleared = json.loads(call("estimate", *sets, "--set", "workload.reasoning_multiplier=null").out)["results"]
+    assert [{**row, "scenario_hash": None} for row in alone] == [{**row, "scenario_hash": None} for row in cleared]
+    assert alone[0]["reasoning_multiplier"] > 1

@@ -13,8 +13,11 @@ from planner.catalog.catalog import Catalog
 from planner.documents.yaml_reader import parse_document
 from planner.errors import EXIT_DATA_MISSING, BadInputError, DataMissingError, PlannerError
 from planner.scenario.load import (
+    EXCLUSIVE,
+    REPLACES,
     Scenario,
     build_scenario,
+    changed,
     load_scenario,
     open_scenario,
     parse_path,
@@ -78,6 +81,28 @@ def test_setting_one_of_several_ways_replaces_the_other(change: dict[str, Any], 
     workload = build(**change).spec.workload
     assert getattr(workload, dropped) is None
     assert getattr(workload, kept) is not None
+
+
+@pytest.mark.parametrize("group", [pytest.param(sorted(g), id=min(g)) for g in EXCLUSIVE])
+def test_clearing_one_of_several_ways_drops_no_other(group: list[str]) -> None:
+    """`null` takes a field away; only a value takes the place of the others."""
+    values = {"users": {"count": 5, "answers_per_day": 1}, "effort": "high"}
+    for kept in group:
+        for cleared in (name for name in group if name != kept):
+            document = parse_document("workload: {}", "s.yaml")
+            for name, value in ((kept, values.get(kept, 2)), (cleared, None)):
+                document = changed(document, ("workload", name), value, "--set")
+            assert document.data["workload"] == {kept: values.get(kept, 2), cleared: None}
+
+
+@pytest.mark.parametrize(
+    ("kept", "cleared"), [(name, other) for name, others in REPLACES.items() for other in sorted(others)]
+)
+def test_clearing_a_price_keeps_who_quotes_it_and_the_other_way_round(kept: str, cleared: str) -> None:
+    """A price as a number, or by who quotes it: null of the one does not drop the other."""
+    document = changed(parse_document(f"rent_out: {{{cleared}: 1}}", "s.yaml"), ("rent_out", cleared), None, "--set")
+    document = changed(document, ("rent_out", kept), 2, "--set")
+    assert changed(document, ("rent_out", cleared), None, "--set").data["rent_out"] == {kept: 2, cleared: None}
 
 
 def test_a_part_of_a_mapping_can_be_set() -> None:
