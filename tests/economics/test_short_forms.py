@@ -39,7 +39,7 @@ def test_what_an_hour_brings_may_be_a_number(call: Callable[..., Any], tmp_path:
         answers.append(outcome.out)
         document = yaml.safe_load(path.read_text(encoding="utf-8"))
         document["as_of"] = document["as_of"].isoformat()
-        jsonschema.validate(document, json_schema("owning"))
+        jsonschema.validate(document, json_schema(OwningFile))
     assert answers[0] == answers[1]
 
 
