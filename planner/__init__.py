@@ -4,7 +4,7 @@
 >>> catalog = Catalog()  # doctest: +SKIP
 >>> answer(load_scenario("o1-class", catalog), catalog).best["cost_usd_per_month"]  # doctest: +SKIP
 
-Arrays in, arrays out (a sweep, a grid, draws): `planner.estimate.estimate(cases)`.
+Arrays in, arrays out (a sweep, a grid, draws): `planner.fleet.estimate.estimate(cases)`.
 """
 
 from importlib import import_module
