@@ -16,7 +16,7 @@ from planner.loadtest.predict import solve_runs
 from planner.loadtest.run import Run, cases_of, resolve
 from planner.options.engine_factors import at_speed, maker_speed
 from planner.options.layer_kinds import LAYER_KINDS, layer_kinds
-from planner.serving.cases import Array, Cases
+from planner.serving.cases import Array, Cases, ignoring_float_errors
 from planner.serving.closed_loop import Traffic, closed_ttft_mean_s, in_waves, wave_load, wave_ttft_s
 from planner.serving.normal import Mask
 from planner.serving.replica import build_replica
@@ -202,7 +202,7 @@ class Direct(NamedTuple):
 
 def direct(bench: Bench, factors: Mapping[str, Array]) -> Direct:
     """Return what a fit compares: close to `shown`, and quick."""
-    with np.errstate(all="ignore"):
+    with ignoring_float_errors():
         replica = build_replica(with_factors(bench, factors))
         room = np.maximum(replica.memory.max_running_sequences, 1.0)
         load = load_at(replica, np.minimum(bench.concurrency, room))

@@ -12,8 +12,8 @@ import numpy as np
 from planner.fleet.bill import token_money
 from planner.fleet.estimate_pools import PREFILL_LOADS, solve_pools
 from planner.fleet.result import Estimate, Served, Work, assemble
-from planner.fleet.sizing import energy_of, fitting, limit_of, peak_answers_per_s, quiet, sized, without_thinking
-from planner.serving.cases import Array, Cases
+from planner.fleet.sizing import energy_of, fitting, limit_of, peak_answers_per_s, sized, without_thinking
+from planner.serving.cases import Array, Cases, ignoring_float_errors
 from planner.serving.energy import mean_power_w
 from planner.serving.normal import Mask
 from planner.serving.power import busy_power_at
@@ -93,7 +93,7 @@ def _of_either(cases: Cases, solver: Callable[[Cases], dict[str, Array]]) -> dic
 
 def solve(cases: Cases) -> tuple[Estimate, Work]:
     """Return the estimate and its intermediate results, without chunking."""
-    with quiet():
+    with ignoring_float_errors():
         if cases.prefill_layout is None or np.all(np.isnan(cases.prefill_layout.tensor_parallel)):
             return _solve(dataclasses.replace(cases, prefill_layout=None))
         return solve_pools(cases)

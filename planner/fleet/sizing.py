@@ -6,7 +6,7 @@ from planner import units
 from planner.fleet.bill import money
 from planner.fleet.replicas import Fleet, billed_gpus, replica_availability, replicas_for_peak, spare_replicas
 from planner.fleet.result import Energy, Pool, Served, Sized
-from planner.serving.cases import Array, Cases, LayoutColumns
+from planner.serving.cases import Array, Cases, LayoutColumns, ignoring_float_errors
 from planner.serving.energy import facility_power_kw
 from planner.serving.normal import Mask
 from planner.serving.replica import Replica
@@ -21,11 +21,6 @@ def fitting(cases: Cases, replica: Replica) -> tuple[Mask, Array]:
     in_context = mean <= cases.model.max_context_tokens
     limit = np.where(~room, LIMITS.index("memory"), np.where(~in_context, LIMITS.index("context"), 0))
     return np.asarray(room & in_context), limit
-
-
-def quiet() -> np.errstate:
-    """Return the context in which cases that cannot work are NaN without a warning."""
-    return np.errstate(divide="ignore", invalid="ignore", over="ignore", under="ignore")
 
 
 def without_thinking(cases: Cases) -> Cases:
@@ -77,7 +72,7 @@ def sized(cases: Cases, served: Served) -> Sized:
     with the root of the availability, so that both are with all of it.
     """
     f, offer, demand = cases.fleet, cases.offer, cases.demand
-    with quiet():
+    with ignoring_float_errors():
         writing, reading = _pools(cases, served)
         fleet, billed = writing.fleet, writing.billed_gpus
         if reading is not None and cases.prefill_layout is not None:

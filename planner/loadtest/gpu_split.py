@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from planner.loadtest.run import Pool, Run, layouts, whole_splits
-from planner.serving.cases import Array, Cases
+from planner.serving.cases import Array, Cases, ignoring_float_errors
 from planner.serving.closed_loop import Traffic
 from planner.serving.disaggregated import Pools, shown_by_pools
 from planner.serving.normal import Mask
@@ -77,7 +77,7 @@ def _split(run: Run, readers: int) -> Run:
 
 def _rates(cases: Cases, runs: Sequence[Run]) -> Array:
     """Return the requests per second of runs, an open loop's without its limit; minus infinity where none is served."""
-    with np.errstate(divide="ignore", invalid="ignore", over="ignore", under="ignore"):
+    with ignoring_float_errors():
         (pools, _), traffic = pools_of(cases, runs), traffic_of(runs)
         most = dataclasses.replace(traffic, rate=np.full_like(traffic.rate, np.nan))
         room = has_room(pools.decode) & has_room(pools.prefill)

@@ -21,7 +21,7 @@ from planner.loadtest.run import NUMBERS, REQUIRED, TEXTS, Run, cases_of, layout
 from planner.options.candidates import Layout
 from planner.options.confidence import error_bounds, unseen
 from planner.options.ranking import machine_basis
-from planner.serving.cases import Array, Cases
+from planner.serving.cases import Array, Cases, ignoring_float_errors
 from planner.serving.closed_loop import Shown, Traffic, shown
 from planner.serving.disaggregated import Pools, PoolsShown, most_requests_per_s, shown_by_pools
 from planner.serving.normal import Mask
@@ -172,7 +172,7 @@ class Solved:
 
 def solve_runs(cases: Cases, runs: Sequence[Run]) -> Solved:
     """Return what runs show; `cases` are those of the runs, or the same with other factors."""
-    with np.errstate(divide="ignore", invalid="ignore", over="ignore", under="ignore"):
+    with ignoring_float_errors():
         replica, lengths = build_replica(cases), length_quantiles(cases)
         in_context = replica.tokens.input_tokens_per_answer + replica.tokens.generated_tokens_mean
         too_long, room = in_context > cases.model.max_context_tokens, has_room(replica)
@@ -187,7 +187,7 @@ def solve_runs(cases: Cases, runs: Sequence[Run]) -> Solved:
 
 def solve_pools(cases: Cases, runs: Sequence[Run]) -> Solved:
     """Return what runs show whose prompts are read by workers of their own; `cases` are those of the decode workers."""
-    with np.errstate(divide="ignore", invalid="ignore", over="ignore", under="ignore"):
+    with ignoring_float_errors():
         (pools, reading), lengths = pools_of(cases, runs), length_quantiles(cases)
         decode = pools.decode
         in_context = decode.tokens.input_tokens_per_answer + decode.tokens.generated_tokens_mean

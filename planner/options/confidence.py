@@ -60,12 +60,12 @@ def error_bounds(engine: EngineSpec, kinds: Sequence[str]) -> Bounds | None:
     bounds: Bounds = {}
     for metric in METRICS:
         (low, high), others = getattr(known, metric), [getattr(r, metric) for r in ranges]
-        wide = (1.0 / _outwards(1.0 / low, [1.0 / x for x, _ in others]), _outwards(high, [x for _, x in others]))
+        wide = (1.0 / _widen_bound(1.0 / low, [1.0 / x for x, _ in others]), _widen_bound(high, [x for _, x in others]))
         bounds[metric] = wide if others else (low, high)
     return bounds
 
 
-def _outwards(known: float, others: Sequence[float]) -> float:
+def _widen_bound(known: float, others: Sequence[float]) -> float:
     """Return an upper bound moved out by those others that are higher: squares of logarithms, with their signs."""
 
     def square(bound: float) -> float:

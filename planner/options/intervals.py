@@ -41,7 +41,7 @@ INTERVAL_FIELDS = tuple(f"{name}_{bound}" for name in NUMBER_FIELDS if name in _
 """Columns that --interval appends."""
 
 
-def slowed(cases: Cases, factor: Array) -> Cases:
+def slowed_down_by(cases: Cases, factor: Array) -> Cases:
     """Return cases whose machines take `factor` times as long for everything."""
     g, e = cases.gpu, cases.engine
     rates = ("hbm_bytes_per_s", "attention_flop_per_s", "ffn_flop_per_s", "expert_flop_per_s", "kv_flop_per_s")
@@ -119,7 +119,7 @@ def _solved(cases: Cases, limits: Sequence[str], bounds: Sequence[Bounds | None]
     for limit, own in zip(limits, bounds, strict=True):
         ttft, throughput = (own or {}).get("ttft", (1.0, 1.0)), (own or {}).get("throughput", (1.0, 1.0))
         factors.append(ttft[side] if limit == "ttft" else 1.0 / throughput[1 - side])
-    return estimate(slowed(cases, np.asarray(factors).reshape(cases.shape)))
+    return estimate(slowed_down_by(cases, np.asarray(factors).reshape(cases.shape)))
 
 
 def _row(row: Row, own: Bounds | None, solved: Sequence[Estimate], index: int) -> Row:

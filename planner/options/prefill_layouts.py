@@ -13,7 +13,7 @@ from planner.fleet.sizing import billed_of, fitting, fleet_of
 from planner.options.candidates import Candidate, Layout
 from planner.options.lowering import lower
 from planner.scenario.load import Scenario
-from planner.serving.cases import Cases
+from planner.serving.cases import Cases, ignoring_float_errors
 from planner.serving.disaggregated_slo import largest_share, pair_of
 from planner.serving.normal import Array
 from planner.serving.replica import build_replica
@@ -74,7 +74,7 @@ def _merits(cases: Cases) -> tuple[Array, Array, Array]:
     reading = dataclasses.replace(cases, layout=layout)
     others = {name: np.asarray(np.nan) for name, _ in cases.slo.items() if not name.startswith("ttft")}
     slo = dataclasses.replace(cases.slo, **others)
-    with np.errstate(divide="ignore", invalid="ignore", over="ignore", under="ignore"):
+    with ignoring_float_errors():
         replica, lengths = build_replica(reading), length_quantiles(reading)
         pair, (fits, _) = pair_of(replica, replica, none), fitting(reading, replica)
         share, meets = largest_share(pair, lengths, slo)

@@ -17,7 +17,7 @@ from planner.options.candidates import Candidate, candidates
 from planner.options.lowering import lower
 from planner.probe.compare import Check
 from planner.scenario.load import Scenario, build_scenario
-from planner.serving.cases import Cases
+from planner.serving.cases import Cases, ignoring_float_errors
 from planner.serving.replica import build_replica
 from planner.serving.slo import LIMITS
 
@@ -156,7 +156,7 @@ def _columns(found: Estimate, rows: int) -> Estimate:
 
 def _missing(cases: Cases, rows: int) -> Any:  # noqa: ANN401 - an array
     """Return the bytes each GPU lacks for the weights and the cache of one long request."""
-    with np.errstate(all="ignore"):
+    with ignoring_float_errors():
         memory = build_replica(cases).memory
     lacking = np.maximum(memory.kv_bytes_longest_request - memory.kv_capacity_bytes, 0.0)
     return np.broadcast_to(np.atleast_1d(lacking), (rows,))

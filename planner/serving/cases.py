@@ -15,6 +15,11 @@ Array = NDArray[np.float64]
 """Any array of floats; formulas take what broadcasts together."""
 
 
+def ignoring_float_errors() -> np.errstate:
+    """Return the context in which cases that cannot work become NaN without a warning."""
+    return np.errstate(all="ignore")
+
+
 @dataclass(frozen=True, eq=False)
 class Columns:
     """A group of columns. Each field is an array (or a float) that broadcasts with the others."""

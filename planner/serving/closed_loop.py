@@ -13,11 +13,11 @@ from planner.serving.steady_state import (
     QUANTILES,
     Lengths,
     Load,
+    fixed_ttft_s,
     latency_at,
     load_at,
     running_for_rate,
     ttft_mean_s,
-    unqueued_s,
     waits,
 )
 
@@ -69,7 +69,7 @@ def shown(replica: Replica, lengths: Lengths, fits: Mask, traffic: Traffic) -> S
     wave = wave_load(replica, load, concurrency)
     beyond = np.maximum(concurrency / wave.answers_per_s - wave_cycle_s(replica, wave), 0.0)
 
-    def first(name: str) -> Array:
+    def ttft_of(name: str) -> Array:
         in_loop = closed_ttft_s(replica, lengths, load, concurrency, name, waiting)
         steady = np.where(closed, in_loop, ttft_s(replica, lengths, load, name))
         value = np.where(waves, wave_ttft_s(replica, wave, name) + beyond, steady)
@@ -78,7 +78,7 @@ def shown(replica: Replica, lengths: Lengths, fits: Mask, traffic: Traffic) -> S
     tpot = np.where(waves, wave_tpot_s(replica, wave, "p99"), latency_at(replica, lengths, load, "p99").tpot)
     pairs = {name: np.where(waves, getattr(wave, name), getattr(load, name)) for name in load.__dataclass_fields__}
     limit = np.where(endless, throughput_limit(replica), 0)
-    return Shown(Load(**pairs), first("mean"), first("p50"), first("p99"), tpot, overloaded, limit)
+    return Shown(Load(**pairs), ttft_of("mean"), ttft_of("p50"), ttft_of("p99"), tpot, overloaded, limit)
 
 
 def in_waves(replica: Replica, traffic: Traffic) -> Mask:
@@ -109,7 +109,7 @@ def _burst_s(replica: Replica, wave: Load) -> tuple[Array, Array]:
 def wave_ttft_s(replica: Replica, wave: Load, name: str) -> Array:
     """Return a TTFT of a wave [s]: the prompts read before, one's own."""
     prompt, others = _burst_s(replica, wave)
-    return np.asarray(unqueued_s(replica, wave) + prompt + _SHARE_OF_BURST[name] * others)
+    return np.asarray(fixed_ttft_s(replica, wave) + prompt + _SHARE_OF_BURST[name] * others)
 
 
 def wave_tpot_s(replica: Replica, wave: Load, name: str) -> Array:

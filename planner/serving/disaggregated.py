@@ -75,7 +75,7 @@ def shown_by_pools(pools: Pools, lengths: Lengths, fits: Mask, traffic: Traffic)
     endless = ~closed & (prefill_full | decode_full)
     places = waits(writing, load)[1]
 
-    def first(name: str) -> Array:
+    def ttft_of(name: str) -> Array:
         per_worker = traffic.concurrency / pools.prefill_workers
         in_loop = closed_ttft_s(pools.prefill, lengths, reading, per_worker, name, waiting)
         place = places.mean_s if name == "mean" else places.quantile_s(QUANTILES[name])
@@ -90,9 +90,9 @@ def shown_by_pools(pools: Pools, lengths: Lengths, fits: Mask, traffic: Traffic)
         requests_per_s=total,
         running=running * pools.decode_workers,
         decode=load,
-        ttft_mean_s=first("mean"),
-        ttft_p50_s=first("p50"),
-        ttft_p99_s=first("p99"),
+        ttft_mean_s=ttft_of("mean"),
+        ttft_p50_s=ttft_of("p50"),
+        ttft_p99_s=ttft_of("p99"),
         tpot_p99_s=tpot,
         overloaded=overloaded,
         limit=np.where(endless, binds, 0),

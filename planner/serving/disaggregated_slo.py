@@ -17,7 +17,15 @@ from planner.serving.disaggregated import Pools, most_requests_per_s
 from planner.serving.normal import Array, Mask
 from planner.serving.replica import Replica
 from planner.serving.roots import solve_increasing
-from planner.serving.slo import LIMITS, bound, excess_of, has_limit, ratios_of, running_limit, worst_metric
+from planner.serving.slo import (
+    LIMITS,
+    excess_of,
+    has_limit,
+    ratios_of,
+    running_limit,
+    without_unset_limits,
+    worst_metric,
+)
 from planner.serving.steady_state import (
     QUANTILES,
     SMALLEST_LOAD,
@@ -145,7 +153,7 @@ def largest_share(pair: Pair, lengths: Lengths, slo: SloColumns) -> tuple[Array,
     def excess(log_share: Array, of: tuple[Pair, Lengths, SloColumns, Array]) -> Array:
         return excess_of(_ratios(*of[:3], np.exp(log_share), of[3]))
 
-    log_share = solve_increasing(excess, low, np.zeros_like(low), (pair, lengths, bound(slo), smallest))
+    log_share = solve_increasing(excess, low, np.zeros_like(low), (pair, lengths, without_unset_limits(slo), smallest))
     return np.exp(log_share), np.asarray((log_share > low) & writes)
 
 
@@ -168,7 +176,7 @@ def _best(pair: Pair, lengths: Lengths, slo: SloColumns, shares: Array) -> tuple
         return excess_of(_ratios(*of, np.exp(log_running)))
 
     bottom = top + math.log(SMALLEST_LOAD)
-    log_running = solve_increasing(excess, bottom, top, (pair, lengths, bound(slo), shares))
+    log_running = solve_increasing(excess, bottom, top, (pair, lengths, without_unset_limits(slo), shares))
     running = np.exp(log_running)
     seconds = np.where(log_running > bottom, sum(pair.gpu_seconds(shares, running)), np.inf)
     return shares, running, np.argmin(np.nan_to_num(seconds, nan=np.inf), axis=0)

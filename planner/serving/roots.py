@@ -66,8 +66,8 @@ def _iterate(
         if given is not None and done.size >= _WORTH_DROPPING and left < _STILL_OPEN * done.size:
             result.reshape(-1)[places] = best.reshape(-1)
             index, shape = np.flatnonzero(~done), done.shape
-            places, given = places.take(index), picked(given, shape, index)
-            a, b, c, fa, fb, fc, t, best = (picked(v, shape, index) for v in (a, b, c, fa, fb, fc, t, best))
+            places, given = places.take(index), take_flat(given, shape, index)
+            a, b, c, fa, fb, fc, t, best = (take_flat(v, shape, index) for v in (a, b, c, fa, fb, fc, t, best))
             done = np.zeros(left, dtype=bool)
         x = a + t * (b - a)
         fx = function(x, given)
@@ -85,19 +85,19 @@ def _iterate(
     return result
 
 
-def picked(given: Any, shape: tuple[int, ...], index: NDArray[np.intp]) -> Any:  # noqa: ANN401 - a struct of arrays
+def take_flat(given: Any, shape: tuple[int, ...], index: NDArray[np.intp]) -> Any:  # noqa: ANN401 - a struct of arrays
     """Return a struct whose arrays, broadcast to a shape and laid flat, keep some elements; numbers stay as they are.
 
-    >>> picked((np.arange(3.0), 2.0), (3,), np.array([0, 2]))
+    >>> take_flat((np.arange(3.0), 2.0), (3,), np.array([0, 2]))
     (array([0., 2.]), 2.0)
     """
     if dataclasses.is_dataclass(given) and not isinstance(given, type):
-        parts = {f.name: picked(getattr(given, f.name), shape, index) for f in dataclasses.fields(given)}
+        parts = {f.name: take_flat(getattr(given, f.name), shape, index) for f in dataclasses.fields(given)}
         return dataclasses.replace(given, **parts)
     if isinstance(given, dict):
-        return {name: picked(part, shape, index) for name, part in given.items()}
+        return {name: take_flat(part, shape, index) for name, part in given.items()}
     if isinstance(given, tuple):
-        return tuple(picked(part, shape, index) for part in given)
+        return tuple(take_flat(part, shape, index) for part in given)
     if np.ndim(given) == 0:
         return given
     whole = given if np.shape(given) == shape else np.broadcast_to(given, shape)

@@ -83,7 +83,7 @@ def slo_capacity(replica: Replica, lengths: Lengths, slo: SloColumns) -> Capacit
         return excess_of(slo_ratios(*given, np.exp(log_running)))
 
     bottom = top + math.log(SMALLEST_LOAD)
-    given = (replica, lengths, bound(slo))
+    given = (replica, lengths, without_unset_limits(slo))
     log_best = solve_increasing(excess, bottom, top, given, first=_FIRST_LOOK) if has_limit(slo) else top
     meets = (log_best > bottom) & (most > 0.0)
     running = np.where(meets, np.exp(log_best), np.nan)
@@ -101,7 +101,7 @@ def has_limit(slo: SloColumns) -> bool:
     return not all(np.all(np.isnan(column)) for _, column in slo.items())
 
 
-def bound(slo: SloColumns) -> SloColumns:
+def without_unset_limits(slo: SloColumns) -> SloColumns:
     """Return the limits with those that no case has as single numbers: the solver then does not carry them along."""
     return slo.map(lambda column: np.asarray(np.nan) if np.all(np.isnan(column)) else column)
 

@@ -123,10 +123,10 @@ def ttft_mean_s(replica: Replica, load: Load) -> Array:
     """Return the mean time to first token [s]: the host, the mean waits, the steps of scheduling, the prompt."""
     prefill, slots = waits(replica, load)
     prompt = replica.tokens.prefill_tokens_mean * load.prefill_work_s * replica.stages
-    return np.asarray(unqueued_s(replica, load) + prefill.mean_s + slots.mean_s + prompt)
+    return np.asarray(fixed_ttft_s(replica, load) + prefill.mean_s + slots.mean_s + prompt)
 
 
-def unqueued_s(replica: Replica, load: Load) -> Array:
+def fixed_ttft_s(replica: Replica, load: Load) -> Array:
     """Return what of a TTFT neither waits in a queue nor grows with the prompt [s]: the host, steps of others."""
     steps = replica.scheduling_steps * load.step_s * replica.tokens_per_step + load.step_alone_s
     return np.asarray(replica.request_overhead_s + replica.prompt_overhead_s + steps)
@@ -145,7 +145,7 @@ def first_token_s(replica: Replica, lengths: Lengths, load: Load) -> Callable[[s
     a step of decodes and the prompt in chunks. The waits' quantiles are added (an upper bound).
     """
     prefill_queue, slot_queue = waits(replica, load)
-    work, fixed = load.prefill_work_s, unqueued_s(replica, load)
+    work, fixed = load.prefill_work_s, fixed_ttft_s(replica, load)
 
     def at(name: str) -> Array:
         queued = prefill_queue.quantile_s(QUANTILES[name]) + slot_queue.quantile_s(QUANTILES[name])
