@@ -40,7 +40,7 @@ class Estimate:
     fits: Array
     meets_slo: Array
     limit: Array
-    """Index into LIMITS."""
+    """What binds, as the number of a `Limit`."""
     gpus_per_replica: Array
     replicas: Array
     spare_replicas: Array

@@ -10,7 +10,7 @@ from planner.serving.cases import Array, Cases, LayoutColumns, ignoring_float_er
 from planner.serving.energy import facility_power_kw
 from planner.serving.normal import Mask
 from planner.serving.replica import Replica
-from planner.serving.slo import LIMITS
+from planner.serving.slo import Limit
 
 
 def fitting(cases: Cases, replica: Replica) -> tuple[Mask, Array]:
@@ -19,7 +19,7 @@ def fitting(cases: Cases, replica: Replica) -> tuple[Mask, Array]:
     room = memory.kv_capacity_bytes >= memory.kv_bytes_longest_request
     mean = tokens.input_tokens_per_answer / tokens.requests_per_answer + tokens.generated_tokens_mean
     in_context = mean <= cases.model.max_context_tokens
-    limit = np.where(~room, LIMITS.index("memory"), np.where(~in_context, LIMITS.index("context"), 0))
+    limit = np.where(~room, Limit.MEMORY, np.where(~in_context, Limit.CONTEXT, Limit.NONE))
     return np.asarray(room & in_context), limit
 
 
@@ -140,8 +140,8 @@ def energy_of(cases: Cases, billed: Array, gpu_power_w: Array) -> Energy:
 
 
 def limit_of(cases: Cases, fits: Mask, fit_limit: Array, meets_slo: Mask, binds: Array, gpus: Array) -> Array:
-    """Return the index into LIMITS: why a case does not fit, what binds its load, a fleet too large, no price."""
+    """Return the index of the `Limit`: why a case does not fit, what binds its load, a fleet too large, no price."""
     too_many = gpus > cases.fleet.max_gpus
-    limit = np.where(~fits, fit_limit, np.where(meets_slo & too_many, LIMITS.index("max_gpus"), binds))
+    limit = np.where(~fits, fit_limit, np.where(meets_slo & too_many, Limit.MAX_GPUS, binds))
     unpriced = fits & meets_slo & ~too_many & np.isnan(cases.offer.usd_per_gpu_hour)
-    return np.where(unpriced, LIMITS.index("price_missing"), limit)
+    return np.where(unpriced, Limit.PRICE_MISSING, limit)

@@ -8,7 +8,7 @@ from planner.serving.normal import Array, Mask
 from planner.serving.queueing import closed_wait_quantile_s
 from planner.serving.replica import Replica
 from planner.serving.roots import solve_increasing
-from planner.serving.slo import largest_running, throughput_limit
+from planner.serving.slo import Limit, largest_running, throughput_limit
 from planner.serving.steady_state import (
     QUANTILES,
     Lengths,
@@ -42,7 +42,7 @@ class Shown:
     overloaded: Mask
     """The rate asked for is above what the replica can serve."""
     limit: Array
-    """Index into LIMITS of what binds at maximum load and where overloaded; 0 elsewhere."""
+    """Index of the `Limit`: what binds at maximum load and where overloaded; 0 elsewhere."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,7 +77,7 @@ def shown(replica: Replica, lengths: Lengths, fits: Mask, traffic: Traffic) -> S
 
     tpot = np.where(waves, wave_tpot_s(replica, wave, "p99"), latency_at(replica, lengths, load, "p99").tpot)
     pairs = {name: np.where(waves, getattr(wave, name), getattr(load, name)) for name in load.__dataclass_fields__}
-    limit = np.where(endless, throughput_limit(replica), 0)
+    limit = np.where(endless, throughput_limit(replica), Limit.NONE)
     return Shown(Load(**pairs), ttft_of("mean"), ttft_of("p50"), ttft_of("p99"), tpot, overloaded, limit)
 
 

@@ -8,7 +8,7 @@ from planner.serving.closed_loop import Traffic, closed_ttft_mean_s, closed_ttft
 from planner.serving.normal import Array, Mask
 from planner.serving.replica import Replica
 from planner.serving.roots import solve_increasing
-from planner.serving.slo import LIMITS, running_limit
+from planner.serving.slo import Limit, running_limit
 from planner.serving.steady_state import QUANTILES, Lengths, Load, latency_at, load_at, running_for_rate, waits
 
 _IDLE = 1e-15
@@ -53,7 +53,7 @@ class PoolsShown:
     tpot_p99_s: Array
     overloaded: Mask
     limit: Array
-    """Index into LIMITS of what binds at maximum load and where overloaded; 0 elsewhere."""
+    """Index of the `Limit`: what binds at maximum load and where overloaded; 0 elsewhere."""
 
 
 def shown_by_pools(pools: Pools, lengths: Lengths, fits: Mask, traffic: Traffic) -> PoolsShown:
@@ -84,7 +84,7 @@ def shown_by_pools(pools: Pools, lengths: Lengths, fits: Mask, traffic: Traffic)
         return np.where(endless | ~np.isfinite(value), np.nan, value)
 
     overloaded = endless & ~np.isnan(traffic.rate) & (total < traffic.rate * _ALL_BUT_FULL)
-    binds = np.where(prefill_full, LIMITS.index("prefill"), running_limit(writing))
+    binds = np.where(prefill_full, Limit.PREFILL, running_limit(writing))
     tpot = latency_at(writing, lengths, load, "p99").tpot
     return PoolsShown(
         requests_per_s=total,
@@ -95,7 +95,7 @@ def shown_by_pools(pools: Pools, lengths: Lengths, fits: Mask, traffic: Traffic)
         ttft_p99_s=ttft_of("p99"),
         tpot_p99_s=tpot,
         overloaded=overloaded,
-        limit=np.where(endless, binds, 0),
+        limit=np.where(endless, binds, Limit.NONE),
     )
 
 

@@ -18,7 +18,7 @@ from planner.serving.normal import Array, Mask
 from planner.serving.replica import Replica
 from planner.serving.roots import solve_increasing
 from planner.serving.slo import (
-    LIMITS,
+    Limit,
     excess_of,
     has_limit,
     ratios_of,
@@ -183,13 +183,13 @@ def _best(pair: Pair, lengths: Lengths, slo: SloColumns, shares: Array) -> tuple
 
 
 def binding_limit_of(pair: Pair, lengths: Lengths, slo: SloColumns, found: PairCapacity) -> Array:
-    """Return the index into LIMITS of what keeps a writer's load from rising, or of what fails at the smallest."""
+    """Return the index of the `Limit`: what keeps a writer's load from rising, or what fails at the smallest."""
     share = np.where(found.meets_slo, found.share, SMALLEST_LOAD)
     running = np.where(found.meets_slo, found.running, found.smallest_running)
     ratios = _ratios(pair, lengths, slo, share, running) if has_limit(slo) else {"ttft": np.zeros_like(running)}
     of_writer = {name: ratio for name, ratio in ratios.items() if name != "ttft"} or {"tpot": np.zeros_like(running)}
     writes = np.any([ratio >= _AT_ITS_LIMIT for ratio in np.broadcast_arrays(*of_writer.values())], axis=0)
     at_top = found.running >= found.largest_running * _ALL_BUT_FULL
-    by_slo = np.where(writes, worst_metric(of_writer, tuple(of_writer)), LIMITS.index("ttft"))
+    by_slo = np.where(writes, worst_metric(of_writer, tuple(of_writer)), Limit.TTFT)
     binds = np.where(at_top, running_limit(pair.writer), by_slo)
     return np.where(found.meets_slo, binds, worst_metric(ratios, tuple(ratios)))

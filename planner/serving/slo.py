@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from enum import IntEnum
 from functools import reduce
 
 import numpy as np
@@ -31,21 +32,25 @@ class Capacity:
     """The load of a replica that is all but idle."""
 
 
-LIMITS = (
-    "",
-    "memory",
-    "kv_cache",
-    "max_sequences",
-    "prefill",
-    "ttft",
-    "tpot",
-    "time_to_answer",
-    "e2e",
-    "context",
-    "max_gpus",
-    "price_missing",
-)
-"""What binds. kv_cache, max_sequences and prefill (the step's token budget) bind throughput."""
+class Limit(IntEnum):
+    """What binds. kv_cache, max_sequences and prefill (the step's token budget) bind throughput."""
+
+    NONE = 0
+    MEMORY = 1
+    KV_CACHE = 2
+    MAX_SEQUENCES = 3
+    PREFILL = 4
+    TTFT = 5
+    TPOT = 6
+    TIME_TO_ANSWER = 7
+    E2E = 8
+    CONTEXT = 9
+    MAX_GPUS = 10
+    PRICE_MISSING = 11
+
+
+LIMITS = ("", *(limit.name.lower() for limit in Limit if limit))
+"""The words of `Limit` as they stand in results, in its order."""
 
 
 def slo_ratios(replica: Replica, lengths: Lengths, slo: SloColumns, running: Array) -> dict[str, Array]:
@@ -119,13 +124,13 @@ def largest_running(replica: Replica) -> Array:
 
 
 def throughput_limit(replica: Replica) -> Array:
-    """Return the index into LIMITS of what sets the largest running batch."""
+    """Return the index of the `Limit`: what sets the largest running batch."""
     prefill_first = _prefill_limit(replica) <= replica.memory.max_running_sequences
-    return np.where(prefill_first, LIMITS.index("prefill"), running_limit(replica))
+    return np.where(prefill_first, Limit.PREFILL, running_limit(replica))
 
 
 def binding_limit(replica: Replica, lengths: Lengths, slo: SloColumns, capacity: Capacity) -> Array:
-    """Return the index into LIMITS of what keeps the load from rising, or of what fails at the smallest load."""
+    """Return the index of the `Limit`: what keeps the load from rising, or what fails at the smallest load."""
     at = np.where(capacity.meets_slo, capacity.running, capacity.smallest_running)
     by_slo = worst_metric(slo_ratios(replica, lengths, slo, at), METRICS)
     at_top = capacity.meets_slo & (capacity.running >= capacity.largest_running * _ALL_BUT_FULL)
@@ -133,17 +138,17 @@ def binding_limit(replica: Replica, lengths: Lengths, slo: SloColumns, capacity:
 
 
 def worst_metric(ratios: dict[str, Array], metrics: Sequence[str]) -> Array:
-    """Return the index into LIMITS of the metric that is nearest to its limit, or farthest beyond it."""
+    """Return the index of the `Limit` of the metric that is nearest to its limit, or farthest beyond it."""
     spread = np.broadcast_arrays(*(ratios.get(m, _NO_LIMIT) for m in metrics))
     worst = np.argmax(np.nan_to_num(np.stack(spread), posinf=_LARGEST_RATIO), axis=0)
-    return np.asarray(np.take([LIMITS.index(m) for m in metrics], worst))
+    return np.asarray(np.take([Limit[m.upper()] for m in metrics], worst))
 
 
 def running_limit(replica: Replica) -> Array:
-    """Return the index into LIMITS of what keeps the running batch from growing: the cache, or the engine's limit."""
+    """Return the index of the `Limit`: what keeps the running batch from growing: the cache, or the engine's limit."""
     memory = replica.memory
     engine_first = memory.max_running_sequences < memory.sequences_that_fit
-    return np.where(engine_first, LIMITS.index("max_sequences"), LIMITS.index("kv_cache"))
+    return np.where(engine_first, Limit.MAX_SEQUENCES, Limit.KV_CACHE)
 
 
 _ALL_BUT_FULL = 1.0 - 1e-9
