@@ -11,7 +11,7 @@ from planner.documents.spec import Loaded
 from planner.economics import break_even_words as words
 from planner.economics.break_even_inputs import Asked, Tier, Traffic, look_up
 from planner.economics.crossing import first_crossing, last_crossing, steps
-from planner.economics.fleet_by_demand import Cheapest, Machines, machines_of
+from planner.economics.fleet_by_demand import Cheapest, FleetModel, fleet_model_of
 from planner.economics.page import Line, Sheet, solve_line
 from planner.economics.questions.break_even import BreakEvenFile
 from planner.errors import DataMissingError
@@ -99,15 +99,15 @@ def _told(tiers: Sequence[Tier]) -> list[tuple[str, Answer | None, str]]:
     return [(tier.label, tier.found, tier.missing) for tier in tiers]
 
 
-def _fleet_of(asked: Asked, tier: Tier) -> Machines | None:
+def _fleet_of(asked: Asked, tier: Tier) -> FleetModel | None:
     """Return the machines of a tier as a function of demand; None where it has none or the demand is unknown."""
     if tier.found is None or math.isnan(asked.traffic.answers_per_day):
         return None
-    fleet = machines_of(tier.found).contenders()
+    fleet = fleet_model_of(tier.found).contenders()
     return fleet if fleet.options else None
 
 
-def _line(asked: Asked, tier: Tier, fleet: Machines | None) -> Line:
+def _line(asked: Asked, tier: Tier, fleet: FleetModel | None) -> Line:
     """Return the row of a tier."""
     page, traffic = formulas(PAGE), asked.traffic
     found = tier.found
@@ -133,7 +133,7 @@ def _line(asked: Asked, tier: Tier, fleet: Machines | None) -> Line:
     return Line(tier.label, {**texts, "cheaper": words.cheaper(line), "verdict": verdict}, line.values)
 
 
-def _crossings(asked: Asked, fleet: Machines, traffic: Traffic) -> dict[str, float]:
+def _crossings(asked: Asked, fleet: FleetModel, traffic: Traffic) -> dict[str, float]:
     """Return the fleets at both crossings, and where whole machines no longer matter."""
     bill = solve_line("", {}, asked.inputs(traffic), _page_of(()))
     price = bill.values["api_usd_per_answer"]
@@ -159,7 +159,7 @@ _EDGE = 1e-9
 """The crossing may be the edge of a step: the fleet is that of the demands just above."""
 
 
-def _largest(fleet: Machines, wanted: float) -> float:
+def _largest(fleet: FleetModel, wanted: float) -> float:
     """Return a demand, or the largest below it that fleet.max_gpus allows [answers/day]."""
     low, high = 0.0, wanted
     if math.isfinite(fleet.usd_per_day(np.asarray([wanted]))[0]):
@@ -182,7 +182,7 @@ _OF_FLEET = {
 """What the page calls a fleet's numbers, and what an estimate does."""
 
 
-def _cheapest(fleet: Machines, answers_per_day: Sequence[float] | Array) -> Cheapest:
+def _cheapest(fleet: FleetModel, answers_per_day: Sequence[float] | Array) -> Cheapest:
     return fleet.cheapest(np.asarray(answers_per_day) / units.SECONDS_PER_DAY)
 
 
@@ -190,7 +190,7 @@ def _fleet_values(group: str, found: Cheapest, index: int) -> dict[str, float]:
     return {f"{group}.{name}": found.number(column, index) for name, column in _OF_FLEET.items()}
 
 
-def _curve_of(asked: Asked, tier: Tier, fleet: Machines | None) -> list[Line]:
+def _curve_of(asked: Asked, tier: Tier, fleet: FleetModel | None) -> list[Line]:
     """Return a tier's lines of the curve: an even grid, the steps between its points, the crossing, the scenario."""
     if fleet is None:
         return []

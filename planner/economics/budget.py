@@ -7,7 +7,7 @@ import numpy as np
 from planner import units
 from planner.catalog.catalog import Catalog
 from planner.documents.spec import Loaded
-from planner.economics.fleet_by_demand import Fleets, Machines, machines
+from planner.economics.fleet_by_demand import FleetModel, Fleets, machines
 from planner.economics.page import Line, Sheet, solve_line
 from planner.economics.questions.asked import named_beside
 from planner.economics.questions.budget import BudgetFile
@@ -77,7 +77,7 @@ def budget(question: Loaded[BudgetFile], catalog: Catalog) -> Sheet:
     )
 
 
-def largest_rates(found: Machines, usd_per_month: float) -> Array:
+def largest_rates(found: FleetModel, usd_per_month: float) -> Array:
     """Return the largest rate of each option whose fleet costs no more than a budget [answers/s]; NaN where none does.
 
     Cost is a staircase in the rate: it rises by whole replicas and nodes and never falls, so the edge of the
@@ -91,7 +91,7 @@ def largest_rates(found: Machines, usd_per_month: float) -> Array:
     return rates
 
 
-def _edge(found: Machines, usd_per_month: float) -> Array:
+def _edge(found: FleetModel, usd_per_month: float) -> Array:
     """Return the rate at which each option's cost leaves the budget, all of them within it at the least rate."""
     low = np.full(len(found.options), math.log(_LEAST))
     high = np.full(len(found.options), math.log(_MOST))
@@ -102,7 +102,7 @@ def _edge(found: Machines, usd_per_month: float) -> Array:
     return np.asarray(np.exp(low))
 
 
-def _why_nothing(found: Machines, usd_per_month: float) -> str:
+def _why_nothing(found: FleetModel, usd_per_month: float) -> str:
     """Return why no option is within a budget, with what the smallest fleet costs."""
     least = found.cheapest(_LEAST)
     need = "no fleet that has a price meets the SLO"
@@ -111,7 +111,7 @@ def _why_nothing(found: Machines, usd_per_month: float) -> str:
     return f"nothing is within ${usd_per_month:,.0f} a month: {need}"
 
 
-def _best_of_each_gpu(found: Machines, rates: Array, at_most: Fleets) -> list[int]:
+def _best_of_each_gpu(found: FleetModel, rates: Array, at_most: Fleets) -> list[int]:
     """Return the option of each GPU that answers most, the most first; all of them once where none does.
 
     Several sellers of one machine answer the same: the cheapest of them counts, at rates alike but for the halving.
@@ -129,7 +129,7 @@ _DIGITS = 9
 """Digits of a rate's logarithm within which two rates are one."""
 
 
-def _line(found: Machines, index: int, rate: float, at_most: Fleets, usd_per_month: float) -> Line:
+def _line(found: FleetModel, index: int, rate: float, at_most: Fleets, usd_per_month: float) -> Line:
     """Return the row of an option."""
     option = found.options[index]
     offer, known = option.offer, not math.isnan(rate)

@@ -11,9 +11,9 @@ from planner.catalog.catalog import Catalog
 from planner.catalog.model import ModelSpec
 from planner.documents.spec import Loaded
 from planner.errors import BadInputError
-from planner.fleet.estimate import Served
+from planner.fleet.estimate import ReplicaCapacity
 from planner.fleet.sizing import sized
-from planner.options.answer import Answer, answer, by_rates, refuse_router
+from planner.options.answer import Answer, answer, estimate_from_measured_rates, refuse_router
 from planner.options.candidates import Candidate
 from planner.scenario.load import Scenario, load_scenario
 from planner.serving.cases import Cases
@@ -69,7 +69,7 @@ class Cheapest:
 
 
 @dataclass(frozen=True)
-class Machines:
+class FleetModel:
     """Every option a scenario allows, to be asked at any demand.
 
     What a replica of each serves within the SLO was solved by the answer; a demand only sizes fleets of them.
@@ -78,7 +78,7 @@ class Machines:
     scenario: Scenario
     options: list[Candidate]
     cases: Cases
-    served: Served | None
+    served: ReplicaCapacity | None
     """None where nodes have measured rates: there is nothing to solve."""
     warnings: list[str]
     """What the scenario's own answer warns of."""
@@ -98,7 +98,7 @@ class Machines:
         changes = {"demand__answers_per_s": rate} | ({"demand__peak_to_mean": np.ones(())} if peak else {})
         cases = self.cases.replaced(**changes)
         if self.served is None:
-            found = vars(by_rates(self.scenario, cases))
+            found = vars(estimate_from_measured_rates(self.scenario, cases))
         else:
             size = sized(cases, self.served)
             found = vars(self.served) | vars(size.fleet) | vars(size.money) | {"meets_slo": size.meets_slo}
@@ -106,12 +106,12 @@ class Machines:
         shape = np.broadcast_shapes(rate.shape, (len(self.options),))
         return Fleets(**{f.name: np.broadcast_to(found[f.name], shape) for f in dataclasses.fields(Fleets)})
 
-    def only(self, rows: Indices) -> "Machines":
+    def only(self, rows: Indices) -> "FleetModel":
         """Return some of the options."""
         options, cases, of_each = [self.options[i] for i in rows.tolist()], self.cases, self.served
         if cases.shape:
             cases = cases.rows(rows)
-            of_each = of_each and Served(**{name: column[rows] for name, column in vars(of_each).items()})
+            of_each = of_each and ReplicaCapacity(**{name: column[rows] for name, column in vars(of_each).items()})
         return dataclasses.replace(self, options=options, cases=cases, served=of_each)
 
     def cheapest(self, answers_per_s: Array | float, *, peak: bool = False) -> Cheapest:
@@ -130,7 +130,7 @@ class Machines:
         cost = self.at(answers_per_day[:, None] / units.SECONDS_PER_DAY).costs()
         return np.asarray(np.min(cost, axis=1) / (units.HOURS_PER_MONTH / units.HOURS_PER_DAY))
 
-    def contenders(self) -> "Machines":
+    def contenders(self) -> "FleetModel":
         """Return the options that can be the cheapest at some demand.
 
         An option meets the SLO or misses it at any demand, since load is spread over replicas. Of options with one
@@ -162,12 +162,12 @@ def _unbeaten(rows: Indices, rates: Array) -> list[int]:
     return [int(i) for i in rows[~np.any(beaten, axis=1)]]
 
 
-def machines_of(found: Answer) -> Machines:
+def fleet_model_of(found: Answer) -> FleetModel:
     """Return every option of an answer's search."""
-    return Machines(found.scenario, found.searched, found.cases, found.served, found.warnings, found.model)
+    return FleetModel(found.scenario, found.searched, found.cases, found.served, found.warnings, found.model)
 
 
-def machines(name: str, catalog: Catalog, *, override: str | None = None, where: str = "") -> Machines:
+def machines(name: str, catalog: Catalog, *, override: str | None = None, where: str = "") -> FleetModel:
     """Return the options of a scenario.
 
     Raises BadInputError for a scenario of measured node rates, whose machines do not follow another load, and for
@@ -179,4 +179,4 @@ def machines(name: str, catalog: Catalog, *, override: str | None = None, where:
             f"scenario {name} gives measured rates of nodes; expected one with a model to serve", where=where
         )
     refuse_router(scenario, where)
-    return machines_of(answer(scenario, catalog))
+    return fleet_model_of(answer(scenario, catalog))

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from planner import units
 from planner.catalog.catalog import Catalog
 from planner.documents.spec import Loaded
-from planner.economics.fleet_by_demand import Machines, machines
+from planner.economics.fleet_by_demand import FleetModel, machines
 from planner.economics.message import NAMES, read_message
 from planner.economics.page import Line, Sheet, solve_line
 from planner.economics.questions.asked import named_beside
@@ -192,7 +192,7 @@ def _cost_basis(limit: Limit, plan: PlanFile) -> str | None:
 
 
 def _own_fleet(
-    limit: Limit, found: Machines, first: Mapping[str, float], cost_share: float
+    limit: Limit, found: FleetModel, first: Mapping[str, float], cost_share: float
 ) -> tuple[dict[str, float], str]:
     """Return (numbers of a model's own fleet, the cost basis in words); `cost_share` of revenue may be spent.
 
@@ -220,7 +220,7 @@ def _own_fleet(
     return numbers, f"{found.scenario.label}, {own.cost}: {chosen.label()}"
 
 
-def _largest_multiple(found: Machines, load: float, allowed: float, *, used: bool) -> float:
+def _largest_multiple(found: FleetModel, load: float, allowed: float, *, used: bool) -> float:
     """Return the largest multiple of a load whose machines cost no more than is allowed [1]; 0 where none does.
 
     Parameters

@@ -10,7 +10,7 @@ from planner import units
 from planner.errors import BadInputError, did_you_mean
 from planner.explain.chain_pools import pool_formulas, pool_values
 from planner.explain.formulas import Formula, Step, completed, formulas, walk
-from planner.fleet.estimate import Estimate, Work, solve
+from planner.fleet.estimate import Estimate, EstimateDetail, solve
 from planner.fleet.estimate_measured import measured_load
 from planner.options.answer import Answer
 from planner.options.lowering_workload import growth_factor
@@ -19,7 +19,7 @@ from planner.serving.cases import Cases
 from planner.serving.steady_state import QUANTILES, length_quantiles, step_terms_at, waits
 
 
-def case_namespace(cases: Cases) -> tuple[dict[str, float], Estimate, Work]:
+def case_namespace(cases: Cases) -> tuple[dict[str, float], Estimate, EstimateDetail]:
     """Return every quantity of a single case by the name the formulas use."""
     found, work = solve(cases)
     values: dict[str, float] = {f.name: float(getattr(found, f.name)) for f in dataclasses.fields(found)}

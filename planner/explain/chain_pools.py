@@ -8,7 +8,7 @@ from functools import cache
 import numpy as np
 
 from planner.explain.formulas import Formula, formulas
-from planner.fleet.result import TwoPools, Work
+from planner.fleet.result import EstimateDetail, TwoPools
 from planner.serving.cases import Cases
 from planner.serving.power import busy_power_of
 from planner.serving.steady_state import QUANTILES, waits
@@ -49,7 +49,7 @@ def _has_layout(name: str, known: Mapping[str, Formula]) -> bool:
     return any(n.startswith("layout.") or _has_layout(n, known) for n in used if n != name)
 
 
-def pool_values(cases: Cases, work: Work, pools: TwoPools) -> dict[str, float]:
+def pool_values(cases: Cases, work: EstimateDetail, pools: TwoPools) -> dict[str, float]:
     """Return the quantities of a single case that only two pools have, by the names the formulas use."""
     reader = pools.reader
     values = {f"{READER}costs.{f.name}": getattr(reader.costs, f.name) for f in fields(reader.costs)}

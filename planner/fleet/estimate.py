@@ -11,12 +11,11 @@ import numpy as np
 
 from planner.fleet.bill import token_money
 from planner.fleet.estimate_pools import PREFILL_LOADS, solve_pools
-from planner.fleet.result import Estimate, Served, Work, assemble
+from planner.fleet.result import Estimate, EstimateDetail, ReplicaCapacity, assemble
 from planner.fleet.sizing import energy_of, fitting, limit_of, peak_answers_per_s, sized, without_thinking
 from planner.serving.cases import Array, Cases, ignoring_float_errors
-from planner.serving.energy import mean_power_w
 from planner.serving.normal import Mask
-from planner.serving.power import busy_power_at
+from planner.serving.power import busy_power_at, mean_power_w
 from planner.serving.replica import Replica, build_replica
 from planner.serving.slo import Capacity, binding_limit, slo_capacity
 from planner.serving.steady_state import (
@@ -29,7 +28,7 @@ from planner.serving.steady_state import (
     running_for_rate,
 )
 
-__all__ = ["Estimate", "Served", "Work", "estimate", "estimate_and_served", "solve"]
+__all__ = ["Estimate", "EstimateDetail", "ReplicaCapacity", "estimate", "estimate_and_capacity", "solve"]
 
 CHUNK_ROWS = 16_384
 """Rows worked on at once: intermediate arrays stay in the processor's cache."""
@@ -40,7 +39,7 @@ def estimate(cases: Cases) -> Estimate:
     return Estimate(**_in_chunks(cases, lambda part: vars(solve(part)[0])))
 
 
-def estimate_and_served(cases: Cases) -> tuple[Estimate, Served]:
+def estimate_and_capacity(cases: Cases) -> tuple[Estimate, ReplicaCapacity]:
     """Return the estimate of every case, and what `sizing.sized` needs for any other demand."""
 
     def both(part: Cases) -> dict[str, Array]:
@@ -49,7 +48,7 @@ def estimate_and_served(cases: Cases) -> tuple[Estimate, Served]:
 
     columns = _in_chunks(cases, both)
     own = {name.removeprefix(_SERVED): columns.pop(name) for name in list(columns) if name.startswith(_SERVED)}
-    return Estimate(**columns), Served(**own)
+    return Estimate(**columns), ReplicaCapacity(**own)
 
 
 _SERVED = "served."
@@ -91,7 +90,7 @@ def _of_either(cases: Cases, solver: Callable[[Cases], dict[str, Array]]) -> dic
     return {name: np.where(apart, two[name], column) for name, column in together.items()}
 
 
-def solve(cases: Cases) -> tuple[Estimate, Work]:
+def solve(cases: Cases) -> tuple[Estimate, EstimateDetail]:
     """Return the estimate and its intermediate results, without chunking."""
     with ignoring_float_errors():
         if cases.prefill_layout is None or np.all(np.isnan(cases.prefill_layout.tensor_parallel)):
@@ -100,7 +99,7 @@ def solve(cases: Cases) -> tuple[Estimate, Work]:
 
 
 @dataclass(frozen=True, eq=False)
-class _Full:
+class _AtCapacity:
     """A replica of each case at its SLO capacity: nothing here depends on the demand."""
 
     replica: Replica
@@ -109,16 +108,16 @@ class _Full:
     fit_limit: Array
     capacity: Capacity
     load: Load
-    served: Served
+    served: ReplicaCapacity
 
 
-def _at_capacity(cases: Cases) -> _Full:
+def _at_capacity(cases: Cases) -> _AtCapacity:
     replica = build_replica(cases)
     lengths = length_quantiles(cases)
     fits, fit_limit = fitting(cases, replica)
     capacity = slo_capacity(replica, lengths, cases.slo)
     load = load_at(replica, np.where(fits, capacity.running, np.nan))
-    found = Served(
+    found = ReplicaCapacity(
         meets_slo=np.where(capacity.meets_slo & fits, 1.0, 0.0),
         gpus_per_replica=replica.gpus_per_replica,
         answers_per_s=load.answers_per_s,
@@ -127,13 +126,13 @@ def _at_capacity(cases: Cases) -> _Full:
         prefill_gpus_per_replica=_NO_POOL,
         prefill_answers_per_s=_NO_POOL,
     )
-    return _Full(replica, lengths, fits, fit_limit, capacity, load, found)
+    return _AtCapacity(replica, lengths, fits, fit_limit, capacity, load, found)
 
 
 _NO_POOL = np.asarray(np.nan)
 
 
-def _solve(cases: Cases) -> tuple[Estimate, Work]:
+def _solve(cases: Cases) -> tuple[Estimate, EstimateDetail]:
     full = _at_capacity(cases)
     replica, capacity, fits, tokens = full.replica, full.capacity, full.fits, full.replica.tokens
     plain = _plain_gpu_seconds(cases, fits)
@@ -144,7 +143,7 @@ def _solve(cases: Cases) -> tuple[Estimate, Work]:
     shown = load_at(replica, np.where(fits & ~capacity.meets_slo, capacity.smallest_running, at_peak.running))
     latency = {name: latency_at(replica, full.lengths, shown, name) for name in QUANTILES}
     prefill_share = _prefill_share(replica, at_peak)
-    work = Work(
+    work = EstimateDetail(
         replica=replica,
         capacity=capacity,
         at_capacity=full.load,

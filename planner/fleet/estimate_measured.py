@@ -8,8 +8,8 @@ from planner import units
 from planner.fleet.estimate import Estimate
 from planner.fleet.measured_rates import MeasuredLoad, phase_nodes
 from planner.serving.cases import Array, Cases
-from planner.serving.energy import facility_power_kw
 from planner.serving.lengths import token_demand
+from planner.serving.power import facility_power_kw
 
 
 def measured_load(

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from planner.fleet.bill import token_money
-from planner.fleet.result import Estimate, Served, Sized, TwoPools, Work, assemble
+from planner.fleet.result import Estimate, EstimateDetail, FleetCost, ReplicaCapacity, TwoPools, assemble
 from planner.fleet.sizing import energy_of, fitting, limit_of, peak_answers_per_s, sized, without_thinking
 from planner.serving.cases import Array, Cases
 from planner.serving.disaggregated_slo import (
-    LOOKS,
+    SHARE_GRID_POINTS,
     Pair,
     PairCapacity,
     binding_limit_of,
@@ -20,14 +20,13 @@ from planner.serving.disaggregated_slo import (
     pair_capacity,
     pair_of,
 )
-from planner.serving.energy import mean_power_w
 from planner.serving.normal import Mask
-from planner.serving.power import busy_power_at, reading_power_at
+from planner.serving.power import busy_power_at, mean_power_w, reading_power_at
 from planner.serving.replica import build_replica, prompt_transfer_s
 from planner.serving.slo import Capacity
 from planner.serving.steady_state import (
+    IDLE_FRACTION,
     QUANTILES,
-    SMALLEST_LOAD,
     Lengths,
     Load,
     length_quantiles,
@@ -35,14 +34,14 @@ from planner.serving.steady_state import (
     running_for_rate,
 )
 
-PREFILL_LOADS = LOOKS + 1
+PREFILL_LOADS = SHARE_GRID_POINTS + 1
 """Loads of the readers that are worked on beside each other."""
 _ANYWHERE = np.asarray(np.inf)
 """Replicas of a pool: too many for the fast links of one domain, so that prompts travel over the network."""
 
 
 @dataclass(frozen=True, eq=False)
-class _Full:
+class _AtCapacity:
     """A pair at its SLO capacity: nothing here depends on the demand."""
 
     reading: Cases
@@ -55,10 +54,10 @@ class _Full:
     written: Load
     busy_power_w: Array
     """Of a GPU, averaged over the GPU-seconds of an answer."""
-    served: Served
+    served: ReplicaCapacity
 
 
-def solve_pools(cases: Cases) -> tuple[Estimate, Work]:
+def solve_pools(cases: Cases) -> tuple[Estimate, EstimateDetail]:
     """Return the estimate of cases that all have two pools, and its intermediate results."""
     fit = _fitting(cases)
     found, plain = _at_capacity(cases, *fit), _at_capacity(without_thinking(cases), *fit)
@@ -68,7 +67,7 @@ def solve_pools(cases: Cases) -> tuple[Estimate, Work]:
     prefill_share = np.asarray(pools.reading.billed_gpus / size.billed_gpus)
     of_pools = ((pools.reading, pools.reading_power_w), (pools.writing, pools.writing_power_w))
     watts = sum(pool.billed_gpus * gpu_w for pool, gpu_w in of_pools) / size.billed_gpus
-    work = Work(
+    work = EstimateDetail(
         replica=pair.writer,
         capacity=Capacity(capacity.running, capacity.meets_slo, capacity.largest_running, capacity.smallest_running),
         at_capacity=found.written,
@@ -109,7 +108,7 @@ def _fitting(cases: Cases) -> tuple[Mask, Array]:
     return reads & writes, np.where(writes, why_not, why)
 
 
-def _at_capacity(cases: Cases, fits: Mask, fit_limit: Array) -> _Full:
+def _at_capacity(cases: Cases, fits: Mask, fit_limit: Array) -> _AtCapacity:
     """Return the pair of each case at the loads within the SLO that take the fewest GPU-seconds, where it fits."""
     reading, writing = _each(cases)
     transfer = prompt_transfer_s(reading, writing, _ANYWHERE, _ANYWHERE)
@@ -121,7 +120,7 @@ def _at_capacity(cases: Cases, fits: Mask, fit_limit: Array) -> _Full:
     watts = (reading_power_at(reading, pair.reader, share), busy_power_at(writing, pair.writer, written))
     seconds = np.asarray(parts[0] + parts[1])
     busy = np.asarray((parts[0] * watts[0] + parts[1] * watts[1]) / seconds)
-    served = Served(
+    served = ReplicaCapacity(
         meets_slo=np.where(found.meets_slo & fits, 1.0, 0.0),
         gpus_per_replica=pair.writer.gpus_per_replica,
         answers_per_s=written.answers_per_s,
@@ -130,10 +129,10 @@ def _at_capacity(cases: Cases, fits: Mask, fit_limit: Array) -> _Full:
         prefill_gpus_per_replica=pair.reader.gpus_per_replica,
         prefill_answers_per_s=share * pair.most_answers_per_s,
     )
-    return _Full(reading, writing, pair, lengths, fits, fit_limit, found, written, busy, served)
+    return _AtCapacity(reading, writing, pair, lengths, fits, fit_limit, found, written, busy, served)
 
 
-def _at_peak(cases: Cases, found: _Full, size: Sized) -> tuple[TwoPools, Load, Load]:
+def _at_peak(cases: Cases, found: _AtCapacity, size: FleetCost) -> tuple[TwoPools, Load, Load]:
     """Return (the pools, the writer's load at the peak, the load shown)."""
     pair, capacity, demand, write, read = found.pair, found.capacity, cases.demand, size.writing, size.reading
     assert read is not None  # noqa: S101 - all cases have two pools
@@ -142,7 +141,7 @@ def _at_peak(cases: Cases, found: _Full, size: Sized) -> tuple[TwoPools, Load, L
     at_peak = load_at(pair.writer, np.where(np.isnan(capacity.running), np.nan, batch))
     idle = found.fits & ~capacity.meets_slo
     shown = load_at(pair.writer, np.where(idle, capacity.smallest_running, at_peak.running))
-    read_shown = pair.reading(np.where(idle, SMALLEST_LOAD, peak / read.fleet.replicas / pair.most_answers_per_s))
+    read_shown = pair.reading(np.where(idle, IDLE_FRACTION, peak / read.fleet.replicas / pair.most_answers_per_s))
     busy = demand.answers_per_s * pair.reader.gpus_per_replica / (pair.most_answers_per_s * read.billed_gpus)
     write_w = mean_power_w(
         busy_power_at(found.writing, pair.writer, at_peak),

@@ -93,7 +93,7 @@ class Estimate:
 
 
 @dataclass(frozen=True, eq=False)
-class Served:
+class ReplicaCapacity:
     """What a replica of each case serves within its SLO: what of an estimate no demand changes.
 
     With two pools it is the replica that writes, beside the one that reads.
@@ -123,7 +123,7 @@ class Pool:
 
 
 @dataclass(frozen=True, eq=False)
-class Sized:
+class FleetCost:
     """The machines for a demand, and what they cost."""
 
     meets_slo: Mask
@@ -159,7 +159,7 @@ class TwoPools:
 
 
 @dataclass(frozen=True, eq=False)
-class Work:
+class EstimateDetail:
     """The intermediate results of one run, for `explain` and the tests; of two pools, those of the one that writes."""
 
     replica: Replica
@@ -169,8 +169,8 @@ class Work:
     shown: Load
     """Where the latencies are taken: the peak, or an idle replica where no load meets the SLO."""
     latency: dict[str, Latency]
-    served: Served
-    sized: Sized
+    served: ReplicaCapacity
+    sized: FleetCost
     token_money: TokenMoney
     energy: Energy
     gpu_seconds_per_answer_plain: Array
@@ -182,7 +182,7 @@ class Work:
     pools: TwoPools | None = None
 
 
-def assemble(cases: Cases, work: Work, fits: Mask, limit: Array) -> Estimate:
+def assemble(cases: Cases, work: EstimateDetail, fits: Mask, limit: Array) -> Estimate:
     """Put the result fields together; a case that cannot work is NaN from the load on."""
     tokens, fleet, pools = work.replica.tokens, work.sized.fleet, work.pools
     seconds = work.served.gpu_seconds_per_answer

@@ -5,10 +5,10 @@ import numpy as np
 from planner import units
 from planner.fleet.bill import money
 from planner.fleet.replicas import Fleet, billed_gpus, replica_availability, replicas_for_peak, spare_replicas
-from planner.fleet.result import Energy, Pool, Served, Sized
+from planner.fleet.result import Energy, FleetCost, Pool, ReplicaCapacity
 from planner.serving.cases import Array, Cases, LayoutColumns, ignoring_float_errors
-from planner.serving.energy import facility_power_kw
 from planner.serving.normal import Mask
+from planner.serving.power import facility_power_kw
 from planner.serving.replica import Replica
 from planner.serving.slo import Limit
 
@@ -65,7 +65,7 @@ def billed_of(cases: Cases, fleet: Fleet) -> Array:
     return np.asarray(np.where(cases.fleet.bills_mean > 0.0, fleet.nodes_mean * _unit_gpus(cases), fleet.gpus))
 
 
-def sized(cases: Cases, served: Served) -> Sized:
+def sized(cases: Cases, served: ReplicaCapacity) -> FleetCost:
     """Return the machines for the demand of each case, and their money, from what a replica serves; nothing is solved.
 
     The demand may have more axes than what is served: the demands down, the options across. Each of two pools is up
@@ -86,10 +86,10 @@ def sized(cases: Cases, served: Served) -> Sized:
             cases.energy.accuracy,
         )
         meets = (served.meets_slo > 0.0) & ~(fleet.gpus > f.max_gpus)
-    return Sized(np.asarray(meets), fleet, billed, bill, writing, reading)
+    return FleetCost(np.asarray(meets), fleet, billed, bill, writing, reading)
 
 
-def _pools(cases: Cases, served: Served) -> tuple[Pool, Pool | None]:
+def _pools(cases: Cases, served: ReplicaCapacity) -> tuple[Pool, Pool | None]:
     """Return (the pool that writes or the only one, the pool that reads if any case has one)."""
     whole = cases.fleet.availability
     if cases.prefill_layout is None:

@@ -13,7 +13,7 @@ from planner.catalog.model import ModelSpec
 from planner.documents.spec import Loaded
 from planner.documents.spec import today as the_day
 from planner.errors import BadInputError, DataMissingError, NoPriceError
-from planner.fleet.estimate import Estimate, Served, estimate_and_served
+from planner.fleet.estimate import Estimate, ReplicaCapacity, estimate_and_capacity
 from planner.fleet.estimate_measured import estimate_measured, measured_load
 from planner.options.candidates import Candidate, Layout, candidates
 from planner.options.caveats import nothing_priced, option_warnings, scenario_warnings
@@ -41,7 +41,7 @@ class Answer:
     """Row of `cases` behind each result."""
     searched: list[Candidate] = field(repr=False)
     """The candidate behind each row of `cases`."""
-    served: Served | None = field(repr=False)
+    served: ReplicaCapacity | None = field(repr=False)
     """What a replica of each row serves at any demand; None where nodes have measured rates."""
 
     @property
@@ -133,15 +133,15 @@ def _gpu_notes(scenario: Scenario, catalog: Catalog) -> list[str]:
     return [f"GPU {note}" for note in found if note]
 
 
-def _solved(scenario: Scenario, cases: Cases) -> tuple[Estimate, Served | None]:
+def _solved(scenario: Scenario, cases: Cases) -> tuple[Estimate, ReplicaCapacity | None]:
     """Return (the estimate of a scenario's cases, what their replicas serve); None of the latter by measured rates."""
     if scenario.spec.measured_rates is not None:
-        return _flat(by_rates(scenario, cases)), None
-    found, served = estimate_and_served(cases)
+        return _flat(estimate_from_measured_rates(scenario, cases)), None
+    found, served = estimate_and_capacity(cases)
     return _flat(found), served
 
 
-def by_rates(scenario: Scenario, cases: Cases) -> Estimate:
+def estimate_from_measured_rates(scenario: Scenario, cases: Cases) -> Estimate:
     """Return the estimate of cases by the measured rates that their scenario has."""
     rates, volume = scenario.spec.measured_rates, scenario.spec.workload.tokens_per_day
     assert rates is not None  # noqa: S101 - asked only of such scenarios

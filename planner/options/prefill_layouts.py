@@ -17,7 +17,7 @@ from planner.serving.cases import Cases, ignoring_float_errors
 from planner.serving.disaggregated_slo import largest_share, pair_of
 from planner.serving.normal import Array
 from planner.serving.replica import build_replica
-from planner.serving.steady_state import SMALLEST_LOAD, first_token_s, length_quantiles
+from planner.serving.steady_state import IDLE_FRACTION, first_token_s, length_quantiles
 
 Key = tuple[int, str, int]
 
@@ -80,7 +80,7 @@ def _merits(cases: Cases) -> tuple[Array, Array, Array]:
         share, meets = largest_share(pair, lengths, slo)
         rate = share * pair.most_answers_per_s
         fleet = fleet_of(cases, replica.gpus_per_replica, rate, np.sqrt(cases.fleet.availability))
-        first = first_token_s(replica, lengths, pair.reading(np.asarray(SMALLEST_LOAD)))("p95")
+        first = first_token_s(replica, lengths, pair.reading(np.asarray(IDLE_FRACTION)))("p95")
         values = (billed_of(cases, fleet), replica.gpus_per_replica / rate)
     usable = [np.where(fits & meets & np.isfinite(value), value, np.inf) for value in values]
     return usable[0], usable[1], np.where(fits & np.isfinite(first), first, np.inf)

@@ -27,8 +27,8 @@ from planner.serving.slo import (
     worst_metric,
 )
 from planner.serving.steady_state import (
+    IDLE_FRACTION,
     QUANTILES,
-    SMALLEST_LOAD,
     Latency,
     Lengths,
     Load,
@@ -38,7 +38,7 @@ from planner.serving.steady_state import (
     waits,
 )
 
-LOOKS = 12
+SHARE_GRID_POINTS = 12
 """Loads of the readers that are looked at at once, from the largest down; then as many around the best."""
 _LEAST_SHARE = 0.02
 """The smallest of them, over the largest."""
@@ -122,11 +122,11 @@ def pair_capacity(pair: Pair, lengths: Lengths, slo: SloColumns) -> PairCapacity
     if not has_limit(slo):
         return PairCapacity(top, most, meets, np.asarray(most), smallest)
     top = top * _ALL_BUT_FULL
-    looks = np.linspace(0.0, 1.0, LOOKS)
+    looks = np.linspace(0.0, 1.0, SHARE_GRID_POINTS)
     shares = _on_top(1.0 - (1.0 - _LEAST_SHARE) * np.square(looks), top) * top
     shares, running, best = _best(pair, lengths, slo, shares)
-    high, low = (_picked(shares, np.clip(best + step, 0, LOOKS - 1)) for step in (-1, 1))
-    between = _on_top(np.linspace(0.0, 1.0, LOOKS + 2)[1:-1], top)
+    high, low = (_picked(shares, np.clip(best + step, 0, SHARE_GRID_POINTS - 1)) for step in (-1, 1))
+    between = _on_top(np.linspace(0.0, 1.0, SHARE_GRID_POINTS + 2)[1:-1], top)
     closer = np.concatenate([_picked(shares, best)[None], low + (high - low) * between])
     shares, running, best = _best(pair, lengths, slo, closer)
     share, batch = _picked(shares, best), _picked(running, best)
@@ -136,7 +136,7 @@ def pair_capacity(pair: Pair, lengths: Lengths, slo: SloColumns) -> PairCapacity
 
 def _smallest(pair: Pair) -> Array:
     """Return the running batch of a writer that is all but idle."""
-    return np.asarray(np.maximum(pair.writer.memory.max_running_sequences, np.finfo(np.float64).tiny) * SMALLEST_LOAD)
+    return np.asarray(np.maximum(pair.writer.memory.max_running_sequences, np.finfo(np.float64).tiny) * IDLE_FRACTION)
 
 
 def largest_share(pair: Pair, lengths: Lengths, slo: SloColumns) -> tuple[Array, Mask]:
@@ -145,7 +145,7 @@ def largest_share(pair: Pair, lengths: Lengths, slo: SloColumns) -> tuple[Array,
     The load is a share of the most a reader can read.
     """
     smallest = _smallest(pair)
-    low = np.full_like(smallest + pair.most_answers_per_s, math.log(SMALLEST_LOAD))
+    low = np.full_like(smallest + pair.most_answers_per_s, math.log(IDLE_FRACTION))
     writes = np.asarray(pair.writer.memory.max_running_sequences > 0.0)
     if not has_limit(slo):
         return np.ones_like(low), writes
@@ -175,7 +175,7 @@ def _best(pair: Pair, lengths: Lengths, slo: SloColumns, shares: Array) -> tuple
     def excess(log_running: Array, of: tuple[Pair, Lengths, SloColumns, Array]) -> Array:
         return excess_of(_ratios(*of, np.exp(log_running)))
 
-    bottom = top + math.log(SMALLEST_LOAD)
+    bottom = top + math.log(IDLE_FRACTION)
     log_running = solve_increasing(excess, bottom, top, (pair, lengths, without_unset_limits(slo), shares))
     running = np.exp(log_running)
     seconds = np.where(log_running > bottom, sum(pair.gpu_seconds(shares, running)), np.inf)
@@ -184,7 +184,7 @@ def _best(pair: Pair, lengths: Lengths, slo: SloColumns, shares: Array) -> tuple
 
 def binding_limit_of(pair: Pair, lengths: Lengths, slo: SloColumns, found: PairCapacity) -> Array:
     """Return the index of the `Limit`: what keeps a writer's load from rising, or what fails at the smallest."""
-    share = np.where(found.meets_slo, found.share, SMALLEST_LOAD)
+    share = np.where(found.meets_slo, found.share, IDLE_FRACTION)
     running = np.where(found.meets_slo, found.running, found.smallest_running)
     ratios = _ratios(pair, lengths, slo, share, running) if has_limit(slo) else {"ttft": np.zeros_like(running)}
     of_writer = {name: ratio for name, ratio in ratios.items() if name != "ttft"} or {"tpot": np.zeros_like(running)}

@@ -1,9 +1,8 @@
-"""What a replica's GPUs draw at a load: from columns to the power formula."""
+"""Power: a busy GPU draws a base and what memory and products add; idle, node and facility come on top."""
 
 import numpy as np
 
 from planner.serving.cases import Cases
-from planner.serving.energy import busy_power_w
 from planner.serving.normal import Array
 from planner.serving.replica import Replica
 from planner.serving.steady_state import Load, step_terms_at
@@ -34,3 +33,24 @@ def busy_power_of(cases: Cases, terms: StepTerms) -> Array:
         terms.memory_share,
         terms.compute_share,
     )
+
+
+def busy_power_w(
+    tdp_w: Array, base: Array, memory: Array, compute: Array, top: Array, memory_share: Array, compute_share: Array
+) -> Array:
+    """Return the power of one GPU while it runs steps [W].
+
+    TDP min(base + memory x memory share + compute x compute share, top): clocks and leakage, moving bytes, multiplying.
+    """
+    return np.asarray(tdp_w * np.minimum(base + memory * memory_share + compute * compute_share, top))
+
+
+def mean_power_w(busy_w: Array, idle_w: Array, running: Array) -> Array:
+    """Return the time-average power of one GPU [W]: idle only while no sequence runs, P(0) = exp(-B) (Poisson)."""
+    idle_share = np.exp(-running)
+    return np.asarray(idle_w * idle_share + busy_w * (1.0 - idle_share))
+
+
+def facility_power_kw(gpus: Array, gpu_power_w: Array, node_overhead: Array, pue: Array) -> Array:
+    """Return the power at the meter of the building [kW]."""
+    return np.asarray(gpus * gpu_power_w * node_overhead * pue / 1e3)

@@ -8,6 +8,7 @@ import numpy as np
 from planner.serving import memory as mem
 from planner.serving import step
 from planner.serving.cases import Cases
+from planner.serving.collectives import collectives
 from planner.serving.lengths import TokenDemand, deviation_of_minimum, mean_of_minimum, token_demand
 from planner.serving.normal import Array
 from planner.serving.roots import solve_increasing
@@ -220,7 +221,7 @@ def _costs(cases: Cases, tokens: TokenDemand) -> step.StepCosts:
     dense_flop = m.attention_parameters / g.attention_flop_per_s + m.ffn_parameters / g.ffn_flop_per_s
     routed = m.experts_per_token / m.experts
     imbalance = np.where(layout.expert_parallel > 1.0, e.expert_imbalance, 1.0)
-    exchange = step.collectives(
+    exchange = collectives(
         m.layers,
         m.moe_layers,
         m.hidden_size,

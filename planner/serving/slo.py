@@ -12,7 +12,7 @@ from planner.serving.cases import SloColumns
 from planner.serving.normal import Array, Mask
 from planner.serving.replica import Replica
 from planner.serving.roots import solve_increasing
-from planner.serving.steady_state import METRICS, QUANTILES, SMALLEST_LOAD, Latency, Lengths, latency_at, load_at
+from planner.serving.steady_state import IDLE_FRACTION, METRICS, QUANTILES, Latency, Lengths, latency_at, load_at
 
 _LARGEST_RATIO = 1e30
 _NO_LIMIT = np.zeros(())
@@ -87,7 +87,7 @@ def slo_capacity(replica: Replica, lengths: Lengths, slo: SloColumns) -> Capacit
     def excess(log_running: Array, given: tuple[Replica, Lengths, SloColumns]) -> Array:
         return excess_of(slo_ratios(*given, np.exp(log_running)))
 
-    bottom = top + math.log(SMALLEST_LOAD)
+    bottom = top + math.log(IDLE_FRACTION)
     given = (replica, lengths, without_unset_limits(slo))
     log_best = solve_increasing(excess, bottom, top, given, first=_FIRST_LOOK) if has_limit(slo) else top
     meets = (log_best > bottom) & (most > 0.0)

@@ -21,7 +21,7 @@ QUANTILES = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
 METRICS = ("ttft", "tpot", "time_to_answer", "e2e")
 _Z = {"p50": 0.0, "p95": 1.6448536269514722, "p99": 2.3263478740408408}
 """Standard normal quantiles."""
-SMALLEST_LOAD = 1e-6
+IDLE_FRACTION = 1e-6
 """Smallest running batch looked at, as a share of the largest: an idle replica."""
 
 
@@ -74,7 +74,7 @@ def length_quantiles(cases: Cases) -> Lengths:
     before = np.where(several, generated, thinking + 1.0)
     before_cv = np.where(several, w.generated_tokens_cv, w.thinking_tokens_cv * thinking / (thinking + 1.0))
     cut = np.where(several, w.max_tokens, w.max_tokens * before / generated)
-    cut = np.maximum(cut, SMALLEST_LOAD)
+    cut = np.maximum(cut, IDLE_FRACTION)
     return Lengths(
         prefill={
             k: mixture_quantile(q, uncached, w.input_tokens_cv, no_cap, requests, one) for k, q in QUANTILES.items()

@@ -18,7 +18,7 @@ from planner.catalog.catalog import Catalog
 from planner.economics.api import bill_usd, find_price
 from planner.economics.break_even import break_even, curve
 from planner.economics.crossing import first_crossing, last_crossing
-from planner.economics.fleet_by_demand import Machines, machines_of
+from planner.economics.fleet_by_demand import FleetModel, fleet_model_of
 from planner.economics.page import Line, Sheet
 from planner.economics.questions.asked import load_asked
 from planner.economics.questions.break_even import BreakEvenFile
@@ -192,10 +192,10 @@ def test_a_staircase_crosses_more_than_once(tmp_path: Path) -> None:
     assert float(fleet.usd_per_day(np.array([last * 0.999999]))[0]) > dear * last * 0.999999
 
 
-def fleet_of(tmp_path: Path) -> Machines:
+def fleet_of(tmp_path: Path) -> FleetModel:
     """Return the fleet of the small question."""
     catalog = Catalog([tmp_path])
-    return machines_of(answer(load_scenario(tmp_path / "small.yaml", catalog), catalog)).contenders()
+    return fleet_model_of(answer(load_scenario(tmp_path / "small.yaml", catalog), catalog)).contenders()
 
 
 def test_an_api_below_the_cost_of_a_full_fleet_is_never_beaten(tmp_path: Path) -> None:
@@ -277,7 +277,7 @@ def test_the_largest_fleet_allowed_bounds_the_search(tmp_path: Path) -> None:
 def test_the_pruned_search_finds_what_the_full_one_finds(name: str, pools: str) -> None:
     """At several demands the cheapest fleet costs what `planner estimate` answers, and what all options give."""
     changes = {"fleet.pools": pools}
-    every = machines_of(answer(load_scenario(name, CATALOG, changes=changes), CATALOG))
+    every = fleet_model_of(answer(load_scenario(name, CATALOG, changes=changes), CATALOG))
     fleet = every.contenders()
     assert len(fleet.options) < len(every.options)
     many = np.geomspace(1.0, 1e10, 60)

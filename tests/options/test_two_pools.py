@@ -15,7 +15,7 @@ from planner.documents.spec import today
 from planner.errors import BadInputError
 from planner.explain.chain import case_namespace, explain, known_formulas
 from planner.explain.formulas import completed, evaluate, parse
-from planner.fleet.estimate import estimate, estimate_and_served, solve
+from planner.fleet.estimate import estimate, estimate_and_capacity, solve
 from planner.fleet.sizing import sized
 from planner.options.answer import Answer, answer
 from planner.options.candidates import candidates
@@ -168,7 +168,7 @@ def test_a_demand_needs_no_solving(pools: str, monkeypatch: pytest.MonkeyPatch) 
     """What replicas serve, found once and in chunks, gives the estimate at each demand to the bit."""
     cases = ask(pools=pools).cases
     monkeypatch.setattr("planner.fleet.estimate.CHUNK_ROWS", 500)
-    of_each = estimate_and_served(cases)[1]
+    of_each = estimate_and_capacity(cases)[1]
     demands = cases.replaced(demand__answers_per_s=np.geomspace(1e-2, 1e3, 5)[:, None])
     size, whole = sized(demands, of_each), estimate(demands)
     found = vars(size.money) | {n: getattr(size.fleet, n) for n in ("replicas", "spare_replicas", "gpus", "nodes")}

@@ -5,14 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from planner.serving.collectives import all_gather_s_per_byte, all_reduce_s_per_byte, all_to_all_s_per_byte
 from planner.serving.memory import kv_split, running_limit
-from planner.serving.step import (
-    all_gather_s_per_byte,
-    all_reduce_s_per_byte,
-    all_to_all_s_per_byte,
-    overlapped,
-    touched_share,
-)
+from planner.serving.step import overlapped, touched_share
 
 
 @given(a=st.floats(0, 1e3), b=st.floats(0, 1e3), p=st.floats(1, 8))
