@@ -19,19 +19,7 @@ def measured_load(
     if tokens_per_day is not None:
         per_s = [np.asarray(tokens / units.SECONDS_PER_DAY) for tokens in tokens_per_day]
     else:
-        w = cases.workload
-        tokens = token_demand(
-            w.share,
-            w.input_tokens_mean,
-            w.input_tokens_cv,
-            w.answer_tokens_mean,
-            w.reasoning_multiplier,
-            w.generated_tokens_cv,
-            w.cached_share,
-            w.samples_per_answer,
-            w.turns_per_answer,
-            w.max_tokens,
-        )
+        tokens = token_demand(cases.workload)
         rate = cases.demand.answers_per_s
         per_s = [rate * tokens.input_tokens_per_answer, rate * tokens.generated_tokens_per_answer]
     return MeasuredLoad(per_s[0], per_s[1], np.asarray(input_rate), np.asarray(output_rate))

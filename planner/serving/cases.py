@@ -183,6 +183,11 @@ class WorkloadColumns(Columns):
     turns_per_answer: Array
     max_tokens: Array
 
+    @property
+    def uncut_tokens_mean(self) -> Array:
+        """Return the mean tokens a sequence generates where none is cut: visible ones times the multiplier."""
+        return self.answer_tokens_mean * self.reasoning_multiplier
+
 
 @dataclass(frozen=True, eq=False)
 class PauseColumns(Columns):

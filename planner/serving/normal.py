@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
+# Python's own quantile, one element at a time: scipy's would be the only use of scipy in the base install.
 _INV_CDF = np.frompyfunc(NormalDist().inv_cdf, 1, 1)
 
 # SPECFUN's CALERF, highest power first.
@@ -52,12 +53,34 @@ _ONE = 6.0
 
 
 def total(x: Array) -> Array:
-    """Return the sum over the last axis in one order whatever the memory layout: a row has the bits of a point."""
+    """Return the sum over the last axis, always added in the same order.
+
+    numpy picks the order of a sum by the memory layout: a strided or broadcast axis and a contiguous one differ in the
+    last bit. A row of a sweep must have the bits of the same case asked alone, so the layout is made the same first.
+
+    Parameters
+    ----------
+    x : any unit, shape (..., k).
+
+    Returns
+    -------
+    Array
+        Sum [unit of x], shape (...).
+    """
     return np.asarray(np.sum(np.ascontiguousarray(x), axis=-1))
 
 
 def erf(x: Array) -> Array:
-    """Return the error function, within 4e-16.
+    """Return the error function erf(x) = 2/sqrt(pi) times the integral of exp(-t^2) from 0 to x, within 4e-16.
+
+    Parameters
+    ----------
+    x : any real number [1].
+
+    Returns
+    -------
+    Array
+        Between -1 and 1 [1]; NaN where x is NaN.
 
     References
     ----------
@@ -80,8 +103,19 @@ def _polynomial(coefficients: tuple[float, ...], x: Array) -> Array:
 
 
 def normal_cdf(x: Array) -> Array:
-    """Return the standard normal distribution function.
+    """Return the standard normal distribution function Phi(x) = (1 + erf(x/sqrt(2)))/2.
 
+    Parameters
+    ----------
+    x : any real number [1].
+
+    Returns
+    -------
+    Array
+        Probability [1]; NaN where x is NaN. Absolute error 4e-16, so far below x = -8 it is 0.
+
+    Examples
+    --------
     >>> float(normal_cdf(np.array(1.959963984540054)).round(12))
     0.975
     """
@@ -89,8 +123,24 @@ def normal_cdf(x: Array) -> Array:
 
 
 def normal_quantile(p: Array) -> Array:
-    """Return the standard normal quantile of a probability strictly between 0 and 1; equal ones cost one evaluation."""
+    """Return the standard normal quantile z with Phi(z) = p.
+
+    Parameters
+    ----------
+    p : probability [1], strictly between 0 and 1; anything else is a ValueError.
+
+    Returns
+    -------
+    Array
+        Quantile [1].
+
+    References
+    ----------
+    M. J. Wichura, "Algorithm AS 241: the percentage points of the normal distribution", Applied Statistics 37 (1988)
+    477-484, as in Python's `statistics.NormalDist`.
+    """
     p = np.asarray(p, dtype=np.float64)
+    # A sweep usually has one probability in all its rows; the elementwise call takes a microsecond a row.
     if p.size > 1 and p.min() == p.max():
         return np.full(p.shape, _INV_CDF(p.flat[0]))
     return np.asarray(_INV_CDF(p), dtype=np.float64)

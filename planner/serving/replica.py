@@ -50,19 +50,7 @@ class Replica:
 
 def build_replica(cases: Cases) -> Replica:
     """Return the replica of each case."""
-    w = cases.workload
-    tokens = token_demand(
-        w.share,
-        w.input_tokens_mean,
-        w.input_tokens_cv,
-        w.answer_tokens_mean,
-        w.reasoning_multiplier,
-        w.generated_tokens_cv,
-        w.cached_share,
-        w.samples_per_answer,
-        w.turns_per_answer,
-        w.max_tokens,
-    )
+    tokens = token_demand(cases.workload)
     layout = cases.layout
     yielded = step.accepted_tokens(layout.draft_tokens, layout.acceptance)
     steps = tokens.sequences_per_answer * np.maximum(tokens.generated_tokens_mean - 1.0, _SHORTEST_DECODE) / yielded

@@ -1,4 +1,12 @@
-"""Vectorised root finding: each element converges by itself, so a sweep's row equals the point exactly."""
+"""Vectorised root finding: each element converges by itself, so a sweep's row has the bits of the point.
+
+A test compares rows with points bit for bit, so an element must never see its neighbours: no common step size, no
+common stopping rule, no operation whose rounding depends on an array's length.
+
+The function to solve takes everything it reads besides x as its second argument, `inputs`, and must not close over
+arrays. A few hard elements of a million would otherwise be evaluated beside 999,990 that are done; the solver drops
+these, and it can drop from x and from `inputs` only. A closure over a full-size array would meet a shorter x.
+"""
 
 import dataclasses
 from collections.abc import Callable
@@ -16,41 +24,52 @@ _STILL_OPEN = 0.9
 _TOLERANCE = 1e-12
 """Relative where x is above 1, absolute below."""
 
-Given = TypeVar("Given")
+Inputs = TypeVar("Inputs")
 
 
 def solve_increasing(
-    function: Callable[[Array, Given], Array], low: Array, high: Array, given: Given, *, first: float = 0.5
+    function: Callable[[Array, Inputs], Array], low: Array, high: Array, inputs: Inputs, *, first: float = 0.5
 ) -> Array:
-    """Return x in [low, high] where an increasing function crosses zero, elementwise.
+    """Return the root of an increasing function in [low, high], elementwise.
 
-    Where the function is already positive at `low` the answer is `low`; where it is still negative at
-    `high` the answer is `high`; where it is NaN at either end the answer is NaN. Chandrupatla's method:
-    inverse quadratic steps guarded by bisection.
+    Chandrupatla's method: inverse quadratic steps, guarded by bisection.
 
     Parameters
     ----------
-    function : of x and `given`.
-    given : what the function needs besides x: arrays in dataclasses, dicts and tuples. Elements that have
-        converged are dropped from it, so that a few slow ones do not hold up a million. None drops nothing.
-    first : where to look first, as a share of the bracket from `high` down.
+    function : of x and `inputs`, of the same shape as x; increasing in x, unit of its values any. It must read no
+        array but these two (see the module).
+    low, high : ends of the bracket [unit of x]; they broadcast with what `function` returns.
+    inputs : what the function needs besides x: numbers and arrays in dataclasses, dicts and tuples. None drops nothing.
+    first : where to look first, as a share of the bracket from `high` down [1].
+
+    Returns
+    -------
+    Array
+        x [unit of x] within 1e-12 (relative where x is above 1). `low` where the function is already positive there,
+        `high` where it is still negative there, NaN where it is NaN at either end.
 
     References
     ----------
-    T. R. Chandrupatla, Advances in Engineering Software 28 (1997) 145-149. (scipy has it, but scipy is
-    an extra: the base install stays small.)
+    T. R. Chandrupatla, "A new hybrid quadratic/bisection algorithm for finding the zero of a nonlinear function without
+    using derivatives", Advances in Engineering Software 28 (1997) 145-149. scipy has it, but scipy is an extra: the
+    base install stays small.
+
+    Examples
+    --------
+    >>> float(solve_increasing(lambda x, target: x**2 - target, np.array(0.0), np.array(4.0), np.array(9.0)))
+    3.0
     """
     b, a = np.asarray(low, dtype=np.float64), np.asarray(high, dtype=np.float64)
-    a, b, fa, fb = np.broadcast_arrays(a, b, function(a, given), function(b, given))
+    a, b, fa, fb = np.broadcast_arrays(a, b, function(a, inputs), function(b, inputs))
     best = np.select([np.isnan(fa) | np.isnan(fb), fb >= 0.0, fa <= 0.0], [np.nan, b, a], default=b)
     is_open = (fb < 0.0) & (fa > 0.0)
-    return _iterate(function, (a, b, fa, fb), given, best, ~is_open, first)
+    return _iterate(function, (a, b, fa, fb), inputs, best, ~is_open, first)
 
 
 def _iterate(
-    function: Callable[[Array, Given], Array],
+    function: Callable[[Array, Inputs], Array],
     bracket: tuple[Array, ...],
-    given: Given,
+    inputs: Inputs,
     best: Array,
     done: Mask,
     first: float,
@@ -63,20 +82,21 @@ def _iterate(
         left = np.count_nonzero(~done)
         if left == 0:
             break
-        if given is not None and done.size >= _WORTH_DROPPING and left < _STILL_OPEN * done.size:
+        # An element that is done keeps its root in `best`; dropping it does not change the others' arithmetic.
+        if inputs is not None and done.size >= _WORTH_DROPPING and left < _STILL_OPEN * done.size:
             result.reshape(-1)[places] = best.reshape(-1)
             index, shape = np.flatnonzero(~done), done.shape
-            places, given = places.take(index), take_flat(given, shape, index)
+            places, inputs = places.take(index), take_flat(inputs, shape, index)
             a, b, c, fa, fb, fc, t, best = (take_flat(v, shape, index) for v in (a, b, c, fa, fb, fc, t, best))
             done = np.zeros(left, dtype=bool)
         x = a + t * (b - a)
-        fx = function(x, given)
-        same = np.sign(fx) == np.sign(fa)
-        c, fc = np.where(same, a, b), np.where(same, fa, fb)
-        b, fb = np.where(same, b, a), np.where(same, fb, fa)
+        fx = function(x, inputs)
+        keeps_b = np.sign(fx) == np.sign(fa)
+        c, fc = np.where(keeps_b, a, b), np.where(keeps_b, fa, fb)
+        b, fb = np.where(keeps_b, b, a), np.where(keeps_b, fb, fa)
         a, fa = x, fx
-        smaller = np.abs(fa) < np.abs(fb)
-        xm, fm = np.where(smaller, a, b), np.where(smaller, fa, fb)
+        a_is_nearer = np.abs(fa) < np.abs(fb)
+        xm, fm = np.where(a_is_nearer, a, b), np.where(a_is_nearer, fa, fb)
         limit = _TOLERANCE * np.maximum(np.abs(xm), 1.0) / np.maximum(np.abs(b - a), np.finfo(np.float64).tiny)
         best = np.where(done, best, xm)
         done = done | (limit > 0.5) | (fm == 0.0)  # noqa: PLR2004 - half the bracket
@@ -85,23 +105,32 @@ def _iterate(
     return result
 
 
-def take_flat(given: Any, shape: tuple[int, ...], index: NDArray[np.intp]) -> Any:  # noqa: ANN401 - a struct of arrays
+def take_flat(columns: Any, shape: tuple[int, ...], index: NDArray[np.intp]) -> Any:  # noqa: ANN401 - a struct of arrays
     """Return a struct whose arrays, broadcast to a shape and laid flat, keep some elements; numbers stay as they are.
 
+    Parameters
+    ----------
+    columns : dataclasses, dicts and tuples of arrays that broadcast to `shape`, and numbers.
+    shape : shape of the elements that `index` counts.
+    index : positions to keep, in C order.
+
+    Examples
+    --------
     >>> take_flat((np.arange(3.0), 2.0), (3,), np.array([0, 2]))
     (array([0., 2.]), 2.0)
     """
-    if dataclasses.is_dataclass(given) and not isinstance(given, type):
-        parts = {f.name: take_flat(getattr(given, f.name), shape, index) for f in dataclasses.fields(given)}
-        return dataclasses.replace(given, **parts)
-    if isinstance(given, dict):
-        return {name: take_flat(part, shape, index) for name, part in given.items()}
-    if isinstance(given, tuple):
-        return tuple(take_flat(part, shape, index) for part in given)
-    if np.ndim(given) == 0:
-        return given
-    whole = given if np.shape(given) == shape else np.broadcast_to(given, shape)
-    return whole.reshape(-1).take(index)
+    if dataclasses.is_dataclass(columns) and not isinstance(columns, type):
+        parts = {f.name: take_flat(getattr(columns, f.name), shape, index) for f in dataclasses.fields(columns)}
+        return dataclasses.replace(columns, **parts)
+    if isinstance(columns, dict):
+        return {name: take_flat(part, shape, index) for name, part in columns.items()}
+    if isinstance(columns, tuple):
+        return tuple(take_flat(part, shape, index) for part in columns)
+    if np.ndim(columns) == 0:
+        return columns
+    # Most columns have the full shape already; broadcasting them again costs more than the comparison.
+    full = columns if np.shape(columns) == shape else np.broadcast_to(columns, shape)
+    return full.reshape(-1).take(index)
 
 
 def _next_fraction(a: Array, b: Array, c: Array, fa: Array, fb: Array, fc: Array, limit: Array) -> Array:

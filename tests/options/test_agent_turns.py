@@ -94,7 +94,7 @@ def test_holding_the_cache_costs_less_than_reading_again() -> None:
     assert held["answer_tokens_per_answer"] == pytest.approx(100)
     assert freed["gpu_seconds_per_answer"] > 1.5 * held["gpu_seconds_per_answer"]
     case = found["held"].case().workload
-    demand = token_demand(*(getattr(case, n) for n in DEMAND))
+    demand = token_demand(case)
     assert float(demand.prefill_tokens_per_answer) == pytest.approx(1000 + 9 * 500)
     assert float(estimate(found["held"].case()).gpu_seconds_per_answer) == pytest.approx(held["gpu_seconds_per_answer"])
 
@@ -128,20 +128,6 @@ def test_slow_tools_take_room_where_the_cache_is_held(tool_time_s: float) -> Non
         assert float(case.pauses.held_tokens) == pytest.approx(held)
         kv_bytes = 2 * 80 * 8 * 128 * 2 / 4  # Llama 3.1 70B, 16 bit, over four GPUs
         assert float(memory.paused_bytes) == pytest.approx(float(rate) * 9 * tool_time_s * held * kv_bytes, rel=1e-6)
-
-
-DEMAND = (
-    "share",
-    "input_tokens_mean",
-    "input_tokens_cv",
-    "answer_tokens_mean",
-    "reasoning_multiplier",
-    "generated_tokens_cv",
-    "cached_share",
-    "samples_per_answer",
-    "turns_per_answer",
-    "max_tokens",
-)
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from planner.serving.cases import WorkloadColumns
 from planner.serving.lengths import (
     TokenDemand,
     censored_moments,
@@ -23,27 +24,30 @@ ONE = np.ones(1)
 
 
 def demand(**changes: float) -> TokenDemand:
-    """Return the token demand of one component with some fields changed."""
-    fields = {
+    """Return the token demand of one component with some columns changed."""
+    columns = {
         "share": 1.0,
-        "input_mean": 1000.0,
-        "input_cv": 0.0,
-        "answer_mean": 100.0,
-        "multiplier": 1.0,
-        "generated_cv": 0.0,
+        "input_tokens_mean": 1000.0,
+        "input_tokens_cv": 0.0,
+        "answer_tokens_mean": 100.0,
+        "reasoning_multiplier": 1.0,
+        "generated_tokens_cv": 0.0,
+        "answer_tokens_cv": 0.0,
+        "thinking_tokens_cv": 0.0,
         "cached_share": 0.0,
-        "samples": 1.0,
-        "turns": 1.0,
+        "samples_per_answer": 1.0,
+        "turns_per_answer": 1.0,
         "max_tokens": 1e9,
     }
-    return token_demand(**{k: np.array([changes.get(k, v)]) for k, v in fields.items()})
+    assert changes.keys() <= columns.keys()
+    return token_demand(WorkloadColumns(**{name: np.array([v]) for name, v in (columns | changes).items()}))
 
 
 def test_the_share_found_in_the_cache() -> None:
     """What is not read anew, over turns that read the prompt again; none where there is no prompt."""
     assert float(demand(cached_share=0.25).found_share) == pytest.approx(0.25)
-    assert float(demand(cached_share=0.25, turns=3.0).found_share) == pytest.approx(0.25)
-    assert float(demand(cached_share=0.25, input_mean=0.0).found_share) == 0.0
+    assert float(demand(cached_share=0.25, turns_per_answer=3.0).found_share) == pytest.approx(0.25)
+    assert float(demand(cached_share=0.25, input_tokens_mean=0.0).found_share) == 0.0
 
 
 def test_normal_cdf_has_textbook_values() -> None:
@@ -97,8 +101,8 @@ def test_window_caps_each_sequence_not_the_mean() -> None:
 
 def test_context_is_length_biased() -> None:
     """With cv 1.5 the KV growth is 3.25 times what a mean length suggests (E[G^2] = 3.25 E[G]^2)."""
-    growth = demand(generated_cv=1.5, answer_mean=1000.0).context_mean[()] - 1000.0
-    constant = demand(generated_cv=0.0, answer_mean=1000.0).context_mean[()] - 1000.0
+    growth = demand(generated_tokens_cv=1.5, answer_tokens_mean=1000.0).context_mean[()] - 1000.0
+    constant = demand(generated_tokens_cv=0.0, answer_tokens_mean=1000.0).context_mean[()] - 1000.0
     assert growth / constant == pytest.approx(3.25)
 
 
@@ -110,21 +114,21 @@ def test_context_matches_a_sampled_steady_state() -> None:
     g = np.exp(mu + sigma * rng.standard_normal(1_000_000))
     i = np.exp(mu_i + sigma_i * rng.standard_normal(1_000_000))
     context = i + g * rng.random(1_000_000)
-    found = demand(input_mean=1200.0, input_cv=0.8, answer_mean=500.0, generated_cv=1.0)
+    found = demand(input_tokens_mean=1200.0, input_tokens_cv=0.8, answer_tokens_mean=500.0, generated_tokens_cv=1.0)
     assert found.context_mean[()] == pytest.approx(np.average(context, weights=g), rel=1e-2)
     assert found.context_second_moment[()] == pytest.approx(np.average(context**2, weights=g), rel=2e-2)
 
 
 def test_generated_tokens_are_turns_samples_answer_multiplier() -> None:
     """generated_tokens_per_answer = turns x samples x A x m (contract)."""
-    found = demand(turns=3.0, samples=4.0, answer_mean=50.0, multiplier=2.5)
+    found = demand(turns_per_answer=3.0, samples_per_answer=4.0, answer_tokens_mean=50.0, reasoning_multiplier=2.5)
     assert found.generated_tokens_per_answer[()] == pytest.approx(3 * 4 * 50 * 2.5)
     assert found.input_tokens_per_answer[()] == pytest.approx(3 * 1000)
 
 
 def test_samples_share_their_prompt_in_memory_but_not_in_reads() -> None:
     """Eight samples hold an eighth of the prompt each, yet each reads all of it."""
-    found = demand(samples=8.0)
+    found = demand(samples_per_answer=8.0)
     assert found.context_mean[()] - found.held_mean[()] == pytest.approx(1000.0 * 7 / 8)
 
 
