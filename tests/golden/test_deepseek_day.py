@@ -86,6 +86,6 @@ def test_the_page_says_what_the_program_says() -> None:
         assert f"| {nodes:.1f} | ${day:,.0f} |" in page
     for pools in ("one", "two"):
         best = alone_with(**{"fleet.pools": pools, "slo.ttft_p95_s": 5}).best
-        assert f"{best['cost_usd_per_month'] / HOURS_PER_MONTH / 16:.1f} " in page.split("Asked for a TTFT")[1]
+        assert f"{best['cost_usd_per_month'] / HOURS_PER_MONTH / 16:.1f} " in page.split("With a TTFT limit")[1]
     values = namespace(alone)
-    assert f"{values['capacity.collectives_s'] * 1e3:.1f} of {values['capacity.step_s'] * 1e3:.0f} ms" in page
+    assert f"{values['capacity.collectives_s'] * 1e3:.1f} of the {values['capacity.step_s'] * 1e3:.0f} ms" in page
