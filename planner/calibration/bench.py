@@ -99,7 +99,7 @@ def prepare(rows: Sequence[Mapping[str, str]], catalog: Catalog) -> Bench:
         try:
             run = resolve(row, names)
             if math.isnan(measured_of(row, run)["tpot_mean_s"]) or not row.get("concurrency") or run.layout is None:
-                raise BadInputError("needs measured_tpot_mean_s, concurrency and tensor_parallel or gpus")
+                raise BadInputError("needs measured_tpot_mean_s, concurrency and tensor_parallel or data_parallel")
             if run.pool is not None:
                 raise BadInputError("prompts are read by workers of their own; such runs are not fitted")
         except PlannerError as error:

@@ -1,4 +1,4 @@
-"""Two pools of benchmark runs, and how their GPUs are best split where a run does not say."""
+"""How the GPUs of a benchmark run are split into replicas and pools where its row does not say."""
 
 import dataclasses
 import math
@@ -6,13 +6,14 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from planner.loadtest.run import Pool, Run, layouts, whole_splits
+from planner.loadtest.run import Pool, Run, choices, layouts, most_asked, whole_splits
 from planner.serving.cases import Array, Cases, ignoring_float_errors
 from planner.serving.closed_loop import Traffic
 from planner.serving.disaggregated import Pools, shown_by_pools
 from planner.serving.normal import Mask
 from planner.serving.replica import Replica, build_replica, prompt_transfer_s
-from planner.serving.steady_state import length_quantiles
+from planner.serving.slo import largest_running
+from planner.serving.steady_state import length_quantiles, load_at
 
 _LOOKED_AT = 65
 """Splits of a run that are looked at at once; where there are more, the neighbourhood of the best one is next."""
@@ -35,6 +36,39 @@ def traffic_of(runs: Sequence[Run]) -> Traffic:
     """Return how requests are sent to both pools of each run."""
     concurrency, rate = (np.asarray([run.numbers[name] for run in runs]) for name in ("concurrency", "request_rate"))
     return Traffic(concurrency, rate, np.zeros(len(runs), dtype=bool))
+
+
+def with_layouts(runs: Sequence[Run], cases: Cases) -> list[Run]:
+    """Give every run whose layout is open one of its `choices`.
+
+    Where a run asks for the most its GPUs can do, that with most requests per second; else the smallest tensor
+    parallelism whose memory holds the run. Where none holds it, the last.
+    """
+    found = list(runs)
+    tried = {i: choices(run) for i, run in enumerate(runs) if run.layout is None}
+    each = [choice for some in tried.values() for choice in some]
+    if not each:
+        return found
+    index = np.asarray([i for i, some in tried.items() for _ in some], dtype=np.intp)
+    rates, start = _most_per_s(dataclasses.replace(cases.rows(index), layout=layouts(each)), each), 0
+    for i, some in tried.items():
+        own = rates[start : start + len(some)]
+        start += len(some)
+        best = np.argmax(own if most_asked(runs[i]) else own > 0.0)  # the first of equals
+        found[i] = some[best] if own[best] > 0.0 else some[-1]
+    return found
+
+
+def _most_per_s(cases: Cases, runs: Sequence[Run]) -> Array:
+    """Return the most requests per second of each run, of one pool or two; minus infinity where it does not fit."""
+    with ignoring_float_errors():
+        replica, replicas = build_replica(cases), np.asarray([run.replicas for run in runs])
+        most = load_at(replica, largest_running(replica)).answers_per_s * replicas
+        found = np.where(has_room(replica), most, -np.inf)
+    index = np.flatnonzero([run.pool is not None for run in runs])
+    if index.size:
+        found[index] = _rates(cases.rows(index), [runs[i] for i in index.tolist()])
+    return found
 
 
 def with_splits(runs: Sequence[Run], cases: Cases) -> list[Run]:
@@ -76,7 +110,7 @@ def _split(run: Run, readers: int) -> Run:
 
 
 def _rates(cases: Cases, runs: Sequence[Run]) -> Array:
-    """Return the requests per second of runs, an open loop's without its limit; minus infinity where none is served."""
+    """Return the requests per second of two pools, an open loop's without its limit; minus infinity for none."""
     with ignoring_float_errors():
         (pools, _), traffic = pools_of(cases, runs), traffic_of(runs)
         most = dataclasses.replace(traffic, rate=np.full_like(traffic.rate, np.nan))

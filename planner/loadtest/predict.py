@@ -15,10 +15,9 @@ from planner.catalog.catalog import Catalog, model_note
 from planner.catalog.hardware import GpuSpec
 from planner.catalog.model import ModelSpec
 from planner.errors import BadInputError, PlannerError, did_you_mean
-from planner.loadtest.gpu_split import has_room, pools_of, traffic_of, with_splits
+from planner.loadtest.gpu_split import has_room, pools_of, traffic_of, with_layouts, with_splits
 from planner.loadtest.lookups import Names
-from planner.loadtest.run import NUMBERS, REQUIRED, TEXTS, Run, cases_of, layouts, resolve
-from planner.options.candidates import Layout
+from planner.loadtest.run import NUMBERS, REQUIRED, TEXTS, Run, cases_of, has_gpus, layout_is_open, layouts, resolve
 from planner.options.confidence import error_bounds, unseen
 from planner.options.ranking import machine_basis
 from planner.serving.cases import Array, Cases, ignoring_float_errors
@@ -48,6 +47,8 @@ OUTPUTS = (
     "error",
     "prefill_workers",
     "decode_workers",
+    "layout",
+    "replicas",
 )
 ERRORS_OF = {
     **dict.fromkeys(("ttft_mean_s", "ttft_p50_s", "ttft_p99_s"), "ttft"),
@@ -60,7 +61,6 @@ ERRORS_OF = {
 """Output -> whose errors it has; the others have no interval."""
 INTERVALS = tuple(f"{name}_{bound}" for name in ERRORS_OF for bound in ("p10", "p90"))
 """Columns that an interval appends."""
-_SIZES = (1, 2, 4, 8, 16)
 
 
 def predict(rows: Sequence[Mapping[str, str]], catalog: Catalog) -> list[dict[str, Any]]:
@@ -92,7 +92,7 @@ def _predicted(runs: Sequence[Run], catalog: Catalog) -> list[dict[str, Any]]:
         return []
     try:
         cases = cases_of(runs, catalog)
-        sized = _with_layouts(runs, cases)
+        sized = with_layouts(runs, cases)
         cases = dataclasses.replace(cases, layout=layouts(sized))
         return _solve(cases, with_splits(sized, cases))
     except Exception as error:  # noqa: BLE001 - as above
@@ -141,19 +141,6 @@ def name_notes(rows: Sequence[Mapping[str, str]], catalog: Catalog) -> list[str]
             note = catalog.find(GpuSpec, gpu).note
             found += [f"GPU {note}"] if note else []
     return found
-
-
-def _with_layouts(runs: Sequence[Run], cases: Cases) -> list[Run]:
-    """Give every run without a layout the smallest tensor parallelism whose memory holds the run."""
-    sized = list(runs)
-    left = np.asarray([i for i, run in enumerate(runs) if run.layout is None], dtype=np.intp)
-    for size in _SIZES:
-        for i in left:
-            sized[i] = dataclasses.replace(runs[i], layout=Layout(size))
-        if left.size:
-            layout = layouts([sized[i] for i in left])
-            left = left[~has_room(build_replica(dataclasses.replace(cases.rows(left), layout=layout)))]
-    return sized
 
 
 @dataclass(frozen=True, eq=False)
@@ -220,16 +207,25 @@ def _verdicts(found: Solved, runs: Sequence[Run]) -> list[dict[str, Any]]:
         )
         verdict = {"fits": fits, "limit": LIMITS[int(found.limit[i])], "basis": basis, "error": ""}
         if not found.has_room[i]:
-            verdict |= {"limit": "memory", "error": "does not fit: weights and one request exceed the memory"}
+            where = " in any layout that uses all GPUs" if layout_is_open(run.numbers) and has_gpus(run.numbers) else ""
+            verdict |= {"limit": "memory", "error": f"does not fit: weights and one request exceed the memory{where}"}
         elif found.too_long[i]:
             most = f"{run.model.max_context_tokens:,} tokens"
             verdict |= {"limit": "context", "error": f"input and output exceed the model's context of {most}"}
         elif found.overloaded[i]:
             served = f"{values['requests_per_s']:.4g} requests/s"
             verdict |= {"error": f"request_rate is more than it can serve, {served} at most"}
-        workers = {"prefill_workers": int(run.pool.workers), "decode_workers": int(run.replicas)} if run.pool else {}
-        results.append(values | _intervals(run, values) | verdict | workers)
+        results.append(values | _intervals(run, values) | verdict | _deployment(run))
     return results
+
+
+def _deployment(run: Run) -> dict[str, Any]:
+    """Return the columns that say what a run stands on: its layout, and how many replicas or workers of it."""
+    layout = run.layout.name if run.layout else None
+    if run.pool is None:
+        return {"layout": layout, "replicas": int(run.replicas)}
+    workers = {"prefill_workers": int(run.pool.workers), "decode_workers": int(run.replicas)}
+    return workers | {"layout": f"prefill {run.pool.layout.name} + decode {layout}"}
 
 
 def _intervals(run: Run, values: Mapping[str, float | None]) -> dict[str, float | None]:

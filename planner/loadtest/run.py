@@ -2,7 +2,7 @@
 
 import dataclasses
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -14,7 +14,7 @@ from planner.catalog.model import ModelSpec
 from planner.documents.spec import LARGEST, LARGEST_COUNT, SMALLEST
 from planner.errors import BadInputError
 from planner.loadtest.lookups import Names
-from planner.options.candidates import Candidate, Layout, Machine, Precision
+from planner.options.candidates import Candidate, Layout, Machine, Precision, usual_layouts
 from planner.options.lowering import lower_machine
 from planner.scenario.load import parse_cell
 from planner.scenario.scenario import MOST_DRAFTED, USUAL_ACCEPTANCE
@@ -48,6 +48,7 @@ _WHOLE = {name for name in NUMBERS if name.endswith(("_parallel", "gpus"))} | {"
 _SHARES = {"cached_share", "acceptance", "length_spread"}
 _LOADS = {"concurrency", "request_rate"}
 _AT_LEAST_ONE = _WHOLE - {"speculative_tokens"} | {"input_tokens", "output_tokens"}
+_TENSOR_SIZES = (1.0, 2.0, 4.0, 8.0, 16.0)
 _OF_PREFILL = ("prefill_tensor_parallel", "prefill_data_parallel", "prefill_expert_parallel")
 
 
@@ -72,7 +73,7 @@ class Run:
     precision: Precision
     kv_bytes: float
     layout: Layout | None
-    """None: the smallest tensor parallelism that fits."""
+    """None: the row leaves it open; see `choices`."""
     replicas: float
     """Replicas that share the load; of two pools the decode workers."""
     pool: Pool | None
@@ -97,20 +98,88 @@ def resolve(row: Mapping[str, str], names: Names) -> Run:
     system = names.system(gpu.spec.id)
     precision = names.precision(row.get("precision") or "native", row["model"])
     kv = names.format(row.get("kv_precision") or "bf16")
-    layout, pool = _layout(numbers), None
+    run = Run(Machine(gpu, system, engine), model, precision, kv.weight_bytes, None, 1.0, None, numbers)
+    if _split_is_open(numbers) or not layout_is_open(numbers):
+        return _laid_out(run, numbers)
+    found = choices(run)
+    return found[0] if len(found) == 1 else run
+
+
+def choices(run: Run) -> list[Run]:
+    """Return an open run with each layout it may take: by tensor parallelism, the smallest first, then the others.
+
+    Replicas use all GPUs the row names. Others than tensor parallelism are looked at where the row asks for the most
+    that its GPUs can do. Raises BadInputError where there is none.
+    """
+    found: list[Run] = []
+    errors: list[BadInputError] = []
+    for sizes in _sizes(run):
+        try:
+            laid_out = _laid_out(run, {**run.numbers, **sizes})
+        except BadInputError as error:
+            errors.append(error)
+        else:
+            found += [] if laid_out.layout in [one.layout for one in found] else [laid_out]
+    if not found and not errors:
+        expert = run.numbers["expert_parallel"]
+        raise BadInputError(f"expert_parallel {expert:g} needs a tensor_parallel or data_parallel that it divides")
+    if not found:
+        raise errors[0]
+    return found
+
+
+def most_asked(run: Run) -> bool:
+    """Return whether a run asks for the most that a given number of GPUs can do."""
+    return has_gpus(run.numbers) and all(math.isnan(run.numbers[name]) for name in _LOADS)
+
+
+def has_gpus(numbers: Mapping[str, float]) -> bool:
+    """Return whether a row says how many GPUs it has."""
+    return not math.isnan(numbers["gpus"]) or not math.isnan(numbers["prefill_gpus"])
+
+
+def layout_is_open(numbers: Mapping[str, float]) -> bool:
+    """Return whether a row leaves the layout of its replicas, or decode workers, open."""
+    return math.isnan(numbers["tensor_parallel"]) and math.isnan(numbers["data_parallel"])
+
+
+def _sizes(run: Run) -> Iterator[dict[str, float]]:
+    """Yield values for the layout columns that an open run leaves empty."""
+    expert = run.numbers["expert_parallel"]
+    yield from ({"tensor_parallel": size} for size in _TENSOR_SIZES if math.isnan(expert) or size % expert == 0)
+    if most_asked(run) and math.isnan(run.numbers["prefill_gpus"]):
+        for one in usual_layouts(run.model, run.machine):
+            sizes = {f"{name}_parallel": float(size) for name, size in dataclasses.asdict(one).items()}
+            if all(math.isnan(run.numbers[name]) or run.numbers[name] == size for name, size in sizes.items()):
+                yield sizes
+
+
+def _laid_out(run: Run, numbers: Mapping[str, float]) -> Run:
+    """Return a run with the layouts that numbers say. Raises BadInputError where its GPUs or heads do not divide."""
+    pool: Pool | None = None
     if not math.isnan(numbers["prefill_gpus"]) or not math.isnan(numbers["decode_gpus"]):
         layout, pool = _pools(numbers)
-    elif not all(math.isnan(numbers[name]) for name in _OF_PREFILL):
+    elif _split_is_open(numbers):
         layout, pool = _open_pools(numbers)
-    heads = max(group.heads for group in model.attention)
-    for name, one in (("tensor_parallel", layout), ("prefill_tensor_parallel", pool.layout if pool else None)):
-        if one and heads % one.tensor:
-            raise BadInputError(f"{name} {one.tensor} does not divide the {heads} attention heads of {model.id}")
-    if layout and not pool and not math.isnan(numbers["gpus"]) and numbers["gpus"] < layout.gpus:
+    else:
+        layout = _layout(numbers)
+    heads = max(group.heads for group in run.model.attention)
+    for name, one in (("tensor_parallel", layout), ("prefill_tensor_parallel", pool.layout if pool else layout)):
+        if heads % one.tensor:
+            raise BadInputError(f"{name} {one.tensor} does not divide the {heads} attention heads of {run.model.id}")
+    if not pool and numbers["gpus"] < layout.gpus:
         raise BadInputError(f"gpus {numbers['gpus']:g} is less than TP x PP x DP = {layout.gpus}")
+    if not pool and numbers["gpus"] % layout.gpus > 0:
+        raise BadInputError(f"gpus {numbers['gpus']:g} is no multiple of TP x PP x DP = {layout.gpus}")
     of_replicas = numbers["decode_gpus"] if pool else numbers["gpus"]
-    replicas = of_replicas / layout.gpus if layout and not math.isnan(of_replicas) else 1.0
-    return Run(Machine(gpu, system, engine), model, precision, kv.weight_bytes, layout, replicas, pool, numbers)
+    replicas = 1.0 if math.isnan(of_replicas) else of_replicas / layout.gpus
+    return dataclasses.replace(run, layout=layout, replicas=replicas, pool=pool)
+
+
+def _split_is_open(numbers: Mapping[str, float]) -> bool:
+    """Return whether a row has a prefill worker's layout, but not the GPUs of each pool."""
+    of_pools = (numbers["prefill_gpus"], numbers["decode_gpus"])
+    return all(map(math.isnan, of_pools)) and not all(math.isnan(numbers[name]) for name in _OF_PREFILL)
 
 
 def _pools(numbers: Mapping[str, float]) -> tuple[Layout, Pool]:
@@ -120,14 +189,11 @@ def _pools(numbers: Mapping[str, float]) -> tuple[Layout, Pool]:
             raise BadInputError(f"{name} is missing beside {other}; expected the GPUs of both pools")
     if not math.isnan(numbers["gpus"]) and numbers["gpus"] != numbers["prefill_gpus"] + numbers["decode_gpus"]:
         raise BadInputError(f"gpus {numbers['gpus']:g} is not the sum of prefill_gpus and decode_gpus; leave it empty")
-    decode = _layout({**numbers, "gpus": numbers["decode_gpus"]})
+    decode = _layout(numbers)
     prefill = _prefill_layout(numbers) or decode
-    pairs = (("prefill_gpus", prefill), ("decode_gpus", decode))
-    for name, layout in pairs:
-        if layout and numbers[name] % layout.gpus:
+    for name, layout in (("prefill_gpus", prefill), ("decode_gpus", decode)):
+        if numbers[name] % layout.gpus:
             raise BadInputError(f"{name} {numbers[name]:g} is no multiple of a worker's {layout.gpus} GPUs")
-    if decode is None or prefill is None:
-        raise BadInputError("decode_gpus needs tensor_parallel or data_parallel of a decode worker")
     return decode, Pool(prefill, numbers["prefill_gpus"] / prefill.gpus)
 
 
@@ -142,12 +208,12 @@ def _prefill_layout(numbers: Mapping[str, float]) -> Layout | None:
 def _open_pools(numbers: Mapping[str, float]) -> tuple[Layout, Pool]:
     """Return (a decode worker's layout, the prefill pool) where both share `gpus`: its workers are yet to be split."""
     named = next(name for name in _OF_PREFILL if not math.isnan(numbers[name]))
-    decode = _layout({**numbers, "gpus": math.nan})
-    if math.isnan(numbers["gpus"]) or decode is None:
+    if math.isnan(numbers["gpus"]) or layout_is_open(numbers):
         missing = "gpus" if math.isnan(numbers["gpus"]) else "tensor_parallel or data_parallel of a decode worker"
         raise BadInputError(
             f"{named} is given without {missing}; expected it, to solve the split, or prefill_gpus and decode_gpus"
         )
+    decode = _layout(numbers)
     prefill, gpus = _prefill_layout(numbers) or decode, numbers["gpus"]
     sizes = (prefill.gpus, decode.gpus)
     if not whole_splits(gpus, *sizes):
@@ -207,17 +273,10 @@ def _out_of_range(name: str, value: float) -> str:
     return f"at least {SMALLEST:g}" if 0 < value < SMALLEST else ""
 
 
-def _layout(numbers: Mapping[str, float]) -> Layout | None:
+def _layout(numbers: Mapping[str, float]) -> Layout:
+    """Return the layout that the layout columns say; a degree that is empty is 1."""
     given = {k: numbers[f"{k}_parallel"] for k in ("tensor", "pipeline", "data", "expert")}
-    if math.isnan(given["tensor"]) and math.isnan(given["data"]):
-        if math.isnan(numbers["gpus"]):
-            return None
-        stages = 1.0 if math.isnan(given["pipeline"]) else given["pipeline"]
-        if numbers["gpus"] % stages:
-            raise BadInputError(f"the {numbers['gpus']:g} GPUs are no multiple of pipeline_parallel {stages:g}")
-        given["tensor"] = numbers["gpus"] / stages
-    whole = {k: 1 if math.isnan(v) else int(v) for k, v in given.items()}
-    return Layout(**whole)
+    return Layout(**{k: 1 if math.isnan(v) else int(v) for k, v in given.items()})
 
 
 def cases_of(runs: Sequence[Run], catalog: Catalog) -> Cases:

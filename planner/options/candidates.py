@@ -44,6 +44,12 @@ class Layout:
         """GPUs of one replica."""
         return self.tensor * self.pipeline * self.data
 
+    @property
+    def name(self) -> str:
+        """Its parallelism, e.g. TP8 EP8; TP1 for one GPU."""
+        parts = {"TP": self.tensor, "PP": self.pipeline, "DP": self.data, "EP": self.expert}
+        return " ".join(f"{name}{size}" for name, size in parts.items() if size > 1) or "TP1"
+
 
 @dataclass(frozen=True)
 class Offer:
@@ -99,7 +105,7 @@ def candidates(scenario: Scenario, catalog: Catalog, model: Loaded[ModelSpec], t
     precisions = list(_precisions(scenario, catalog, model.spec))
     for machine in machines:
         of_gpu: list[Offer | None] = list(offers.get(machine.gpu.spec.id, [])) or [None]
-        for layout in _layouts(model.spec, machine):
+        for layout in usual_layouts(model.spec, machine):
             if spec.fleet.tensor_parallel and layout.tensor not in spec.fleet.tensor_parallel:
                 continue
             rentable = [o for o in of_gpu if _can_hold(o, layout, machine)] or [None]
@@ -167,7 +173,7 @@ _EIGHT_BIT = {"fp8", "fp8-block"}
 """Whoever asks for 8 bits gets the scales of the published checkpoint."""
 
 
-def _layouts(model: ModelSpec, machine: Machine) -> Iterator[Layout]:
+def usual_layouts(model: ModelSpec, machine: Machine) -> Iterator[Layout]:
     """Yield the usual layouts: TP up to the fast domain, TP x PP over nodes, and for MoE TP+EP or attention-DP+EP."""
     heads = max(group.heads for group in model.attention)
     experts = max((group.experts or 1) for group in model.ffn) if model.ffn else 1

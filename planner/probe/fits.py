@@ -201,6 +201,4 @@ def _fit(table: _Table, indices: Sequence[int], count: int, model: str) -> Fit:
 
 
 def _layout(option: Candidate) -> str:
-    layout = option.layout
-    parts = {"TP": layout.tensor, "PP": layout.pipeline, "DP": layout.data, "EP": layout.expert}
-    return " ".join(f"{name}{size}" for name, size in parts.items() if size > 1) or "1 GPU"
+    return option.layout.name if option.layout.gpus > 1 else "1 GPU"

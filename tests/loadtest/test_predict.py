@@ -150,6 +150,75 @@ def test_without_a_layout_the_smallest_that_fits_is_taken() -> None:
     assert one["output_tokens_per_s"] / one["output_tokens_per_s_per_gpu"] == pytest.approx(1)
 
 
+OPEN = {"model": "llama-3.1-70b", "precision": "bf16", "tensor_parallel": ""}
+"""141 GB of weights: two GPUs of 80 GB at least."""
+
+
+@pytest.mark.parametrize("load", [{"concurrency": "500"}, {"request_rate": "0.5"}])
+@pytest.mark.parametrize("gpus", [2, 8, 10, 72])
+def test_with_a_load_the_smallest_layout_that_fits_is_replicated(gpus: int, load: dict[str, str]) -> None:
+    """All GPUs are used by replicas of two, as when the row says so; it says which were taken."""
+    row = run(**OPEN, **load, gpus=str(gpus))
+    assert (row["layout"], row["replicas"], row["error"]) == ("TP2", gpus / 2, "")
+    said = run(**OPEN | {"tensor_parallel": "2"}, **load, gpus=str(gpus))
+    assert row | {"tensor_parallel": "2"} == said
+
+
+@pytest.mark.parametrize("gpus", [8, 10, 72])
+def test_without_a_load_the_layout_with_the_highest_throughput_is_taken(gpus: int) -> None:
+    """No tensor parallelism of a power of two that uses all GPUs serves more than the layout the row says."""
+    row = run(**OPEN, gpus=str(gpus))
+    sizes = [t for t in (1, 2, 4, 8, 16) if gpus % t == 0]
+    every = {t: run(**OPEN | {"tensor_parallel": str(t)}, gpus=str(gpus))["requests_per_s"] or 0.0 for t in sizes}
+    best = max(every, key=every.__getitem__)
+    assert (row["layout"], row["replicas"]) == (f"TP{best}", gpus // best)
+    assert row["requests_per_s"] == every[best]
+
+
+def test_without_a_load_experts_may_be_spread() -> None:
+    """DeepSeek on 64 GPUs serves more with data-parallel attention than with any tensor parallelism."""
+    changes = {"model": "deepseek-r1", "gpu": "h200-sxm", "precision": "", "gpus": "64"}
+    row = run(**changes, tensor_parallel="")
+    assert row["layout"] == "DP8 EP8"
+    said = run(**changes, tensor_parallel="1", data_parallel="8", expert_parallel="8")
+    assert row["requests_per_s"] == said["requests_per_s"]
+    assert row["requests_per_s"] > max(run(**changes, tensor_parallel=t)["requests_per_s"] for t in ("8", "16"))
+
+
+def test_an_open_layout_keeps_the_columns_that_are_given() -> None:
+    """Stages and experts that the row states are part of the layout that is taken, with and without `gpus`."""
+    assert run(**OPEN, pipeline_parallel="2", concurrency="1")["layout"] == "PP2"
+    assert run(**OPEN, pipeline_parallel="2", gpus="8")["layout"].endswith("PP2")
+    experts = {"model": "deepseek-r1", "gpu": "h200-sxm", "precision": "", "tensor_parallel": ""}
+    assert run(**experts, expert_parallel="8", gpus="16", concurrency="8")["layout"] == "TP8 EP8"
+
+
+@pytest.mark.parametrize("load", [{"concurrency": "30"}, {}])
+def test_two_pools_without_a_layout_take_one_too(load: dict[str, str]) -> None:
+    """With a load the smallest worker that fits both pools' GPUs, without one that which serves most."""
+    pools = OPEN | {"prefill_gpus": "12", "decode_gpus": "24"} | load
+    row = run(**pools)
+    every = {t: run(**pools | {"tensor_parallel": t}) for t in ("2", "4")}
+    size = "2" if load else max(every, key=lambda t: every[t]["requests_per_s"])
+    assert (row["error"], row["layout"]) == ("", f"prefill TP{size} + decode TP{size}")
+    assert row["requests_per_s"] == every[size]["requests_per_s"]
+    assert (row["prefill_workers"], row["decode_workers"]) == (12 / int(size), 24 / int(size))
+
+
+def test_where_no_layout_uses_all_gpus_the_row_says_so() -> None:
+    """Llama 405B in 16 bit needs more than two H100s, and ten GPUs divide into one, two, five or ten."""
+    row = run(model="llama-3.1-405b", precision="bf16", tensor_parallel="", gpus="10")
+    assert (row["fits"], row["limit"]) == (False, "memory")
+    assert row["error"].endswith("in any layout that uses all GPUs")
+
+
+def test_open_layouts_of_a_sheet_are_chosen_each_by_itself() -> None:
+    """Rows together get what each gets alone."""
+    rows = [RUN | OPEN | more for more in ({"gpus": "8"}, {"gpus": "8", "concurrency": "3"}, {"concurrency": "3"})]
+    rows += [RUN | {"concurrency": "3"}, RUN | OPEN | {"prefill_gpus": "4", "decode_gpus": "4"}]
+    assert predict(rows, CATALOG) == [predict([row], CATALOG)[0] for row in rows]
+
+
 def test_replicas_share_the_load() -> None:
     """Eight GPUs at TP2 are four replicas: four times the requests of one at a quarter of the concurrency."""
     whole, part = run(gpus="8", tensor_parallel="2", concurrency="64"), run(tensor_parallel="2", concurrency="16")
@@ -179,7 +248,10 @@ def test_replicas_share_the_load() -> None:
         ({"gpus": "0.5"}, "gpus 0.5 is out of range; expected at least 1"),
         ({"gpus": "1e-9", "tensor_parallel": ""}, "gpus 1e-09 is out of range; expected at least 1"),
         ({"gpus": "2.5"}, "gpus 2.5 is no whole number; expected GPUs"),
-        ({"gpus": "2", "pipeline_parallel": "4", "tensor_parallel": ""}, "the 2 GPUs are no multiple of pipeline_par"),
+        ({"gpus": "2", "pipeline_parallel": "4", "tensor_parallel": ""}, "gpus 2 is less than TP x PP x DP = 4"),
+        ({"gpus": "6", "pipeline_parallel": "4", "tensor_parallel": ""}, "gpus 6 is no multiple of TP x PP x DP = 4"),
+        ({"gpus": "10", "tensor_parallel": "8"}, "gpus 10 is no multiple of TP x PP x DP = 8"),
+        ({"expert_parallel": "3", "tensor_parallel": ""}, "expert_parallel 3 needs a tensor_parallel or data_parallel"),
         ({"speculative_tokens": "1.5"}, "speculative_tokens 1.5 is no whole number; expected tokens"),
         ({"speculative_tokens": "101"}, "speculative_tokens 101 is out of range; expected at most 100"),
         (
