@@ -323,25 +323,21 @@ class Cases:
         """Return a part of an axis; columns that do not vary along it stay as they are."""
         size = self.shape[axis]
 
-        def cut(column: Any, ndim: int) -> Any:  # noqa: ANN401 - arrays or floats
-            own = axis - (ndim - np.ndim(column))
-            varies = own >= 0 and np.shape(column)[own] == size > 1
-            return column[(slice(None),) * own + (part,)] if varies else column
+        def cut(ndim: int, column: Any) -> Any:  # noqa: ANN401 - arrays or floats
+            position = axis - (ndim - np.ndim(column))
+            varies = position >= 0 and np.shape(column)[position] == size > 1
+            return column[(slice(None),) * position + (part,)] if varies else column
 
-        return self._each(cut)
+        return self._changed(cut)
 
     def rows_of_one(self) -> Cases:
         """Return cases of shape () from cases of one row."""
-        return self._each(lambda column, ndim: column[0] if np.ndim(column) == ndim else column, own_axes=1)
+        return self._changed(lambda ndim, column: column[0] if np.ndim(column) == ndim else column, axes=1)
 
-    def _each(self, change: Callable[[Any, int], Any], own_axes: int | None = None) -> Cases:
-        """Return cases with each column changed; `change` gets a column and the axes it has when it varies fully."""
-        axes = len(self.shape) if own_axes is None else own_axes
+    def _changed(self, change: Callable[[int, Any], Any], axes: int | None = None) -> Cases:
+        """Return cases with each column changed; `change` gets the axes it has when it varies fully, and it."""
+        axes = len(self.shape) if axes is None else axes
         groups: dict[str, Any] = {
-            name: group.map(partial(_swapped, change, axes + (name == "workload"))) for name, group in self.groups()
+            name: group.map(partial(change, axes + (name == "workload"))) for name, group in self.groups()
         }
         return Cases(**groups)
-
-
-def _swapped(change: Callable[[Any, int], Any], ndim: int, column: Any) -> Any:  # noqa: ANN401 - arrays or floats
-    return change(column, ndim)
