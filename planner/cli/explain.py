@@ -58,10 +58,8 @@ def chain(title: list[str], steps: list[Step], sources: list[Input]) -> str:
 def relevant(sources: list[Input], steps: list[Step]) -> list[Input]:
     """Return the inputs a chain reads: those of power and carbon only where it comes by them, quality likewise."""
     groups = {step.name.split(".")[0] for step in steps if "." in step.name}
-    accuracy = any(step.name == "energy.accuracy" for step in steps)
-    power = any(step.name.startswith("energy.") and step.name != "energy.accuracy" for step in steps)
-    left_out = set() if power else {"energy", "grid", "assumptions"}
-    left_out |= set() if accuracy else {"quality"}
+    left_out = set() if "energy" in groups else {"energy", "grid", "assumptions"}
+    left_out |= set() if "quality" in groups else {"quality"}
     return [i for i in sources if groups and i.name.split(".")[0] not in left_out]
 
 

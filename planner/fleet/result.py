@@ -212,7 +212,7 @@ def assemble(cases: Cases, work: EstimateDetail, fits: Mask, limit: Array) -> Es
         "output_tokens_per_s_per_gpu": tokens.generated_tokens_per_answer / seconds,
         "gpu_seconds_per_answer": seconds,
         "usd_per_gpu_hour": cases.offer.usd_per_gpu_hour,
-        "accuracy": cases.energy.accuracy,
+        "accuracy": cases.quality.accuracy,
         "gpu_time_multiplier": multiplier,
         "cost_multiplier": multiplier,
         "energy_multiplier": multiplier * power_ratio,

@@ -83,7 +83,7 @@ def sized(cases: Cases, served: ReplicaCapacity) -> FleetCost:
             served.gpu_seconds_per_answer,
             offer.usd_per_gpu_hour,
             offer.extra_share,
-            cases.energy.accuracy,
+            cases.quality.accuracy,
         )
         meets = (served.meets_slo > 0.0) & ~(fleet.gpus > f.max_gpus)
     return FleetCost(np.asarray(meets), fleet, billed, bill, writing, reading)

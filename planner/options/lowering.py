@@ -27,6 +27,7 @@ from planner.serving.cases import (
     GpuColumns,
     LayoutColumns,
     OfferColumns,
+    QualityColumns,
     SloColumns,
     WorkloadColumns,
 )
@@ -64,6 +65,7 @@ def lower(scenario: Scenario, catalog: Catalog, model: Loaded[ModelSpec], option
         _fleet(spec),
         _offer(spec, options),
         _energy(spec, catalog, scenario),
+        QualityColumns(np.asarray(or_nan(spec.quality.accuracy))),
         _prefill_layout(layout, options),
         lower_pauses(spec, model.spec, place),
     ]
@@ -74,7 +76,7 @@ def lower(scenario: Scenario, catalog: Catalog, model: Loaded[ModelSpec], option
 def lower_machine(model: ModelSpec, option: Candidate, catalog: Catalog) -> Cases:
     """Return a case of shape () with only a model on a machine: no workload, no limits, no price (all NaN)."""
     assumed = catalog.assumptions.spec
-    energy = (*_busy_power(assumed), assumed.node_power_overhead, _NAN, _NAN, _NAN)
+    energy = (*_busy_power(assumed), assumed.node_power_overhead, _NAN, _NAN)
     layout = option.layout
     groups: list[Any] = [
         lower_model(model, [option.precision]),
@@ -92,6 +94,7 @@ def lower_machine(model: ModelSpec, option: Candidate, catalog: Catalog) -> Case
         _unknown(FleetColumns),
         _unknown(OfferColumns),
         EnergyColumns(*(np.asarray(float(v)) for v in energy)),
+        _unknown(QualityColumns),
     ]
     return Cases(*groups).rows_of_one()
 
@@ -230,6 +233,5 @@ def _energy(spec: ScenarioSpec, catalog: Catalog, scenario: Scenario) -> EnergyC
         assumed.node_power_overhead,
         spec.energy.pue,
         grid.gco2e_per_kwh,
-        or_nan(spec.quality.accuracy),
     )
     return EnergyColumns(*(np.asarray(float(v)) for v in values))

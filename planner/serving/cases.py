@@ -267,6 +267,12 @@ class EnergyColumns(Columns):
     node_power_overhead: Array
     pue: Array
     gco2e_per_kwh: Array
+
+
+@dataclass(frozen=True, eq=False)
+class QualityColumns(Columns):
+    """How often an answer is right."""
+
     accuracy: Array
     """Share of right answers; NaN where unknown."""
 
@@ -285,6 +291,7 @@ class Cases:
     fleet: FleetColumns
     offer: OfferColumns
     energy: EnergyColumns
+    quality: QualityColumns
     prefill_layout: LayoutColumns | None = None
     """Of the replicas that read prompts, where those of `layout` only write; NaN in cases with one pool. None: no case
     has two pools."""

@@ -95,3 +95,14 @@ def test_an_unknown_field_names_the_nearest() -> None:
     """A misspelt field is answered with its neighbour."""
     with pytest.raises(BadInputError, match="cost_usd_per_month"):
         explain(answered("o1-class"), "cost_usd_per_mont")
+
+
+def test_accuracy_belongs_to_quality() -> None:
+    """The cost per correct answer is divided by the field that the scenario calls quality.accuracy."""
+    scenario = load_scenario("o1-class", CATALOG, changes={"quality.accuracy": 0.8, "fleet.gpus": ("h200-sxm",)})
+    found = answer(scenario, CATALOG)
+    first = explain(found, "cost_usd_per_correct_answer")[0]
+    assert first.expression == "cost_usd_per_answer / quality.accuracy"
+    assert first.value == pytest.approx(found.best["cost_usd_per_answer"] / 0.8, rel=1e-12)
+    assert dict(found.case().groups()).keys() >= {"quality", "energy"}
+    assert not hasattr(found.case().energy, "accuracy")

@@ -25,6 +25,7 @@ GROUPS = {
     "fleet": columns.FleetColumns,
     "offer": columns.OfferColumns,
     "energy": columns.EnergyColumns,
+    "quality": columns.QualityColumns,
 }
 
 
@@ -281,8 +282,8 @@ def random_case(seed: int) -> Case:
             "node_power_overhead": rng.uniform(1.1, 1.5),
             "pue": rng.uniform(1.05, 1.6),
             "gco2e_per_kwh": rng.uniform(20.0, 700.0),
-            "accuracy": rng.choice([math.nan, rng.uniform(0.3, 0.95)]),
         },
+        "quality": {"accuracy": rng.choice([math.nan, rng.uniform(0.3, 0.95)])},
     }
 
 
