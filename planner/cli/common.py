@@ -15,7 +15,7 @@ from planner.options.answer import Answer, answer
 from planner.options.provenance import inputs
 from planner.options.ranking import NUMBER_FIELDS, Row
 from planner.options.router import ALL, by_model, totals
-from planner.report.columns import columns
+from planner.report.columns import DIMENSIONLESS, columns
 from planner.report.document import Report, asked, choose_fields
 from planner.scenario.load import Scenario, build_scenario, load_scenario, open_scenario, parse_value
 
@@ -190,12 +190,17 @@ def modelled(
     Raises BadInputError where its rates are measured.
     """
     scenario = load_scenario(name, catalog, override=override, changes=changes)
+    refuse_measured(scenario)
+    return by_model(scenario) if every and row is None else [part_of(scenario, row)]
+
+
+def refuse_measured(scenario: Scenario) -> None:
+    """Raise BadInputError where the rates of nodes are measured, which say nothing of single answers."""
     if scenario.spec.measured_rates is not None:
         raise BadInputError(
             "the rates are measured, and say nothing of single answers; expected a question without measured_rates",
             where=scenario.loaded.document.field_place(("measured_rates",)),
         )
-    return by_model(scenario) if every and row is None else [part_of(scenario, row)]
 
 
 def make_report(
@@ -267,7 +272,7 @@ class Gate:
         value = row[self.name]
         if value is not None and (value <= self.limit if self.largest else value >= self.limit):
             return None
-        unit = columns()[self.name].unit.replace("1", "")
+        unit = "" if (own := columns()[self.name].unit) == DIMENSIONLESS else own
         is_now = "has no value" if value is None else f"is {value:.10g} {unit}".rstrip()
         word = "at most" if self.largest else "at least"
         return f"gate failed: {self.name} {is_now}; wanted {word} {self.limit:.10g}"

@@ -15,10 +15,11 @@ from planner.economics import energy, thinking
 from planner.economics.page import Sheet
 from planner.errors import BadInputError
 from planner.explain.chain import explain, known_formulas
-from planner.explain.formulas import Step, formulas, short
+from planner.explain.formulas import Step, formulas, lacking, short
 from planner.options.answer import Answer, answer
 from planner.options.provenance import Input, file_inputs, inputs
-from planner.report.columns import columns
+from planner.report.as_page import word
+from planner.report.columns import DIMENSIONLESS, columns
 from planner.report.output import emit
 from planner.scenario.load import Scenario, load_scenario
 
@@ -27,11 +28,27 @@ _INDENT = "  "
 
 def render(found: Answer, field: str, steps: list[Step], sources: list[Input]) -> str:
     """Return the explanation as text: formulas first, then the inputs."""
-    row = found.best
+    row, first = found.best, steps[0]
     option = " ".join(str(row[k]) for k in ("gpu", "engine", "precision", "provider", "price_tier") if row[k])
     unit = columns()[field].unit if field in columns() else ""
-    title = f"{found.scenario.label}: {field} = {short(steps[0].value)} {unit}".rstrip()
-    return chain([title, f"best option: {option}", ""], steps, sources)
+    title = [f"{found.scenario.label}: {field} = {_with_unit(first.value, unit)}", f"best option: {option}"]
+    if not first.is_input:
+        return chain([*title, ""], steps, sources)
+    title[0] += f": {first.why}" if first.why else ""
+    meaning = [f"meaning: {columns()[field].description}"] if field in columns() else []
+    return "\n".join([*title, *meaning]) + "\n"
+
+
+def _with_unit(value: Any, unit: str) -> str:
+    """Return a result as the title of an explanation has it.
+
+    >>> _with_unit(2.5, "USD/h"), _with_unit(0.5, "1"), _with_unit(math.nan, "nodes"), _with_unit(True, "")
+    ('2.5 USD/h', '0.5', 'no value', 'yes')
+    """
+    if isinstance(value, bool | str):
+        return word(value) or "none"
+    missing = np.ndim(value) == 0 and math.isnan(value)
+    return short(value) if missing or unit == DIMENSIONLESS else f"{short(value)} {unit}".rstrip()
 
 
 def chain(title: list[str], steps: list[Step], sources: list[Input]) -> str:
@@ -142,7 +159,8 @@ def _of_answer(found: Answer, catalog: Catalog, field: str, depth: int | None, f
     if asked is not None:
         return _input(found.scenario, asked, form)
     solver = next((of for page, of in _PAGES.items() if field in formulas(page)), None)
-    if solver is not None and field not in known_formulas(found) and found.scenario.spec.measured_rates is None:
+    if solver is not None and field not in known_formulas(found) and field not in found.best:
+        common.refuse_measured(found.scenario)
         sheet, label = solver(found, catalog)
         return _of_sheet(sheet, field, label, depth, form)
     steps = [s for s in explain(found, field) if depth is None or s.depth <= depth]
@@ -167,6 +185,8 @@ def _input(scenario: Scenario, one: Input, form: str) -> str:
 
 def _number(value: Any) -> Any:
     """Return a value as JSON has it: null where it is no number, a list where there is one for each year."""
+    if isinstance(value, bool | str):
+        return value
     return list(map(_number, value)) if np.ndim(value) else float(value) if math.isfinite(value) else None
 
 
@@ -194,7 +214,7 @@ def _of_sheet(sheet: Sheet, field: str, row: str | None, depth: int | None, form
     if form == "json":
         return _json(label, field, steps, sources)
     unit = sheet.page[field].unit if field in sheet.page else ""
-    missing = np.ndim(steps[0].value) == 0 and math.isnan(steps[0].value)
-    value = "no value" if missing else f"{short(steps[0].value)} {unit}".rstrip()
-    why = [f"  {line}" for line in sheet.verdict] if missing else []
-    return chain([f"{label}: {field} = {value}", *why, ""], steps, sources)
+    lacks = [name for name in lacking(field, sheet.page, line.values) if name != field]
+    because = f": {', '.join(lacks)} not known" if lacks else ""
+    why = [f"  {text}" for text in sheet.verdict] if because or steps[0].is_input else []
+    return chain([f"{label}: {field} = {_with_unit(steps[0].value, unit)}{because}", *why, ""], steps, sources)

@@ -1,5 +1,6 @@
 """Energy and carbon of an answer, from the GPUs to the meter, by grid and source."""
 
+import math
 from collections.abc import Sequence
 
 from planner import units
@@ -130,6 +131,8 @@ def _line(label: str, model: str | None, grid: GridFactor, known: dict[str, floa
 
 def _verdict(lines: Sequence[Line]) -> list[str]:
     first = lines[0].values
+    if math.isnan(first["energy_wh_per_answer"]):
+        return ["no fleet, so no energy: no option meets the limits"]
     wh = [significant(first[n]) for n in ("gpu_wh_per_answer", "node_wh_per_answer", "energy_wh_per_answer")]
     grams = [line.values["total_g_per_answer"] for line in lines]
     spread = significant(min(grams)) if len(lines) == 1 else f"{significant(min(grams))} to {significant(max(grams))}"

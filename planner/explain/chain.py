@@ -5,11 +5,14 @@ against the estimate, so an explanation cannot drift away from the code.
 """
 
 import dataclasses
+import math
+from collections.abc import Mapping
 
 from planner import units
 from planner.errors import BadInputError, did_you_mean
 from planner.explain.chain_pools import pool_formulas, pool_values
 from planner.explain.formulas import Formula, Step, completed, formulas, walk
+from planner.explain.no_value import why_no_value
 from planner.fleet.estimate import Estimate, EstimateDetail, solve
 from planner.fleet.estimate_measured import measured_load
 from planner.options.answer import Answer
@@ -75,25 +78,43 @@ def case_namespace(cases: Cases) -> tuple[dict[str, float], Estimate, EstimateDe
 def explain(answer: Answer, field: str) -> list[Step]:
     """Return the chain behind a result field of an answer's best option.
 
-    Raises BadInputError for a field that has no formula, with the nearest name.
+    A result that has no formula is a single step with its value; one that has no value says why. Raises BadInputError
+    for a name that is neither a result nor a step of one, with the nearest name.
     """
     known = known_formulas(answer)
-    if field not in known and field in pool_formulas():
-        raise BadInputError(f"{field!r} is of two pools, and this option has one; see fleet.pools", where="explain")
-    if field not in known:
-        hint = did_you_mean(field, known) or f" Known: {', '.join(n for n in known if '.' not in n)}."
-        raise BadInputError(f"no formula for {field!r}.{hint}", where="explain")
+    if field not in known and field not in answer.best:
+        raise _unknown(answer, field, known)
     values = namespace(answer)
-    steps: list[Step] = []
-    walk(field, 0, known, values, steps, set())
-    return steps
+    if not math.isnan(values.get(field, math.nan)) and field in known:
+        steps: list[Step] = []
+        walk(field, 0, known, values, steps, set())
+        return steps
+    value = answer.best.get(field)
+    if value is not None:
+        return [Step(field, 0, value)]
+    return [Step(field, 0, math.nan, why=why_no_value(answer, field))]
+
+
+def _unknown(answer: Answer, field: str, known: Mapping[str, Formula]) -> BadInputError:
+    """Return the error of a name that is no quantity of this answer."""
+    modelled = answer.scenario.spec.measured_rates is None
+    if field in pool_formulas():
+        text = (
+            f"{field!r} is only for disaggregated serving (fleet.pools: two)"
+            if modelled
+            else f"{field!r} is a step of the performance model, and the rates of this scenario's nodes are measured"
+        )
+        return BadInputError(text, where="explain")
+    names = [name for name in dict.fromkeys((*known, *answer.best)) if "." not in name]
+    hint = did_you_mean(field, names) or " `planner schema --columns` lists the results."
+    return BadInputError(f"no result or formula {field!r}.{hint}", where="explain")
 
 
 def namespace(answer: Answer) -> dict[str, float]:
     """Return the quantities of an answer's best option by the names the formulas use."""
-    if answer.scenario.spec.measured_rates is None:
-        return completed(case_namespace(answer.case())[0], known_formulas(answer))
-    return measured_namespace(answer)
+    measured = answer.scenario.spec.measured_rates is not None
+    values = measured_namespace(answer) if measured else case_namespace(answer.case())[0]
+    return completed(values, known_formulas(answer))
 
 
 def measured_namespace(answer: Answer) -> dict[str, float]:
@@ -117,7 +138,10 @@ def measured_namespace(answer: Answer) -> dict[str, float]:
         "input_tokens_per_s": float(load.input_tokens_per_s),
         "output_tokens_per_s": float(load.output_tokens_per_s),
         "hours_per_month": units.HOURS_PER_MONTH,
+        "seconds_per_month": units.SECONDS_PER_MONTH,
         "seconds_per_day": units.SECONDS_PER_DAY,
+        "seconds_per_hour": units.SECONDS_PER_HOUR,
+        "tokens_per_mtok": units.TOKENS_PER_MTOK,
     }
 
 

@@ -196,6 +196,16 @@ def walk(
         walk(child, depth + 1, known, values, steps, seen)
 
 
+def lacking(name: str, known: Mapping[str, Formula], values: Mapping[str, Any]) -> list[str]:
+    """Return the inputs without a value that leave a quantity without one; none where it has a value."""
+    if not np.isnan(values.get(name, math.nan)).all():
+        return []
+    formula = known.get(name)
+    used = [] if formula is None else names_in(parse(formula.expression), values)
+    below = [n for child in used if child != name for n in lacking(child, known, values)]
+    return list(dict.fromkeys(below)) or [name]
+
+
 class _Numbers:
     """Writes a formula with its numbers in place of the names."""
 
@@ -238,8 +248,10 @@ def short(value: Any) -> str:  # noqa: ANN401 - a number or an array
 
     >>> short(1234567.0), short(0.00123456789), short(3.0), short(np.array([-1.5, 2, 2, 2]))
     ('1.23457e+06', '0.00123457', '3', '[-1.5, 3 times 2]')
+    >>> short(math.nan), short(np.array([1.0, math.nan]))
+    ('no value', '[1, no value]')
     """
     if not np.ndim(value):
-        return f"{value:.6g}"
+        return "no value" if math.isnan(value) else f"{value:.6g}"
     runs = [(text, len(list(run))) for text, run in groupby(map(short, value))]
     return f"[{', '.join(f'{size} times {text}' if size > 1 else text for text, size in runs)}]"

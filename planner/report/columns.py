@@ -7,6 +7,9 @@ from typing import NamedTuple
 
 from planner.options.intervals import INTERVAL_FIELDS
 
+DIMENSIONLESS = "1"
+"""The unit of shares and ratios in the dictionary; beside a number it is not shown."""
+
 
 class Column(NamedTuple):
     """A result field."""

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 from collections.abc import Callable
 from functools import cache
 from typing import Any
@@ -96,3 +97,23 @@ def test_grids_on_the_command_line(call: Callable[..., Any]) -> None:
 def test_a_question_nothing_meets_ends_with_1(call: Callable[..., Any], command: str) -> None:
     """What is shown then is the best attainable, so the exit code says no."""
     assert call(command, "o1-class", "--set", "slo.ttft_p95_s=1e-9").code == EXIT_GATE_FAILED
+
+
+@pytest.mark.parametrize("scenario", ["chat-assistant", "router"])
+@pytest.mark.parametrize("form", ["table", "markdown", "json", "csv", "long-csv"])
+def test_no_fleet_has_no_energy(call: Callable[..., Any], scenario: str, form: str) -> None:
+    """Where nothing meets the limits the verdict says so, in every format, and no number is called nan."""
+    outcome = call("energy", scenario, "--set", "slo.ttft_p95_s=0.0001", "-f", form)
+    assert outcome.code == 1
+    assert re.search(r"\bnan\b", outcome.out + outcome.err, re.IGNORECASE) is None
+    if form in {"table", "markdown"}:
+        assert "no fleet, so no energy: no option meets the limits" in outcome.out
+
+
+def test_a_chain_without_a_value_says_what_is_not_known(call: Callable[..., Any]) -> None:
+    """The number that needs an API price names it; nothing is called nan."""
+    out = call("explain", "o1-class", "api_multiplier", "--gpu", "h200-sxm").out
+    assert out.splitlines()[0] == (
+        "o1-class, as asked: api_multiplier = no value: answer.api_usd, plain.api_usd not known"
+    )
+    assert "nan" not in out.split()
