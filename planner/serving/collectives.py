@@ -1,21 +1,43 @@
-"""Communication inside one engine step: all-reduces, the exchange of experts' tokens, hand-overs between stages."""
+"""Communication inside one engine step: all-reduces, the exchange of experts' tokens, hand-overs between stages.
+
+A group of g GPUs stands in one or more scale-up domains (NVLink, say) of at most `domain` GPUs; inside a domain bytes
+go over links, between domains over the network. Rates are of one GPU and one way.
+"""
 
 from dataclasses import dataclass
 
 import numpy as np
 
+from planner.serving.cases import EngineColumns, GpuColumns, LayoutColumns, ModelColumns
 from planner.serving.memory import BYTES_PER_ACTIVATION
 from planner.serving.normal import Array
 
 COLLECTIVES_PER_LAYER = 2.0
 """All-reduce after the token mixer and after the feed-forward block; dispatch and combine of experts."""
 _ALMOST_ALL = 1.0 - 1e-12
+"""Keeps log(1 - 1/n) finite where there is only one place."""
 
 
 def all_reduce_s_per_byte(group: Array, domain: Array, link_bytes_per_s: Array, network_bytes_per_s: Array) -> Array:
-    """Return the time a ring all-reduce takes per byte of payload [s/byte], hierarchical beyond the scale-up domain.
+    """Return the time of a ring all-reduce per byte of payload, hierarchical beyond the scale-up domain.
 
-    2 (d - 1)/d / link inside the domain of d GPUs, then 2 (n - 1)/n / (d network) between n domains.
+    2 (d - 1)/d / link inside the domain of d GPUs, then 2 (n - 1)/n / (d network) between n = g/d domains.
+
+    Parameters
+    ----------
+    group : GPUs that hold a copy of the payload [1], >= 1.
+    domain : GPUs of a scale-up domain [1].
+    link_bytes_per_s, network_bytes_per_s : rates of one GPU, one way [bytes/s].
+
+    Returns
+    -------
+    Array
+        Time over payload [s/byte]; 0 for one GPU.
+
+    References
+    ----------
+    P. Patarasuk, X. Yuan, "Bandwidth optimal all-reduce algorithms for clusters of workstations", Journal of Parallel
+    and Distributed Computing 69 (2009) 117-124: a ring moves 2 (g - 1)/g of the payload over each link.
     """
     d = np.minimum(group, domain)
     n = group / d
@@ -24,7 +46,19 @@ def all_reduce_s_per_byte(group: Array, domain: Array, link_bytes_per_s: Array, 
 
 
 def all_gather_s_per_byte(group: Array, domain: Array, link_bytes_per_s: Array, network_bytes_per_s: Array) -> Array:
-    """Return the time to send a byte evenly over all other GPUs [s/byte]; what leaves the domain uses the network."""
+    """Return the time to send a byte evenly over all other GPUs; what leaves the domain uses the network.
+
+    (d - 1)/(g - 1)/link + (g - d)/(g - 1)/network, d = min(g, domain).
+
+    Parameters
+    ----------
+    group, domain, link_bytes_per_s, network_bytes_per_s : as in `all_reduce_s_per_byte`.
+
+    Returns
+    -------
+    Array
+        Time over what a GPU sends [s/byte]; 0 for one GPU.
+    """
     d = np.minimum(group, domain)
     others = np.maximum(group - 1.0, 1.0)
     return np.asarray((d - 1.0) / others / link_bytes_per_s + (group - d) / others / network_bytes_per_s)
@@ -33,6 +67,18 @@ def all_gather_s_per_byte(group: Array, domain: Array, link_bytes_per_s: Array, 
 def others_reached(places: Array, draws: Array) -> Array:
     """Return how many of the other places k uniform draws reach, (n - 1)(1 - (1 - 1/n)^k).
 
+    Parameters
+    ----------
+    places : places n, one's own among them [1], >= 1.
+    draws : independent uniform draws k [1].
+
+    Returns
+    -------
+    Array
+        Expected number of other places that are drawn at least once [1].
+
+    Examples
+    --------
     >>> round(float(others_reached(np.array(4.0), np.array(8.0))), 3)
     2.7
     """
@@ -42,10 +88,20 @@ def others_reached(places: Array, draws: Array) -> Array:
 def all_to_all_s_per_byte(
     group: Array, domain: Array, copies: Array, link_bytes_per_s: Array, network_bytes_per_s: Array
 ) -> Array:
-    """Return the time an all-to-all takes per byte of a token that goes to `copies` experts [s/byte].
+    """Return the time of an all-to-all per byte of a token that goes to several experts.
 
     A GPU gets a token once, however many of its experts want it; another domain gets it once over the network and
-    passes it on over its links (as DeepEP does).
+    passes it on over its links (as DeepEP does): o(g)/link + o(g/domain)/network, o as in `others_reached`.
+
+    Parameters
+    ----------
+    group, domain, link_bytes_per_s, network_bytes_per_s : as in `all_reduce_s_per_byte`.
+    copies : experts a token goes to [1].
+
+    Returns
+    -------
+    Array
+        Time over the bytes of a token [s/byte]; 0 for one GPU.
     """
     domains = np.maximum(group / domain, 1.0)
     inside, between = others_reached(group, copies), others_reached(domains, copies)
@@ -54,50 +110,54 @@ def all_to_all_s_per_byte(
 
 @dataclass(frozen=True, eq=False)
 class Collectives:
-    """Communication of one step."""
+    """Communication of one step of one data-parallel rank."""
 
     start_s: Array
+    """Start-up of all collectives [s]."""
     s_per_token: Array
+    """What a token of the rank adds [s]."""
 
 
-def collectives(
-    layers: Array,
-    moe_layers: Array,
-    hidden_size: Array,
-    experts_per_token: Array,
-    tensor: Array,
-    pipeline: Array,
-    data: Array,
-    expert: Array,
-    domain: Array,
-    link: Array,
-    network: Array,
-    latency_s: Array,
-    network_latency_s: Array,
-) -> Collectives:
+def collectives(model: ModelColumns, layout: LayoutColumns, gpu: GpuColumns, engine: EngineColumns) -> Collectives:
     """Return start-up and per-token time of all collectives of one step of one rank.
 
-    TP: two all-reduces a layer. Attention-DP: experts are reached by all-to-all (EP) or all-gather +
-    reduce-scatter (sliced experts). PP: one hand-over between stages.
+    TP: two all-reduces a layer. Attention-DP: two exchanges in each layer with experts, by all-to-all (EP) or by
+    all-gather and reduce-scatter (sliced experts). PP: one hand-over between stages. A collective whose group exceeds
+    the scale-up domain starts with the network's latency.
+
+    Parameters
+    ----------
+    model : layers and layers with experts [1], hidden size [elements], experts of a token [1].
+    layout : degrees of TP, PP, DP and EP [GPUs].
+    gpu, engine : rates [bytes/s] and the engine's shares of them [1], latencies [s].
+
+    Returns
+    -------
+    Collectives
+        Times of the broadcast shape of all columns; 0 on a single GPU.
     """
-    payload = hidden_size * BYTES_PER_ACTIVATION
-    group = tensor * data
-    reduce_count = np.where(tensor > 1.0, COLLECTIVES_PER_LAYER * layers, 0.0)
-    exchange_count = np.where(data > 1.0, COLLECTIVES_PER_LAYER * moe_layers, 0.0)
+    tensor, pipeline, data = layout.tensor_parallel, layout.pipeline_parallel, layout.data_parallel
+    link = gpu.link_bytes_per_s * engine.link_efficiency
+    network = gpu.network_bytes_per_s * engine.network_efficiency
+    domain, payload, group = gpu.scale_up_domain_gpus, model.hidden_size * BYTES_PER_ACTIVATION, tensor * data
+
+    def latency(gpus: Array) -> Array:
+        return np.where(gpus > domain, engine.network_latency_s, engine.collective_latency_s)
+
+    reduces = np.where(tensor > 1.0, COLLECTIVES_PER_LAYER * model.layers, 0.0)
+    exchanges = np.where(data > 1.0, COLLECTIVES_PER_LAYER * model.moe_layers, 0.0)
     hand_overs = pipeline - 1.0
-    reduce_latency = np.where(tensor > domain, network_latency_s, latency_s)
-    exchange_latency = np.where(group > domain, network_latency_s, latency_s)
-    hand_over_latency = np.where(group * pipeline > domain, network_latency_s, latency_s)
     hand_over_rate = np.where(group * pipeline > domain, network, link)
-    exchange = np.where(
-        expert > 1.0,
-        all_to_all_s_per_byte(group, domain, experts_per_token, link, network) / tensor,
+    exchange_s_per_byte = np.where(
+        layout.expert_parallel > 1.0,
+        # The ranks of a TP group hold the same token, so each sends a part of it.
+        all_to_all_s_per_byte(group, domain, model.experts_per_token, link, network) / tensor,
         (data - 1.0) * all_gather_s_per_byte(group, domain, link, network),
     )
     per_token = (
-        reduce_count * payload * all_reduce_s_per_byte(tensor, domain, link, network)
-        + exchange_count * payload * exchange
+        reduces * payload * all_reduce_s_per_byte(tensor, domain, link, network)
+        + exchanges * payload * exchange_s_per_byte
         + hand_overs * payload / tensor / hand_over_rate
     )
-    start = reduce_count * reduce_latency + exchange_count * exchange_latency + hand_overs * hand_over_latency
+    start = reduces * latency(tensor) + exchanges * latency(group) + hand_overs * latency(group * pipeline)
     return Collectives(np.asarray(start), np.asarray(per_token))

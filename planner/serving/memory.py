@@ -4,9 +4,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from planner.serving.cases import Cases, LayoutColumns, ModelColumns
+from planner.serving.lengths import TokenDemand, deviation_of_minimum, mean_of_minimum
 from planner.serving.normal import Array
 
 BYTES_PER_ACTIVATION = 2.0
+"""Activations travel and wait in 16 bits."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,6 +24,7 @@ class Memory:
     kv_bytes_per_sequence: Array
     """KV cache of a running sequence, averaged over its time."""
     kv_bytes_per_sequence_sd: Array
+    """Its standard deviation over the running sequences."""
     kv_bytes_longest_request: Array
     """KV cache of one long request, alone on the replica: 99th percentile of input plus that of output."""
     sequences_that_fit: Array
@@ -31,37 +35,133 @@ class Memory:
     """KV cache on one GPU of conversations that wait for a tool, while a replica runs all it can."""
 
 
-def weight_bytes_per_gpu(
-    attention: Array,
-    ffn: Array,
-    experts: Array,
-    embedding: Array,
-    tensor_parallel: Array,
-    pipeline_parallel: Array,
-    data_parallel: Array,
-) -> Array:
-    """Return the weight bytes on one GPU [bytes] from the bytes of each component of the whole model.
+def weight_bytes_per_gpu(model: ModelColumns, layout: LayoutColumns) -> Array:
+    """Return the weight bytes on one GPU.
 
-    Attention, dense blocks and embeddings are sharded by TP and copied on every attention-data-parallel
+    [(attention + dense + embedding + head if untied)/TP + experts/(TP DP)]/PP, each component with its own bytes per
+    weight. Attention, dense blocks and embeddings are sharded by TP and copied on every attention-data-parallel
     rank; experts are spread over all GPUs of the replica (TP x DP), whether as whole experts (EP) or slices.
+
+    Parameters
+    ----------
+    model : weights of each component [1] and bytes per weight, scales included [bytes].
+    layout : degrees of TP, PP and DP [GPUs].
+
+    Returns
+    -------
+    Array
+        Weights on one GPU [bytes].
     """
-    shared = (attention + ffn + embedding) / tensor_parallel
-    return np.asarray((shared + experts / (tensor_parallel * data_parallel)) / pipeline_parallel)
+    m = model
+    attention = m.attention_parameters * m.attention_weight_bytes
+    dense = m.ffn_parameters * m.ffn_weight_bytes
+    experts = m.expert_parameters * m.expert_weight_bytes
+    embedding = (m.embedding_parameters + m.head_parameters * (1.0 - m.head_is_tied)) * m.embedding_weight_bytes
+    shared = (attention + dense + embedding) / layout.tensor_parallel
+    return np.asarray((shared + experts / (layout.tensor_parallel * layout.data_parallel)) / layout.pipeline_parallel)
 
 
 def kv_split(tensor_parallel: Array, kv_heads: Array) -> Array:
-    """Return over how many TP ranks the GQA cache is split: no more than there are KV heads."""
+    """Return over how many TP ranks the GQA cache is split [1]: no more than there are KV heads."""
     return np.asarray(np.minimum(tensor_parallel, kv_heads))
+
+
+def cache_bytes(cases: Cases, full: Array, window: Array, sparse: Array) -> Array:
+    """Return the KV cache of some tokens on one GPU, were all layers on one pipeline stage.
+
+    q [(F full + V window + S sparse)/min(TP, KV heads) + L full + L' sparse + Z full]. F, V, S are elements per token
+    of GQA layers with full, windowed or sparse attention, L and L' those of MLA latents in full and sparse layers,
+    which every TP rank keeps whole, Z those of indexer keys.
+
+    Parameters
+    ----------
+    cases : for elements per token [1], bytes per element q and TP.
+    full, window, sparse : tokens that the layers of each kind hold or read [tokens].
+
+    Returns
+    -------
+    Array
+        Cache of all layers [bytes].
+    """
+    m, layout = cases.model, cases.layout
+    split = kv_split(layout.tensor_parallel, m.kv_heads)
+    gqa = (m.kv_full_elements * full + m.kv_window_elements * window + m.kv_sparse_elements * sparse) / split
+    latent = m.latent_full_elements * full + m.latent_sparse_elements * sparse + m.index_elements * full
+    return np.asarray((gqa + latent) * layout.kv_bytes)
+
+
+def state_bytes(cases: Cases) -> Array:
+    """Return the recurrent state of a sequence on one GPU [bytes], were all linear layers on one pipeline stage."""
+    return np.asarray(cases.model.state_bytes / np.minimum(cases.layout.tensor_parallel, cases.model.state_heads))
+
+
+def held_bytes(cases: Cases, tokens: Array) -> Array:
+    """Return cache and state of a sequence that holds a known number of tokens [bytes], were all layers on one stage.
+
+    Windowed layers keep no more than their window.
+    """
+    return cache_bytes(cases, tokens, np.minimum(tokens, cases.model.window_tokens), tokens) + state_bytes(cases)
 
 
 def running_limit(capacity_bytes: Array, mean_bytes: Array, sd_bytes: Array, z: Array) -> Array:
     """Return the largest batch B whose KV cache overflows with probability at most 1 - Phi(z).
 
-    B sequences hold B mu +- sqrt(B) sigma bytes (independent sequences), so B mu + z sqrt(B) sigma = K:
+    B independent sequences hold B mu +- sqrt(B) sigma bytes, so B mu + z sqrt(B) sigma = K at the limit, whose root is
     sqrt(B) = (sqrt(z^2 sigma^2 + 4 mu K) - z sigma) / (2 mu). It tends to K / mu for constant lengths.
+
+    Parameters
+    ----------
+    capacity_bytes : room K for the cache [bytes]; none where it is negative.
+    mean_bytes, sd_bytes : cache of a running sequence, mean mu > 0 and standard deviation sigma [bytes].
+    z : standard normal quantile of how surely the batch must fit [1], >= 0.
+
+    Returns
+    -------
+    Array
+        Sequences B, not rounded [1]; NaN where a sequence holds nothing.
     """
     spread = z * sd_bytes
     root = (np.sqrt(np.square(spread) + 4.0 * mean_bytes * np.maximum(capacity_bytes, 0.0)) - spread) / (
         2.0 * mean_bytes
     )
     return np.asarray(np.square(root))
+
+
+def build_memory(cases: Cases, tokens: TokenDemand) -> Memory:
+    """Return the memory of a replica's GPU, without conversations that wait for tools.
+
+    Parameters
+    ----------
+    cases : all inputs.
+    tokens : token demand of the same cases.
+
+    Returns
+    -------
+    Memory
+        Bytes and sequences. `kv_capacity_bytes` is negative and `sequences_that_fit` 0 where the weights do not fit.
+    """
+    m, e, layout = cases.model, cases.engine, cases.layout
+    weights = weight_bytes_per_gpu(m, layout)
+    activations = e.activation_bytes_factor * e.max_batched_tokens * m.hidden_size * BYTES_PER_ACTIVATION
+    reserve = e.runtime_reserve_bytes + activations
+    capacity = cases.gpu.memory_bytes * e.memory_utilization - weights - reserve
+    stage = 1.0 / layout.pipeline_parallel
+    held, second = tokens.held_mean, tokens.held_second_moment
+    window = mean_of_minimum(held, second, m.window_tokens)
+    mean = (cache_bytes(cases, held, window, held) + state_bytes(cases)) * stage
+    # Cache bytes are linear in the tokens of each kind of layer, which grow together: the same sum of deviations.
+    spread = np.sqrt(np.maximum(second - np.square(held), 0.0))
+    sd = cache_bytes(cases, spread, deviation_of_minimum(held, second, m.window_tokens), spread) * stage
+    fitting = running_limit(capacity, mean, sd, e.kv_overflow_z) * layout.data_parallel
+    limit = e.max_running_sequences * layout.data_parallel * layout.pipeline_parallel
+    return Memory(
+        weight_bytes=np.asarray(weights),
+        reserve_bytes=np.asarray(reserve),
+        kv_capacity_bytes=np.asarray(capacity),
+        kv_bytes_per_sequence=np.asarray(mean),
+        kv_bytes_per_sequence_sd=np.asarray(sd),
+        kv_bytes_longest_request=np.asarray(held_bytes(cases, tokens.longest_request_tokens) * stage),
+        sequences_that_fit=np.asarray(fitting),
+        max_running_sequences=np.asarray(np.minimum(fitting, limit)),
+        paused_bytes=np.zeros(()),
+    )

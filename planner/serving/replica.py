@@ -1,15 +1,16 @@
-"""From columns to one replica's machine: its memory, its step costs, its token demand."""
+"""From columns to one replica: its memory, the costs of its steps, its token demand."""
 
 import dataclasses
 from dataclasses import dataclass
 
 import numpy as np
 
-from planner.serving import memory as mem
 from planner.serving import step
-from planner.serving.cases import Cases
+from planner.serving.attention import FLOP_PER_MAC, decode_attention_s, prefill_attention_s, prefill_chunk
+from planner.serving.cases import Cases, PauseColumns
 from planner.serving.collectives import collectives
-from planner.serving.lengths import TokenDemand, deviation_of_minimum, mean_of_minimum, token_demand
+from planner.serving.lengths import TokenDemand, token_demand
+from planner.serving.memory import Memory, build_memory, held_bytes, running_limit
 from planner.serving.normal import Array
 from planner.serving.roots import solve_increasing
 
@@ -19,7 +20,7 @@ class Replica:
     """One replica: what the steady state, the predictor and the simulator share."""
 
     tokens: TokenDemand
-    memory: mem.Memory
+    memory: Memory
     costs: step.StepCosts
     gpus_per_replica: Array
     ranks: Array
@@ -34,6 +35,7 @@ class Replica:
     prefill_chunk: Array
     """Prefill tokens a step carries when it carries any: a mean prompt, at most the budget."""
     request_overhead_s: Array
+    """Host time of one request."""
     prompt_overhead_s: Array
     """Host time of one prompt."""
     scheduling_steps: Array
@@ -49,70 +51,96 @@ class Replica:
 
 
 def build_replica(cases: Cases) -> Replica:
-    """Return the replica of each case."""
-    tokens = token_demand(cases.workload)
-    layout = cases.layout
+    """Return the replica of each case.
+
+    Parameters
+    ----------
+    cases : all inputs, of the cases' shape (workload columns with a trailing axis of components).
+
+    Returns
+    -------
+    Replica
+        Arrays that broadcast to the cases' shape. A replica whose weights do not fit is built like any other; its
+        `memory` says so.
+    """
+    tokens, layout, engine = token_demand(cases.workload), cases.layout, cases.engine
     yielded = step.accepted_tokens(layout.draft_tokens, layout.acceptance)
     steps = tokens.sequences_per_answer * np.maximum(tokens.generated_tokens_mean - 1.0, _SHORTEST_DECODE) / yielded
     replica = Replica(
         tokens=tokens,
-        memory=_memory(cases, tokens),
-        costs=_costs(cases, tokens),
+        memory=build_memory(cases, tokens),
+        costs=step_costs(cases, tokens),
         gpus_per_replica=np.asarray(layout.tensor_parallel * layout.pipeline_parallel * layout.data_parallel),
         ranks=np.asarray(layout.data_parallel * layout.pipeline_parallel),
         stages=layout.pipeline_parallel,
-        token_budget=cases.engine.max_batched_tokens,
+        token_budget=engine.max_batched_tokens,
         decode_steps_per_answer=np.asarray(steps),
         prefill_tokens_per_decode=np.asarray(tokens.prefill_tokens_per_answer / steps),
         prefill_chunk=prefill_chunk(cases, tokens),
-        request_overhead_s=cases.engine.request_overhead_s,
-        prompt_overhead_s=cases.engine.prompt_overhead_s,
-        scheduling_steps=cases.engine.scheduling_steps,
-        prefill_first=cases.engine.prefill_first,
+        request_overhead_s=engine.request_overhead_s,
+        prompt_overhead_s=engine.prompt_overhead_s,
+        scheduling_steps=engine.scheduling_steps,
+        prefill_first=engine.prefill_first,
         tokens_per_step=yielded,
         draft_share=np.asarray(layout.draft_tokens / cases.model.layers),
         pause_s=np.zeros(()) if cases.pauses is None else cases.pauses.pause_s,
     )
-    return replica if cases.pauses is None else dataclasses.replace(replica, memory=_beside_pauses(cases, replica))
+    if cases.pauses is None:
+        return replica
+    return dataclasses.replace(replica, memory=_memory_beside_pauses(cases, replica, cases.pauses))
 
 
-def _beside_pauses(cases: Cases, replica: Replica) -> mem.Memory:
+_SHORTEST_DECODE = 1e-6
+"""An answer of one token has no decode step; this keeps its running batch above zero."""
+
+
+def average_step(replica: Replica, running: Array) -> tuple[Array, Array, Array]:
+    """Return what the average step of a replica carries and takes.
+
+    Parameters
+    ----------
+    replica : one replica of each case.
+    running : sequences in the running batch, over all ranks [1].
+
+    Returns
+    -------
+    tuple[Array, Array, Array]
+        Prefill tokens of a step of a rank [tokens], the step with its drafting and the step without prefill [s].
+    """
+    sequences = running / replica.ranks
+    prefill = sequences * replica.prefill_tokens_per_decode
+    step_s, alone_s = step.mean_step_s(replica.costs, sequences, prefill, replica.prefill_chunk)
+    return prefill, step_s + replica.draft_share * alone_s, alone_s
+
+
+def _memory_beside_pauses(cases: Cases, replica: Replica, pauses: PauseColumns) -> Memory:
     """Return the memory of a replica whose cache also holds conversations that wait for a tool.
 
     At a rate lambda, lambda T conversations wait (Little's law), so the batch B that fits leaves room for them:
     B mu + z sqrt(B) sigma = K - lambda(B) T held / DP. More batch is more rate and less room: one solution.
     """
-    m, pauses, memory, dp = cases.model, cases.pauses, replica.memory, cases.layout.data_parallel
-    if pauses is None:
-        return memory
-    state = m.state_bytes / np.minimum(cases.layout.tensor_parallel, m.state_heads)
-    tokens = pauses.held_tokens
-    held = _cache_bytes(cases, tokens, np.minimum(tokens, m.window_tokens), tokens) + state
-    waiting = pauses.held_pause_s * held / cases.layout.pipeline_parallel / dp
-    z = cases.engine.kv_overflow_z
+    memory, ranks = replica.memory, cases.layout.data_parallel
+    held = held_bytes(cases, pauses.held_tokens)
+    bytes_seconds = pauses.held_pause_s * held / cases.layout.pipeline_parallel / ranks
 
-    def paused(running: Array, of: Replica) -> Array:
-        sequences = running / of.ranks
-        t, alone = step.mean_step_s(of.costs, sequences, sequences * of.prefill_tokens_per_decode, of.prefill_chunk)
-        return np.asarray(running / (of.decode_steps_per_answer * (t + of.draft_share * alone)))
+    def answers_per_s(running: Array, replica: Replica) -> Array:
+        return np.asarray(running / (replica.decode_steps_per_answer * average_step(replica, running)[1]))
 
-    def excess(log_running: Array, given: tuple[Replica, Array, Array, Array]) -> Array:
-        of, bytes_s, ranks, spread = given
-        room = of.memory.kv_capacity_bytes - paused(np.exp(log_running), of) * bytes_s
-        mean, sd = of.memory.kv_bytes_per_sequence, of.memory.kv_bytes_per_sequence_sd
-        fits = mem.running_limit(room, mean, sd, spread) * ranks
-        return np.asarray(log_running - np.log(np.maximum(fits, _NOTHING)))
+    def excess(log_running: Array, inputs: tuple[Replica, Array, Array, Array]) -> Array:
+        replica, bytes_seconds, ranks, z = inputs
+        memory = replica.memory
+        room = memory.kv_capacity_bytes - answers_per_s(np.exp(log_running), replica) * bytes_seconds
+        fitting = running_limit(room, memory.kv_bytes_per_sequence, memory.kv_bytes_per_sequence_sd, z) * ranks
+        return np.asarray(log_running - np.log(np.maximum(fitting, _NOTHING)))
 
     top = np.log(np.maximum(memory.sequences_that_fit, _NOTHING))
-    given = (replica, waiting, dp, z)
-    running = np.exp(solve_increasing(excess, top - _WIDEST, top, given))
-    limit = cases.engine.max_running_sequences * replica.ranks
-    most = np.minimum(running, limit)
+    inputs = (replica, bytes_seconds, ranks, cases.engine.kv_overflow_z)
+    running = np.exp(solve_increasing(excess, top - _WIDEST, top, inputs))
     return dataclasses.replace(
         memory,
         sequences_that_fit=running,
-        max_running_sequences=most,
-        paused_bytes=np.asarray(paused(running, replica) * waiting),
+        max_running_sequences=np.minimum(running, cases.engine.max_running_sequences * replica.ranks),
+        paused_bytes=np.asarray(answers_per_s(running, replica) * bytes_seconds),
     )
 
 
@@ -120,86 +148,50 @@ _NOTHING, _WIDEST = 1e-12, 30.0
 """Sequences that are none, and how far below those that fit without pauses the solver looks, in logarithms."""
 
 
-_SHORTEST_DECODE = 1e-6
-"""An answer of one token has no decode step; this keeps its running batch above zero."""
-
-
-def _cache_bytes(cases: Cases, full: Array, window: Array, sparse: Array) -> Array:
-    """Return KV cache bytes on one GPU of the tokens that full, windowed and sparse layers hold or read."""
-    m, layout = cases.model, cases.layout
-    split = mem.kv_split(layout.tensor_parallel, m.kv_heads)
-    gqa = (m.kv_full_elements * full + m.kv_window_elements * window + m.kv_sparse_elements * sparse) / split
-    latent = m.latent_full_elements * full + m.latent_sparse_elements * sparse + m.index_elements * full
-    return np.asarray((gqa + latent) * layout.kv_bytes)
-
-
-def _read_bytes(cases: Cases, context: Array, second_moment: Array) -> Array:
-    """Return KV cache bytes a step reads of a context: windows and the top k of sparse layers cap it."""
-    m = cases.model
-    window = mean_of_minimum(context, second_moment, m.window_tokens)
-    return _cache_bytes(cases, context, window, mean_of_minimum(context, second_moment, m.sparse_top_k))
-
-
 def prompt_transfer_s(reading: Cases, writing: Cases, readers: Array, writers: Array) -> Array:
-    """Return the time the cache of a mean prompt takes from a prefill worker to a decode worker [s].
+    """Return the time the cache of a mean prompt takes from a prefill worker to a decode worker.
 
     All GPUs of the smaller worker send or receive their part at once: over the links where both pools stand in one
     scale-up domain, else over the network.
+
+    Parameters
+    ----------
+    reading, writing : cases with the layout of a prefill worker, of a decode worker.
+    readers, writers : workers of each pool [1].
+
+    Returns
+    -------
+    Array
+        Time from the last byte read to the last byte there [s].
     """
     w, g, e = reading.workload, reading.gpu, reading.engine
     prompt = np.sum(w.share * w.input_tokens_mean, axis=-1)
     sizes = [c.layout.tensor_parallel * c.layout.pipeline_parallel * c.layout.data_parallel for c in (reading, writing)]
-    together = sizes[0] * readers + sizes[1] * writers <= g.scale_up_domain_gpus
-    rate = np.where(together, g.link_bytes_per_s * e.link_efficiency, g.network_bytes_per_s * e.network_efficiency)
-    one = dataclasses.replace(reading, layout=dataclasses.replace(reading.layout, tensor_parallel=np.ones_like(prompt)))
-    held = _cache_bytes(one, prompt, np.minimum(prompt, reading.model.window_tokens), prompt)
+    in_one_domain = sizes[0] * readers + sizes[1] * writers <= g.scale_up_domain_gpus
+    rate = np.where(in_one_domain, g.link_bytes_per_s * e.link_efficiency, g.network_bytes_per_s * e.network_efficiency)
+    one_gpu = dataclasses.replace(reading.layout, tensor_parallel=np.ones_like(prompt))
     senders = np.minimum(reading.layout.tensor_parallel, writing.layout.tensor_parallel)
-    return np.asarray((held + reading.model.state_bytes) / (senders * rate))
+    return np.asarray(held_bytes(dataclasses.replace(reading, layout=one_gpu), prompt) / (senders * rate))
 
 
-def _memory(cases: Cases, tokens: TokenDemand) -> mem.Memory:
-    m, e, layout = cases.model, cases.engine, cases.layout
-    embedding = (m.embedding_parameters + m.head_parameters * (1.0 - m.head_is_tied)) * m.embedding_weight_bytes
-    weights = mem.weight_bytes_per_gpu(
-        m.attention_parameters * m.attention_weight_bytes,
-        m.ffn_parameters * m.ffn_weight_bytes,
-        m.expert_parameters * m.expert_weight_bytes,
-        embedding,
-        layout.tensor_parallel,
-        layout.pipeline_parallel,
-        layout.data_parallel,
-    )
-    activations = e.activation_bytes_factor * e.max_batched_tokens * m.hidden_size * mem.BYTES_PER_ACTIVATION
-    reserve = e.runtime_reserve_bytes + activations
-    capacity = cases.gpu.memory_bytes * e.memory_utilization - weights - reserve
-    stage = 1.0 / layout.pipeline_parallel
-    state = m.state_bytes / np.minimum(layout.tensor_parallel, m.state_heads)
-    held, second, longest = tokens.held_mean, tokens.held_second_moment, tokens.longest_request_tokens
-    window = mean_of_minimum(held, second, m.window_tokens)
-    mean = (_cache_bytes(cases, held, window, held) + state) * stage
-    spread = np.sqrt(np.maximum(second - np.square(held), 0.0))
-    sd = _cache_bytes(cases, spread, deviation_of_minimum(held, second, m.window_tokens), spread) * stage
-    alone = (_cache_bytes(cases, longest, np.minimum(longest, m.window_tokens), longest) + state) * stage
-    fitting = mem.running_limit(capacity, mean, sd, e.kv_overflow_z) * layout.data_parallel
-    limit = e.max_running_sequences * layout.data_parallel * layout.pipeline_parallel
-    return mem.Memory(
-        weight_bytes=np.asarray(weights),
-        reserve_bytes=np.asarray(reserve),
-        kv_capacity_bytes=np.asarray(capacity),
-        kv_bytes_per_sequence=np.asarray(mean),
-        kv_bytes_per_sequence_sd=np.asarray(sd),
-        kv_bytes_longest_request=np.asarray(alone),
-        sequences_that_fit=np.asarray(fitting),
-        max_running_sequences=np.asarray(np.minimum(fitting, limit)),
-        paused_bytes=np.zeros(()),
-    )
+def step_costs(cases: Cases, tokens: TokenDemand) -> step.StepCosts:
+    """Return the coefficients of the step time: all of it that depends neither on the batch nor on the prefill.
 
+    Parameters
+    ----------
+    cases : all inputs.
+    tokens : token demand of the same cases.
 
-def _costs(cases: Cases, tokens: TokenDemand) -> step.StepCosts:
+    Returns
+    -------
+    StepCosts
+        Seconds on one data-parallel rank through all its pipeline stages, hence no division by PP: a token passes
+        every stage. docs/method.md, "One step", has the terms.
+    """
     m, g, e, layout = cases.model, cases.gpu, cases.engine, cases.layout
     tp, dp = layout.tensor_parallel, layout.data_parallel
     bandwidth = g.hbm_bytes_per_s * e.memory_efficiency
-    flop = step.FLOP_PER_MAC / e.compute_efficiency
+    flop = FLOP_PER_MAC / e.compute_efficiency
     dense_bytes = (
         m.attention_parameters * m.attention_weight_bytes
         + m.ffn_parameters * m.ffn_weight_bytes
@@ -209,25 +201,12 @@ def _costs(cases: Cases, tokens: TokenDemand) -> step.StepCosts:
     dense_flop = m.attention_parameters / g.attention_flop_per_s + m.ffn_parameters / g.ffn_flop_per_s
     routed = m.experts_per_token / m.experts
     imbalance = np.where(layout.expert_parallel > 1.0, e.expert_imbalance, 1.0)
-    exchange = collectives(
-        m.layers,
-        m.moe_layers,
-        m.hidden_size,
-        m.experts_per_token,
-        tp,
-        layout.pipeline_parallel,
-        dp,
-        layout.expert_parallel,
-        g.scale_up_domain_gpus,
-        g.link_bytes_per_s * e.link_efficiency,
-        g.network_bytes_per_s * e.network_efficiency,
-        e.collective_latency_s,
-        e.network_latency_s,
-    )
-    decode_memory, one_product = _decode_attention(cases, tokens)
+    exchange = collectives(m, layout, g, e)
+    decode_memory, one_product = decode_attention_s(cases, tokens)
     decode_products = one_product * verified
-    prefill_memory, prefill_products = _prefill_attention(cases, tokens)
+    prefill_memory, prefill_products = prefill_attention_s(cases, tokens)
     expert_bytes = m.expert_parameters * m.expert_weight_bytes / (tp * dp)
+    # A grouped product over a narrow slice of an expert does not fill the GPU: at the half width it runs at half speed.
     slice_width = m.expert_width * layout.expert_parallel / (tp * dp)
     expert_flop = flop * m.expert_parameters * routed / tp * (1.0 + e.expert_half_width / slice_width)
     return step.StepCosts(
@@ -254,47 +233,3 @@ def _costs(cases: Cases, tokens: TokenDemand) -> step.StepCosts:
 
 _ALMOST_ONE = 1.0 - 1e-12
 """A model whose every expert works on every token (or a dense one) touches them all."""
-
-
-def _decode_attention(cases: Cases, tokens: TokenDemand) -> tuple[Array, Array]:
-    """Return (memory, compute) seconds of one decoding sequence in one step: both sides grow with its context."""
-    m, tp = cases.model, cases.layout.tensor_parallel
-    x1, x2 = tokens.context_mean, tokens.context_second_moment
-    state = STATE_PASSES * m.state_bytes / np.minimum(tp, m.state_heads)
-    bytes_read = _read_bytes(cases, x1, x2) + state
-    macs = (
-        m.decode_macs_full * x1
-        + m.decode_macs_index * x1
-        + m.decode_macs_window * mean_of_minimum(x1, x2, m.window_tokens)
-        + m.decode_macs_sparse * mean_of_minimum(x1, x2, m.sparse_top_k)
-    ) / tp
-    return _attention_seconds(cases, bytes_read, macs)
-
-
-def _attention_seconds(cases: Cases, bytes_read: Array, macs: Array) -> tuple[Array, Array]:
-    """Return (memory, compute) seconds of attention that reads bytes and multiplies."""
-    g, e = cases.gpu, cases.engine
-    memory = bytes_read / (g.hbm_bytes_per_s * e.cache_memory_efficiency)
-    return np.asarray(memory), np.asarray(step.FLOP_PER_MAC * macs / (g.kv_flop_per_s * e.attention_compute_efficiency))
-
-
-STATE_PASSES = 2.0
-"""A recurrent state is read and written in every step."""
-
-
-def _prefill_attention(cases: Cases, tokens: TokenDemand) -> tuple[Array, Array]:
-    """Return (memory, compute) seconds of one prefill token; each chunk of a prompt reads what is before it once."""
-    m, tp = cases.model, cases.layout.tensor_parallel
-    x1, x2 = tokens.prefill_context_mean, tokens.prefill_context_second_moment
-    macs = (
-        m.prefill_macs_full * x1
-        + m.decode_macs_index * x1
-        + m.prefill_macs_window * mean_of_minimum(x1, x2, m.window_tokens)
-        + m.prefill_macs_sparse * mean_of_minimum(x1, x2, m.sparse_top_k)
-    ) / tp
-    return _attention_seconds(cases, _read_bytes(cases, x1, x2) / prefill_chunk(cases, tokens), macs)
-
-
-def prefill_chunk(cases: Cases, tokens: TokenDemand) -> Array:
-    """Return the tokens of a piece in which a prompt is read: the mean uncached prompt, at most the step's budget."""
-    return np.maximum(np.minimum(tokens.prefill_tokens_mean, cases.engine.max_batched_tokens), 1.0)

@@ -13,7 +13,7 @@ from planner.serving.cases import Cases
 from planner.serving.lengths import mixture_quantile
 from planner.serving.normal import Array
 from planner.serving.queueing import Wait, prefill_wait, slot_wait
-from planner.serving.replica import Replica
+from planner.serving.replica import Replica, average_step
 from planner.serving.roots import solve_increasing
 from planner.serving.step import StepCosts, StepTerms, mean_step_s, mean_step_terms, step_time_s
 
@@ -91,12 +91,10 @@ def length_quantiles(cases: Cases) -> Lengths:
 
 def load_at(replica: Replica, running: Array) -> Load:
     """Return the load of a replica whose running batch is `running` on average."""
-    sequences = running / replica.ranks
-    prefill = sequences * replica.prefill_tokens_per_decode
-    step, alone = mean_step_s(replica.costs, sequences, prefill, replica.prefill_chunk)
-    step = step + replica.draft_share * alone
+    prefill, step, alone = average_step(replica, running)
     rate = running / (replica.decode_steps_per_answer * step)
-    work = step_time_s(replica.costs, sequences, replica.token_budget) / replica.token_budget / replica.stages
+    full_step = step_time_s(replica.costs, running / replica.ranks, replica.token_budget)
+    work = full_step / replica.token_budget / replica.stages
     per_token = np.asarray(step / replica.tokens_per_step)
     return Load(running, np.asarray(rate), per_token, np.asarray(prefill), np.asarray(work), alone)
 

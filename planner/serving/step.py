@@ -1,7 +1,9 @@
 """One engine step: the time of B decoding sequences and P prefill tokens, with its terms kept apart.
 
 t = sum over operations (t_memory^p + t_compute^p)^(1/p) + collectives + overheads.
-All that does not depend on B and P is folded into StepCosts once; `step_terms` is then a few products.
+
+B and P are those of one data-parallel rank; t is the time a token takes through all pipeline stages. All that depends
+on neither B nor P is folded into StepCosts once; `step_terms` is then a few products.
 """
 
 from dataclasses import dataclass
@@ -10,7 +12,8 @@ import numpy as np
 
 from planner.serving.normal import Array
 
-FLOP_PER_MAC = 2.0
+_NEVER, _ALMOST_ALL = 1e-300, 1.0 - 1e-12
+"""Bounds of an acceptance: its logarithm stays finite, and drafts that are always kept do not give 0/0."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,8 +79,20 @@ class StepTerms:
 
 
 def overlapped(memory_s: Array, compute_s: Array, p: Array) -> Array:
-    """Return (t_memory^p + t_compute^p)^(1/p) without overflow; p = 1 adds, p -> infinity takes the larger.
+    """Return (t_memory^p + t_compute^p)^(1/p), the time of an operation that streams and multiplies.
 
+    Parameters
+    ----------
+    memory_s, compute_s : time of either side alone [s], >= 0.
+    p : how well they overlap [1], >= 1: 1 adds them, infinity takes the larger.
+
+    Returns
+    -------
+    Array
+        Time of the operation [s]. It is computed from the ratio of the sides: their p-th powers alone would underflow.
+
+    Examples
+    --------
     >>> float(overlapped(np.array(3.0), np.array(4.0), np.array(2.0)))
     5.0
     """
@@ -90,8 +105,22 @@ def overlapped(memory_s: Array, compute_s: Array, p: Array) -> Array:
 def accepted_tokens(drafted: Array, acceptance: Array) -> Array:
     """Return the tokens a step yields a sequence on average, (1 - a^(s + 1))/(1 - a): the drafts kept and one more.
 
+    Parameters
+    ----------
+    drafted : tokens s that are drafted for a sequence in every step [tokens], >= 0.
+    acceptance : probability a that a draft is kept, given that all before it were [1].
+
+    Returns
+    -------
+    Array
+        Tokens a step [tokens], between 1 and s + 1.
+
+    References
+    ----------
     Y. Leviathan, M. Kalman, Y. Matias, "Fast Inference from Transformers via Speculative Decoding", ICML 2023, eq. 1.
 
+    Examples
+    --------
     >>> float(accepted_tokens(np.array(2.0), np.array(0.5)))
     1.75
     """
@@ -99,12 +128,19 @@ def accepted_tokens(drafted: Array, acceptance: Array) -> Array:
     return np.asarray(-np.expm1((drafted + 1.0) * np.log(np.maximum(a, _NEVER))) / (1.0 - a))
 
 
-_NEVER = 1e-300
-_ALMOST_ALL = 1.0 - 1e-12
-
-
 def touched_share(miss_log: Array, tokens: Array) -> Array:
-    """Return the share of experts a step touches, 1 - (1 - k/E)^T, from T ln(1 - k/E) (uniform routing)."""
+    """Return the share of experts a step touches, 1 - (1 - k/E)^T (uniform routing).
+
+    Parameters
+    ----------
+    miss_log : ln(1 - k/E), the logarithm of the probability that a token leaves an expert untouched [1], <= 0.
+    tokens : tokens T of the step [tokens].
+
+    Returns
+    -------
+    Array
+        Share of the experts whose weights are read [1]. exp(x) - 1 keeps its digits where few are touched.
+    """
     return np.asarray(-np.expm1(miss_log * tokens))
 
 
@@ -127,7 +163,20 @@ def _operations(costs: StepCosts, sequences: Array, prefill_tokens: Array) -> tu
 
 
 def step_terms(costs: StepCosts, sequences: Array, prefill_tokens: Array) -> StepTerms:
-    """Return the terms of a step that carries `sequences` decodes and `prefill_tokens` on each rank."""
+    """Return the terms of a step.
+
+    Parameters
+    ----------
+    costs : coefficients of the replica [s].
+    sequences : decodes the step carries on each rank [1].
+    prefill_tokens : prefill tokens it carries on each rank [tokens].
+
+    Returns
+    -------
+    StepTerms
+        Seconds by operation. The shares of memory and compute are of the whole step, each at most 1: what overlaps
+        poorly adds up to more than the step.
+    """
     seconds, streamed, multiplied = _operations(costs, sequences, prefill_tokens)
     read = costs.decode_memory_s_per_sequence * sequences + costs.prefill_memory_s_per_token * prefill_tokens
     products = costs.decode_products_s_per_sequence * sequences + costs.prefill_products_s_per_token * prefill_tokens
@@ -140,11 +189,18 @@ def mean_step_terms(costs: StepCosts, sequences: Array, prefill_tokens: Array, c
     """Return the terms of the average step where some steps carry a chunk of prompts and the others none.
 
     A prompt is read in few large pieces: between them a step touches only the experts of its decodes.
+    t(b, P) averaged = (1 - phi) t(b, 0) + phi t(b, c), phi = P/c, c = max(chunk, P).
 
     Parameters
     ----------
-    sequences, prefill_tokens : what a step of a rank carries on average.
-    chunk : prefill tokens of a step that has any; prefill_tokens where that is more.
+    costs : coefficients of the replica [s].
+    sequences, prefill_tokens : what a step of a rank carries on average [1], [tokens].
+    chunk : prefill tokens of a step that has any [tokens], > 0.
+
+    Returns
+    -------
+    StepTerms
+        Averages over both kinds of step, in time for the shares.
     """
     piece = np.maximum(chunk, prefill_tokens)
     share = prefill_tokens / piece
@@ -155,22 +211,32 @@ def mean_step_terms(costs: StepCosts, sequences: Array, prefill_tokens: Array, c
 
     names = ("dense_s", "experts_s", "decode_attention_s", "prefill_attention_s", "collectives_s", "overhead_s")
     seconds = {name: mean(getattr(alone, name), getattr(mixed, name)) for name in names}
-    whole = mean(alone.total_s, mixed.total_s)
+    mean_total_s = mean(alone.total_s, mixed.total_s)
     shares = {
-        name: mean(getattr(alone, name) * alone.total_s, getattr(mixed, name) * mixed.total_s) / whole
+        name: mean(getattr(alone, name) * alone.total_s, getattr(mixed, name) * mixed.total_s) / mean_total_s
         for name in ("memory_share", "compute_share")
     }
     return StepTerms(**seconds, **shares)
 
 
 def mean_step_s(costs: StepCosts, sequences: Array, prefill_tokens: Array, chunk: Array) -> tuple[Array, Array]:
-    """Return (the sum of `mean_step_terms`, the time of a step without prefill) [s], for solvers."""
+    """Return the average step time alone: the sum of `mean_step_terms`, for solvers.
+
+    Parameters
+    ----------
+    costs, sequences, prefill_tokens, chunk : as in `mean_step_terms`.
+
+    Returns
+    -------
+    tuple[Array, Array]
+        The average step and a step of the same batch without prefill [s].
+    """
     piece = np.maximum(chunk, prefill_tokens)
     alone = step_time_s(costs, sequences, np.zeros_like(piece))
     return np.asarray(alone + prefill_tokens / piece * (step_time_s(costs, sequences, piece) - alone)), alone
 
 
 def step_time_s(costs: StepCosts, sequences: Array, prefill_tokens: Array) -> Array:
-    """Return the step time alone [s]: the sum of the terms, for solvers."""
+    """Return the step time alone [s]: the sum of `step_terms`, for solvers. Parameters are the same."""
     dense, experts, decode, prefill, exchange, overhead = _operations(costs, sequences, prefill_tokens)[0]
     return np.asarray(dense + experts + decode + prefill + exchange + overhead)
