@@ -35,8 +35,9 @@ EXCLUSIVE = (
 REPLACES = {
     "usd_per_gpu_hour": frozenset(("provider", "tier", "sku", "region", "as_of")),
     "provider": frozenset(("usd_per_gpu_hour",)),
+    "scenario": frozenset(("title", "override", "changes")),
 }
-"""Fields that a value of one drops: a price as a number, or by who quotes it."""
+"""Fields that a value of one drops: a price as a number, or by who quotes it; what was said of another scenario."""
 
 
 @dataclass(frozen=True)

@@ -456,3 +456,49 @@ def test_explain_shows_the_chain_and_the_price_s_source(call: Callable[..., Any]
     assert out.code == EXIT_OK
     assert "break_even_usd_per_month / api_usd_per_answer / days_per_month" in out.out
     assert "hardware/api_prices/openai.yaml:" in out.out
+
+
+def test_another_scenario_brings_its_own_days_and_sellers(tmp_path: Path) -> None:
+    """`--set scenario=mine.yaml` leaves behind what the shipped question chose for its own: title, changes, sellers."""
+    files(tmp_path)
+    mine = str(tmp_path / "small.yaml")
+    sets: dict[str, Any] = {"scenario": mine}
+    question = load_asked(BreakEvenFile, FOLDER, "o1-own-or-api", CATALOG, sets)
+    assert question.spec.title == f"{mine} in place of o1-class"
+    assert dict(question.spec.changes) == {}
+    assert [(t.tier, t.providers) for t in question.spec.tiers] == [
+        (tier, None) for tier in ("on_demand", "spot", "committed_1y", "committed_3y", "owned")
+    ]
+    assert question.spec.api.model == "o1"
+
+
+def test_what_is_set_beside_another_scenario_counts_in_any_order(tmp_path: Path) -> None:
+    """A title, changes, tiers with their sellers that the user sets are kept, before or after the scenario."""
+    files(tmp_path)
+    own: dict[str, Any] = {
+        "title": "mine",
+        "changes.workload.answers_per_day": 7,
+        "tiers": ({"tier": "owned", "providers": "acme"},),
+    }
+    mine = {"scenario": str(tmp_path / "small.yaml")}
+    for sets in (own | mine, mine | own):
+        spec = load_asked(BreakEvenFile, FOLDER, "o1-own-or-api", CATALOG, sets).spec
+        assert spec.title == "mine"
+        assert spec.changes == {"workload": {"answers_per_day": 7}}
+        assert [(t.tier, t.providers) for t in spec.tiers] == [("owned", ("acme",))]
+
+
+def test_the_same_scenario_set_again_changes_nothing() -> None:
+    """Naming the scenario that the question already has is no other question."""
+    plain = load_asked(BreakEvenFile, FOLDER, "o1-own-or-api", CATALOG).spec
+    assert load_asked(BreakEvenFile, FOLDER, "o1-own-or-api", CATALOG, {"scenario": "o1-class"}).spec == plain
+
+
+def test_a_scenario_of_ones_own_is_answered_on_its_own_day(tmp_path: Path) -> None:
+    """The day and the sellers of one's own file count: its only price is acme's, seen after the shipped day."""
+    catalog = files(tmp_path, gpu_hour=2.0)
+    path = tmp_path / "small.yaml"
+    path.write_text(path.read_text(encoding="utf-8").replace("2026-11-01", "latest"), encoding="utf-8")
+    sheet = break_even(load_asked(BreakEvenFile, FOLDER, "o1-own-or-api", catalog, {"scenario": str(path)}), catalog)
+    assert sheet.line("on_demand").texts["provider"] == "acme"
+    assert "acme h100-sxm on_demand" in str(sheet.line("owned").texts["verdict"])

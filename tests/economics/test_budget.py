@@ -135,3 +135,9 @@ def test_each_gpu_is_bought_where_it_is_cheapest() -> None:
         rate = {"fleet.gpus": (row["gpu"],), "workload.answers_per_day": row["answers_per_day"] * (1 - 1e-6)}
         best = answer(load_scenario("o1-class", CATALOG, changes=rate), CATALOG).best
         assert row["cost_usd_per_month"] == pytest.approx(best["cost_usd_per_month"]), row["gpu"]
+
+
+def test_another_scenario_leaves_the_title_of_the_shipped_one(call: Callable[..., Any]) -> None:
+    """The title spoke of the question's own scenario."""
+    out = call("budget", "--set", "scenario=gpt-4o-class").out
+    assert out.splitlines()[0] == "o1-class-100k – gpt-4o-class in place of o1-class"

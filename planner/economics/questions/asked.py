@@ -1,6 +1,7 @@
 """Opening an economic question: a shipped name, a file or stdin, with --set applied, validated to its kind."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -25,10 +26,23 @@ def load_asked(
 
 
 def load_document(kind: type[Asked], document: Document, changes: Mapping[str, Any] | None = None) -> Loaded[Asked]:
-    """Return a document as a question of a kind, with single fields changed. Raises BadInputError."""
-    for path, value in (changes or {}).items():
+    """Return a document as a question of a kind, with single fields changed. Raises BadInputError.
+
+    Another scenario is set first: what the file chose for its own goes, what is set beside it counts.
+    """
+    sets = dict(changes or {})
+    other, own = sets.pop(_SCENARIO, None), document.data.get(_SCENARIO)
+    if other is not None and other != own:
+        document = changed(document, (_SCENARIO,), other, f"--set {_SCENARIO}")
+        document = changed(document, ("title",), f"{other} in place of {own}", f"--set {_SCENARIO}")
+        document = replace(document, data=kind.for_another_scenario(document.data))
+    for path, value in sets.items():
         document = changed(document, parse_path(path, where="--set"), value, f"--set {path}")
     return load(kind, document)
+
+
+_SCENARIO = "scenario"
+"""The field in which a question names its scenario."""
 
 
 def open_asked(folders: Sequence[str], name: str, catalog: Catalog) -> Document:

@@ -89,3 +89,10 @@ class BreakEvenFile(FileSpec):
     """One row each."""
     answers_per_day: Annotated[DemandRange, Field(default_factory=DemandRange)]
     """Range of the curve; crossings are looked for beyond it, too."""
+
+    @classmethod
+    def for_another_scenario(cls, data: dict[str, Any]) -> dict[str, Any]:
+        """Return the data with tiers by name alone: whose prices count is then the scenario's to say."""
+        tiers = data.get("tiers", ())
+        several = tiers if isinstance(tiers, tuple) else (tiers,)
+        return data | {"tiers": tuple(t.get("tier") if isinstance(t, dict) else t for t in several)}
