@@ -45,6 +45,13 @@ _ROWS: tuple[tuple[str, Callable[[dict[str, Any]], str]], ...] = (
 _RATIOS = ("cost_usd_per_month", "cost_usd_per_answer_used", "gpu_seconds_per_answer", "generated_tokens_per_answer")
 
 
+NOT_HELD = (
+    "rows with `relative`: the best option of each question, searched anew: GPU, layout and offer may differ; "
+    "rows with `thinking`: one option with and without thinking, all else held constant, as in `planner thinking`"
+)
+"""Why two rows of the table give two ratios."""
+
+
 def grid(best: list[Row]) -> tuple[list[str], list[list[str]]]:
     """Return header and rows of the comparison; the last rows are ratios to the first question."""
     rows = [[name, *(show(one) for one in best)] for name, show in _ROWS]
@@ -139,7 +146,9 @@ def command(
     best = [*(a.best for a in answers), *report.totals]
     common.warn([*([] if form == "table" else verdict), *report.warnings])
     if form == "table":
-        emit("".join(f"{line}\n" for line in verdict) + render_grid(*grid(best)), output)
+        lines = "".join(f"{line}\n" for line in verdict)
+        note = NOT_HELD if len(best) > 1 else ""
+        emit(lines + render_grid(*grid(best)) + (f"{note}\n" if note else ""), output)
     elif form == "csv":
         emit(csv_table.write(report.fields, ([row.get(n) for n in report.fields] for row in best)), output)
     else:

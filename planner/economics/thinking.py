@@ -76,13 +76,18 @@ def thinking(found: Answer, catalog: Catalog, others: Sequence[Variant] = (), ap
     machine = " ".join(
         str(found.best[k]) for k in ("gpu", "engine", "precision", "provider", "price_tier") if found.best[k]
     )
-    verdict = [f"on the best option as asked: {machine}", *(_why(line, lines[0]) for line in lines[1:])]
+    verdict = [f"on the best option as asked: {machine}", *(_why(line, lines[0]) for line in lines[1:]), HELD]
     return Sheet(
         "thinking", found.scenario.loaded, page, IDENTITY, tuple(page), lines, verdict, list(dict.fromkeys(warnings)),
         sources, shown, failed=failed,
     )  # fmt: skip
 
 
+HELD = (
+    "held constant: GPU, engine, weights, layout, offer and demand; only thinking changes. `planner compare` searches "
+    "the best option of each question anew"
+)
+"""What a reader must know who finds another ratio in `planner compare`."""
 _WORTH_SAYING = 0.01
 """Share of cut sequences from which a row is warned about."""
 

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -118,3 +119,44 @@ def test_the_columns_of_thinking_and_energy_have_a_dictionary(call: Callable[...
         texts = {"scenario", "thinking", "limit", "model", "grid", "year", "source"}
         assert set(header) - texts == known
         assert "expected --columns" in call("schema", command).errors[0]
+
+
+def test_compare_and_thinking_say_what_they_hold_constant(call: Callable[..., Any]) -> None:
+    """The two ratios differ where the plain answers have a better option of their own; each command says why."""
+    flags = ("--gpu", "mi300x")
+    rows = json.loads(call("compare", "o1-class", "--override", "without-thinking", *flags, "-f", "json").out)[
+        "results"
+    ]
+    best = json.loads(call("compare", "o1-class", "--override", "all", *flags, "-f", "json").out)["results"][0]
+    layouts = [[row[n] for n in ("tensor_parallel", "data_parallel", "expert_parallel")] for row in (best, rows[0])]
+    assert layouts[0] != layouts[1]
+    searched = best["gpu_seconds_per_answer"] / rows[0]["gpu_seconds_per_answer"]
+    assert searched > best["gpu_time_multiplier"]
+    table = call("compare", "o1-class", *flags).out.splitlines()
+    assert "searched anew: GPU, layout and offer may differ" in table[-1]
+    assert "all else held constant, as in `planner thinking`" in table[-1]
+    told = call("thinking", "o1-class", *flags).out
+    assert "held constant: GPU, engine, weights, layout, offer and demand" in told
+    assert "`planner compare` searches the best option of each question anew" in told
+
+
+def test_searching_anew_gives_the_same_ratio_where_one_option_is_left() -> None:
+    """With one GPU, weight format, layout and offer there is nothing to search, and both ways to ask agree."""
+    only = {
+        "fleet.gpus": ("h100-sxm",),
+        "fleet.precisions": ("native",),
+        "fleet.tensor_parallel": (2,),
+        "engine": ("vllm",),
+    }
+    asked, plain = (
+        answer(load_scenario("qwen3-32b-thinking", CATALOG, changes={**only, **more}), CATALOG).best
+        for more in ({}, {"workload.reasoning_multiplier": 1})
+    )
+    ratio = asked["gpu_seconds_per_answer"] / plain["gpu_seconds_per_answer"]
+    assert ratio == pytest.approx(asked["gpu_time_multiplier"], rel=1e-6)
+    assert ratio > 2
+
+
+def test_one_question_alone_is_compared_with_nothing(call: Callable[..., Any]) -> None:
+    """A table of one column has no ratio to explain."""
+    assert "searched anew" not in call("compare", "o1-class", "--override", "spot").out
