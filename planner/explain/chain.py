@@ -107,7 +107,7 @@ def _unknown(answer: Answer, field: str, known: Mapping[str, Formula]) -> BadInp
         return BadInputError(text, where="explain")
     names = [name for name in dict.fromkeys((*known, *answer.best)) if "." not in name]
     hint = did_you_mean(field, names) or " `planner schema --columns` lists the results."
-    return BadInputError(f"no result or formula {field!r}.{hint}", where="explain")
+    return BadInputError(f"no formula for {field!r}.{hint}", where="explain")
 
 
 def namespace(answer: Answer) -> dict[str, float]:
