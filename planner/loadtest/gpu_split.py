@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from planner.loadtest.run import Pool, Run, choices, layouts, most_asked, whole_splits
+from planner.loadtest.layouts import Pool, most_asked, whole_splits
+from planner.loadtest.run import Run, choices, layouts
 from planner.serving.cases import Array, Cases, ignoring_float_errors
 from planner.serving.closed_loop import Traffic
 from planner.serving.disaggregated import Pools, shown_by_pools
@@ -54,7 +55,7 @@ def with_layouts(runs: Sequence[Run], cases: Cases) -> list[Run]:
     for i, some in tried.items():
         own = rates[start : start + len(some)]
         start += len(some)
-        best = np.argmax(own if most_asked(runs[i]) else own > 0.0)  # the first of equals
+        best = np.argmax(own if most_asked(runs[i].numbers) else own > 0.0)  # the first of equals
         found[i] = some[best] if own[best] > 0.0 else some[-1]
     return found
 

@@ -16,8 +16,9 @@ from planner.catalog.hardware import GpuSpec
 from planner.catalog.model import ModelSpec
 from planner.errors import BadInputError, PlannerError, did_you_mean
 from planner.loadtest.gpu_split import has_room, pools_of, traffic_of, with_layouts, with_splits
+from planner.loadtest.layouts import has_gpus, layout_is_open
 from planner.loadtest.lookups import Names
-from planner.loadtest.run import NUMBERS, REQUIRED, TEXTS, Run, cases_of, has_gpus, layout_is_open, layouts, resolve
+from planner.loadtest.run import NUMBERS, REQUIRED, TEXTS, Run, cases_of, layouts, resolve
 from planner.options.confidence import error_bounds, unseen
 from planner.options.ranking import machine_basis
 from planner.serving.cases import Array, Cases, ignoring_float_errors

@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from planner.catalog.catalog import Catalog
+from planner.loadtest.layouts import whole_splits
 from planner.loadtest.predict import predict
-from planner.loadtest.run import whole_splits
 
 CATALOG = Catalog()
 RUN = {

@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 
 from planner.catalog.catalog import Catalog
 from planner.errors import BadInputError
+from planner.loadtest.layouts import whole_splits
 from planner.loadtest.lookups import Names
 from planner.loadtest.predict import OUTPUTS, check_header, predict
-from planner.loadtest.run import NUMBERS, Run, cases_of, resolve, whole_splits
+from planner.loadtest.run import NUMBERS, Run, cases_of, resolve
 from planner.serving.closed_loop import _opening_s
 from planner.serving.replica import build_replica
 from planner.serving.steady_state import load_at
@@ -247,12 +248,12 @@ def test_replicas_share_the_load() -> None:
         ({"prefill_gpus": "2", "decode_gpus": "0.5"}, "decode_gpus 0.5 is out of range; expected at least 1"),
         ({"gpus": "0.5"}, "gpus 0.5 is out of range; expected at least 1"),
         ({"gpus": "1e-9", "tensor_parallel": ""}, "gpus 1e-09 is out of range; expected at least 1"),
-        ({"gpus": "2.5"}, "gpus 2.5 is no whole number; expected GPUs"),
+        ({"gpus": "2.5"}, "gpus 2.5 is not a whole number; expected GPUs"),
         ({"gpus": "2", "pipeline_parallel": "4", "tensor_parallel": ""}, "gpus 2 is less than TP x PP x DP = 4"),
-        ({"gpus": "6", "pipeline_parallel": "4", "tensor_parallel": ""}, "gpus 6 is no multiple of TP x PP x DP = 4"),
-        ({"gpus": "10", "tensor_parallel": "8"}, "gpus 10 is no multiple of TP x PP x DP = 8"),
+        ({"gpus": "6", "pipeline_parallel": "4", "tensor_parallel": ""}, "gpus 6 is not a multiple of TP x PP x DP"),
+        ({"gpus": "10", "tensor_parallel": "8"}, "gpus 10 is not a multiple of TP x PP x DP = 8"),
         ({"expert_parallel": "3", "tensor_parallel": ""}, "expert_parallel 3 needs a tensor_parallel or data_parallel"),
-        ({"speculative_tokens": "1.5"}, "speculative_tokens 1.5 is no whole number; expected tokens"),
+        ({"speculative_tokens": "1.5"}, "speculative_tokens 1.5 is not a whole number; expected tokens"),
         ({"speculative_tokens": "101"}, "speculative_tokens 101 is out of range; expected at most 100"),
         (
             {"speculative_tokens": "2", "acceptance": "1"},

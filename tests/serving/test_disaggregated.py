@@ -77,10 +77,10 @@ def test_the_cache_travels_once() -> None:
     [
         ({"decode_gpus": ""}, "decode_gpus is missing beside prefill_gpus"),
         ({"prefill_gpus": ""}, "prefill_gpus is missing beside decode_gpus"),
-        ({"decode_gpus": "10"}, "decode_gpus 10 is no multiple of a worker's 4 GPUs"),
-        ({"prefill_gpus": "6"}, "prefill_gpus 6 is no multiple of a worker's 4 GPUs"),
+        ({"decode_gpus": "10"}, "decode_gpus 10 is not a multiple of a worker's 4 GPUs"),
+        ({"prefill_gpus": "6"}, "prefill_gpus 6 is not a multiple of a worker's 4 GPUs"),
         ({"gpus": "8"}, "is not the sum of prefill_gpus and decode_gpus"),
-        ({"prefill_tensor_parallel": "3"}, "prefill_gpus 8 is no multiple of a worker's 3 GPUs"),
+        ({"prefill_tensor_parallel": "3"}, "prefill_gpus 8 is not a multiple of a worker's 3 GPUs"),
         ({"prefill_tensor_parallel": "3", "prefill_gpus": "6"}, "prefill_tensor_parallel 3 does not divide the 64"),
     ],
 )
