@@ -135,8 +135,8 @@ def _operating_point(replica: Replica, concurrency: Array, rate: Array) -> tuple
     largest = largest_running(replica)
     top = np.log(replica.memory.max_running_sequences)
 
-    def excess(log_running: Array, given: tuple[Replica, Array]) -> Array:
-        replica, concurrency = given
+    def excess(log_running: Array, inputs: tuple[Replica, Array]) -> Array:
+        replica, concurrency = inputs
         load = load_at(replica, np.exp(log_running))
         return np.asarray(np.log(load.answers_per_s * _cycle_s(replica, load, concurrency) / concurrency))
 

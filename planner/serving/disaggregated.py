@@ -115,8 +115,8 @@ def _running(pools: Pools, writing: Replica, traffic: Traffic) -> Array:
     concurrency = traffic.concurrency
     top = np.minimum(np.log(limit), np.log(concurrency / pools.decode_workers))
 
-    def excess(log_running: Array, given: tuple[Pools, Array]) -> Array:
-        of, requests = given
+    def excess(log_running: Array, inputs: tuple[Pools, Array]) -> Array:
+        of, requests = inputs
         load = load_at(of.writing(), np.exp(log_running))
         cycle = _cycle_s(of, load, requests)
         return np.asarray(np.log(np.minimum(load.answers_per_s * of.decode_workers * cycle / requests, 1e30)))

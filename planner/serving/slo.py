@@ -54,20 +54,29 @@ LIMITS = ("", *(limit.name.lower() for limit in Limit if limit))
 
 
 def slo_ratios(replica: Replica, lengths: Lengths, slo: SloColumns, running: Array) -> dict[str, Array]:
-    """Return latency over its limit at a running batch; see `ratios_of`."""
+    """Return latency over its limit, by metric, at a running batch; see `ratios_of`."""
     load = load_at(replica, running)
     return ratios_of(lambda p, to_the_end: latency_at(replica, lengths, load, p, to_the_end=to_the_end), slo)
 
 
 def ratios_of(latencies: Callable[[str, bool], Latency], slo: SloColumns) -> dict[str, Array]:
-    """Return latency over its limit for each metric that has one (worst percentile; 0 where a case has none).
+    """Return latency over its limit for each metric that has one.
 
-    `latencies` takes a percentile's name and whether those of whole answers are needed.
+    Parameters
+    ----------
+    latencies : latencies [s] as a function of the percentile's name and of whether those of whole answers are needed:
+        the root finder asks often, and most limits are on the first token.
+    slo : limits [s]; NaN does not bind.
+
+    Returns
+    -------
+    dict[str, Array]
+        Metric -> worst ratio over its percentiles [1]; above 1 misses the limit, 0 where a case has none.
     """
     ratios: dict[str, Array] = {}
     for percentile in QUANTILES:
-        every = {metric: getattr(slo, f"{metric}_{percentile}_s") for metric in METRICS}
-        limits = {metric: limit for metric, limit in every.items() if not np.all(np.isnan(limit))}
+        columns = {metric: getattr(slo, f"{metric}_{percentile}_s") for metric in METRICS}
+        limits = {metric: limit for metric, limit in columns.items() if not np.all(np.isnan(limit))}
         if not limits:
             continue
         to_the_end = not limits.keys() <= {"ttft", "tpot"}
@@ -79,24 +88,41 @@ def ratios_of(latencies: Callable[[str, bool], Latency], slo: SloColumns) -> dic
 
 
 def slo_capacity(replica: Replica, lengths: Lengths, slo: SloColumns) -> Capacity:
-    """Return the highest load within the SLO, solved in the logarithm of the running batch."""
-    most = largest_running(replica)
-    possible = np.maximum(most, np.finfo(np.float64).tiny)
-    top = np.log(possible)
+    """Return the highest load within the SLO, solved in the logarithm of the running batch.
 
-    def excess(log_running: Array, given: tuple[Replica, Lengths, SloColumns]) -> Array:
-        return excess_of(slo_ratios(*given, np.exp(log_running)))
+    Every latency grows with the batch, so there is one largest batch that meets all limits. Batches span six decades:
+    in the logarithm a bracket of 13.8 is halved evenly.
+
+    Parameters
+    ----------
+    replica : one replica of each case.
+    lengths : quantiles of the lengths [tokens].
+    slo : limits [s]; NaN does not bind.
+
+    Returns
+    -------
+    Capacity
+        Running batches [1]; `running` is NaN where not even an all but idle replica meets the limits, or nothing fits.
+    """
+    largest = largest_running(replica)
+    top = np.log(np.maximum(largest, np.finfo(np.float64).tiny))
+
+    def excess(log_running: Array, inputs: tuple[Replica, Lengths, SloColumns]) -> Array:
+        return excess_of(slo_ratios(*inputs, np.exp(log_running)))
 
     bottom = top + math.log(IDLE_FRACTION)
-    given = (replica, lengths, without_unset_limits(slo))
-    log_best = solve_increasing(excess, bottom, top, given, first=_FIRST_LOOK) if has_limit(slo) else top
-    meets = (log_best > bottom) & (most > 0.0)
+    inputs = (replica, lengths, without_unset_limits(slo))
+    log_best = solve_increasing(excess, bottom, top, inputs, first=_FIRST_LOOK) if has_limit(slo) else top
+    meets = (log_best > bottom) & (largest > 0.0)
     running = np.where(meets, np.exp(log_best), np.nan)
-    return Capacity(running, meets, np.asarray(most), np.exp(bottom))
+    return Capacity(running, meets, np.asarray(largest), np.exp(bottom))
 
 
 def excess_of(ratios: dict[str, Array]) -> Array:
-    """Return how far the worst ratio is beyond 1, between -1e30 and 1: what the solvers bring to zero."""
+    """Return how far the worst ratio r is beyond 1, as 1 - 1/r [1]: what the solvers bring to zero.
+
+    An infinite wait would be no number to interpolate with; 1 - 1/r is at most 1, and falls to -1e30 where r is 0.
+    """
     worst = reduce(np.maximum, ratios.values())
     return np.asarray(1.0 - 1.0 / np.clip(worst, 1.0 / _LARGEST_RATIO, _LARGEST_RATIO))
 
@@ -107,19 +133,19 @@ def has_limit(slo: SloColumns) -> bool:
 
 
 def without_unset_limits(slo: SloColumns) -> SloColumns:
-    """Return the limits with those that no case has as single numbers: the solver then does not carry them along."""
+    """Return the limits, those that no case has as single numbers [s]: the solver carries arrays along, not numbers."""
     return slo.map(lambda column: np.asarray(np.nan) if np.all(np.isnan(column)) else column)
 
 
 def _prefill_limit(replica: Replica) -> Array:
-    """Return the running batch at which every step is full of prefill tokens."""
+    """Return the running batch at which every step is full of prefill tokens [1]."""
     return np.asarray(
         replica.ranks * replica.token_budget / np.maximum(replica.prefill_tokens_per_decode, np.finfo(np.float64).tiny)
     )
 
 
 def largest_running(replica: Replica) -> Array:
-    """Return the largest running batch: the running limit, or less where every step is full of prefill before that."""
+    """Return the largest running batch [1]: the running limit, or less where steps are full of prefill before that."""
     return np.minimum(replica.memory.max_running_sequences, _prefill_limit(replica))
 
 
@@ -130,18 +156,29 @@ def throughput_limit(replica: Replica) -> Array:
 
 
 def binding_limit(replica: Replica, lengths: Lengths, slo: SloColumns, capacity: Capacity) -> Array:
-    """Return the index of the `Limit`: what keeps the load from rising, or what fails at the smallest load."""
-    at = np.where(capacity.meets_slo, capacity.running, capacity.smallest_running)
-    by_slo = worst_metric(slo_ratios(replica, lengths, slo, at), METRICS)
+    """Return the index of the `Limit`: what keeps the load from rising, or what fails at the smallest load.
+
+    Parameters
+    ----------
+    replica, lengths, slo : as in `slo_capacity`.
+    capacity : what `slo_capacity` returned for them.
+
+    Returns
+    -------
+    Array
+        Numbers of `Limit`. Whether a case fits at all is not asked here; see `fleet.sizing`.
+    """
+    running = np.where(capacity.meets_slo, capacity.running, capacity.smallest_running)
+    by_slo = worst_metric(slo_ratios(replica, lengths, slo, running), METRICS)
     at_top = capacity.meets_slo & (capacity.running >= capacity.largest_running * _ALL_BUT_FULL)
     return np.where(at_top, throughput_limit(replica), by_slo)
 
 
 def worst_metric(ratios: dict[str, Array], metrics: Sequence[str]) -> Array:
     """Return the index of the `Limit` of the metric that is nearest to its limit, or farthest beyond it."""
-    spread = np.broadcast_arrays(*(ratios.get(m, _NO_LIMIT) for m in metrics))
-    worst = np.argmax(np.nan_to_num(np.stack(spread), posinf=_LARGEST_RATIO), axis=0)
-    return np.asarray(np.take([Limit[m.upper()] for m in metrics], worst))
+    stack = np.stack(np.broadcast_arrays(*(ratios.get(metric, _NO_LIMIT) for metric in metrics)))
+    worst = np.argmax(np.nan_to_num(stack, posinf=_LARGEST_RATIO), axis=0)
+    return np.asarray(np.take([Limit[metric.upper()] for metric in metrics], worst))
 
 
 def running_limit(replica: Replica) -> Array:

@@ -63,34 +63,59 @@ class Load:
 
 
 def length_quantiles(cases: Cases) -> Lengths:
-    """Return the length quantiles of each case."""
+    """Return the length quantiles of each case.
+
+    Mixtures over the components, each weighted with its requests (share times turns). Before the first visible token
+    come the thinking tokens T = A (m - 1) and that token: T + 1 with cv cv_T T/(T + 1), cut where max_tokens cuts all.
+    Several samples must all end first, so there it is all generated tokens of the longest.
+
+    Parameters
+    ----------
+    cases : for the workload, shape (..., k) with k components.
+
+    Returns
+    -------
+    Lengths
+        Quantiles [tokens], shape (...).
+    """
     w = cases.workload
     requests = w.share * w.turns_per_answer
     one, no_cap = np.ones_like(w.share), np.full_like(w.share, np.inf)
     uncached = w.input_tokens_mean * (1.0 - w.cached_share)
-    generated = w.answer_tokens_mean * w.reasoning_multiplier
+    generated = w.uncut_tokens_mean
     several = w.samples_per_answer > 1.0
     thinking = generated - w.answer_tokens_mean
     before = np.where(several, generated, thinking + 1.0)
     before_cv = np.where(several, w.generated_tokens_cv, w.thinking_tokens_cv * thinking / (thinking + 1.0))
     cut = np.where(several, w.max_tokens, w.max_tokens * before / generated)
     cut = np.maximum(cut, IDLE_FRACTION)
+
+    def quantiles(mean: Array, cv: Array, cap: Array, draws: Array) -> dict[str, Array]:
+        return {name: mixture_quantile(q, mean, cv, cap, requests, draws) for name, q in QUANTILES.items()}
+
     return Lengths(
-        prefill={
-            k: mixture_quantile(q, uncached, w.input_tokens_cv, no_cap, requests, one) for k, q in QUANTILES.items()
-        },
-        thinking={
-            k: mixture_quantile(q, before, before_cv, cut, requests, w.samples_per_answer) for k, q in QUANTILES.items()
-        },
-        output={
-            k: mixture_quantile(q, generated, w.generated_tokens_cv, w.max_tokens, requests, w.samples_per_answer)
-            for k, q in QUANTILES.items()
-        },
+        prefill=quantiles(uncached, w.input_tokens_cv, no_cap, one),
+        thinking=quantiles(before, before_cv, cut, w.samples_per_answer),
+        output=quantiles(generated, w.generated_tokens_cv, w.max_tokens, w.samples_per_answer),
     )
 
 
 def load_at(replica: Replica, running: Array) -> Load:
-    """Return the load of a replica whose running batch is `running` on average."""
+    """Return the load of a replica, from its running batch.
+
+    lambda = B/(D t(B, P)), P = B x (prefill tokens)/D: B sequences take one step each, and prefill and decode keep pace
+    (Little's law). Choosing B and solving for the rate lambda needs no inner fixed point.
+
+    Parameters
+    ----------
+    replica : one replica of each case.
+    running : sequences B in the running batch on average, over all ranks [1]; NaN gives NaN.
+
+    Returns
+    -------
+    Load
+        Rates and times of the broadcast shape of both.
+    """
     prefill, step, alone = average_step(replica, running)
     rate = running / (replica.decode_steps_per_answer * step)
     full_step = step_time_s(replica.costs, running / replica.ranks, replica.token_budget)
@@ -106,7 +131,17 @@ def step_terms_at(replica: Replica, load: Load) -> StepTerms:
 
 
 def waits(replica: Replica, load: Load) -> tuple[Wait, Wait]:
-    """Return (prefill wait, slot wait) of a request."""
+    """Return the waits of a request: in the prefill queue of its rank, and for a place in the running batch.
+
+    Parameters
+    ----------
+    replica, load : one replica of each case, and its load.
+
+    Returns
+    -------
+    tuple[Wait, Wait]
+        Prefill wait and slot wait.
+    """
     tokens, work = replica.tokens, load.prefill_work_s
     requests = load.answers_per_s * tokens.requests_per_answer / (replica.ranks / replica.stages)
     prefill = prefill_wait(
@@ -132,15 +167,25 @@ def fixed_ttft_s(replica: Replica, load: Load) -> Array:
 
 def latency_at(replica: Replica, lengths: Lengths, load: Load, percentile: str, *, to_the_end: bool = True) -> Latency:
     """Return the latencies of a replica that reads and writes, at a percentile; see `latency_after`."""
-    first = first_token_s(replica, lengths, load)
-    return latency_after(first, replica, lengths, load, percentile, to_the_end=to_the_end)
+    ttft = first_token_s(replica, lengths, load)
+    return latency_after(ttft, replica, lengths, load, percentile, to_the_end=to_the_end)
 
 
 def first_token_s(replica: Replica, lengths: Lengths, load: Load) -> Callable[[str], Array]:
-    """Return the time to first token [s] as a function of the percentile's name.
+    """Return the time to first token as a function of the percentile's name.
 
-    TTFT = request and prompt overhead + waits + scheduling steps + S(n), S(n) = t(B, 0) + n x t(B, budget) / budget:
-    a step of decodes and the prompt in chunks. The waits' quantiles are added (an upper bound).
+    TTFT_q = fixed + W_prefill,q + W_slot,q + n_q w PP: what neither waits nor grows with the prompt, both waits, the
+    prompt itself; w is the engine time of one of its tokens. The waits' quantiles are added (an upper bound).
+
+    Parameters
+    ----------
+    replica, load : one replica of each case, and its load.
+    lengths : for the quantiles n_q of the uncached prompt [tokens].
+
+    Returns
+    -------
+    Callable[[str], Array]
+        "p50", "p95", "p99" -> TTFT [s]; infinite where a queue has no end.
     """
     prefill_queue, slot_queue = waits(replica, load)
     work, fixed = load.prefill_work_s, fixed_ttft_s(replica, load)
@@ -161,28 +206,40 @@ def latency_after(
     *,
     to_the_end: bool = True,
 ) -> Latency:
-    """Return the latencies at a percentile; without `to_the_end` only those of the first token and of a step.
+    """Return the latencies at a percentile.
 
-    The time to first token is given, as a function of the percentile's name; `replica` writes what follows.
-    TPOT is the step time, in proportion to a step without prefill of the batch at its own quantile,
-    B + z sqrt(B) (Poisson).
-    End-to-end adds the decode of G - 1 tokens; quantiles of independent parts are combined around
-    their medians by root sum of squares. An answer of one token has no TPOT (NaN). An answer of several
-    turns repeats the request; its first visible token comes in the last one.
+    TPOT_q = t(B, P) t(B_q, 0)/t(B, 0), with the batch at its own quantile B_q = B + z_q sqrt(B) (Poisson), at most the
+    running limit. A request of x tokens takes
+
+        median = TTFT_50 + max(x_50 - 1, 0) TPOT_50
+        spread^2 = (TTFT_q - TTFT_50)^2 + (max(x_q - 1, 0) TPOT_q - max(x_50 - 1, 0) TPOT_50)^2
+
+    since quantiles of independent parts combine around their medians by root sum of squares. An answer of u turns takes
+    u median + sqrt(u) spread; its first visible token comes in the last turn.
+
+    Parameters
+    ----------
+    ttft : time to first token [s] as a function of the percentile's name.
+    replica : the one that decodes.
+    lengths : quantiles of thinking and output [tokens].
+    load : of that replica.
+    percentile : "p50", "p95" or "p99".
+    to_the_end : whether latencies of a whole answer are needed; they are NaN otherwise.
+
+    Returns
+    -------
+    Latency
+        Latencies [s]. An infinite TTFT stays infinite; TPOT is NaN where an answer has one token.
     """
     q = QUANTILES[percentile]
 
     def tpot(name: str) -> Array:
         if name == "p50":
             return load.step_s
-        wide = (
-            np.minimum(
-                load.running + _Z[name] * np.sqrt(load.running),
-                np.maximum(replica.memory.max_running_sequences, load.running),
-            )
-            / replica.ranks
-        )
-        widened = step_time_s(replica.costs, wide, np.zeros_like(wide)) / load.step_alone_s
+        batch = load.running + _Z[name] * np.sqrt(load.running)
+        # A load above the limit is asked about too; its batch does not shrink to the limit.
+        batch = np.minimum(batch, np.maximum(replica.memory.max_running_sequences, load.running)) / replica.ranks
+        widened = step_time_s(replica.costs, batch, np.zeros_like(batch)) / load.step_alone_s
         return np.asarray(load.step_s * widened)
 
     first, step, step50 = ttft(percentile), tpot(percentile), load.step_s
@@ -192,41 +249,54 @@ def latency_after(
     first50 = ttft("p50")
     turns = replica.tokens.requests_per_answer
 
-    def after(tokens: dict[str, Array]) -> tuple[Array, Array]:
+    def median_and_square(tokens: dict[str, Array]) -> tuple[Array, Array]:
         """Return (median, square of the spread around it) of a request up to so many tokens."""
         decode50 = np.maximum(tokens["p50"] - 1.0, 0.0) * step50
         decode = np.maximum(tokens[percentile] - 1.0, 0.0) * np.where(q == 0.5, step50, step)  # noqa: PLR2004
-        wait = np.where(np.isinf(first), np.inf, first - first50)
+        wait = np.where(np.isinf(first), np.inf, first - first50)  # inf - inf would be NaN
         return first50 + decode50, np.square(wait) + np.square(decode - decode50)
 
-    whole, whole_square = after(lengths.output)
-    last, last_square = after(lengths.thinking)
+    turn, turn_square = median_and_square(lengths.output)
+    last, last_square = median_and_square(lengths.thinking)
     before = turns - 1.0
-    earlier, earlier_square = (np.where(before > 0.0, before * x, 0.0) for x in (whole, whole_square))
+    # With a single turn an infinite wait times 0 turns before it would be NaN.
+    earlier, earlier_square = (np.where(before > 0.0, before * x, 0.0) for x in (turn, turn_square))
     return Latency(
         ttft=first,
         tpot=shown_step,
         time_to_answer=np.asarray(earlier + last + np.sqrt(earlier_square + last_square) + replica.pause_s),
-        e2e=np.asarray(turns * whole + np.sqrt(turns * whole_square) + replica.pause_s),
+        e2e=np.asarray(turns * turn + np.sqrt(turns * turn_square) + replica.pause_s),
     )
 
 
-def running_for_rate(replica: Replica, answers_per_s: Array, most: Array) -> Array:
-    """Return the running batch that serves a rate, up to `most` (Little's law; the smallest stable root).
+def running_for_rate(replica: Replica, answers_per_s: Array, largest: Array) -> Array:
+    """Return the running batch that serves a rate: the smallest root B of B = lambda D t(B, P) (Little's law).
 
-    A step never takes less than an empty one, so rate x decode steps x t(0, 0) is a lower bound.
+    A step never takes less than an empty one, so lambda D t(0, 0) is a lower bound.
+
+    Parameters
+    ----------
+    replica : one replica of each case.
+    answers_per_s : rate lambda [1/s]; NaN gives NaN.
+    largest : batch that is returned where no smaller one serves the rate [1].
+
+    Returns
+    -------
+    Array
+        Sequences in the running batch, over all ranks [1].
     """
-    top = np.log(np.maximum(most, np.finfo(np.float64).tiny))
+    top = np.log(np.maximum(largest, np.finfo(np.float64).tiny))
     nothing = np.zeros_like(replica.decode_steps_per_answer)
     per_s = replica.decode_steps_per_answer * answers_per_s
     bottom = np.minimum(np.log(per_s * step_time_s(replica.costs, nothing, nothing)), top)
 
-    def excess(log_running: Array, given: tuple[StepCosts, Array, Array, Array, Array, Array]) -> Array:
-        costs, ranks, prefill_per_decode, chunk, draft_share, steps_per_s = given
+    # As `average_step`, from the few columns it reads: the solver carries along all it is handed.
+    def excess(log_running: Array, inputs: tuple[StepCosts, Array, Array, Array, Array, Array]) -> Array:
+        costs, ranks, prefill_per_decode, chunk, draft_share, steps_per_s = inputs
         sequences = np.exp(log_running) / ranks
         t, alone = mean_step_s(costs, sequences, sequences * prefill_per_decode, chunk)
         return np.asarray(log_running - np.log(steps_per_s * (t + draft_share * alone)))
 
     chunk, draft = replica.prefill_chunk, replica.draft_share
-    given = (replica.costs, replica.ranks, replica.prefill_tokens_per_decode, chunk, draft, per_s)
-    return np.exp(solve_increasing(excess, bottom, top, given))
+    inputs = (replica.costs, replica.ranks, replica.prefill_tokens_per_decode, chunk, draft, per_s)
+    return np.exp(solve_increasing(excess, bottom, top, inputs))
