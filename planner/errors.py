@@ -7,7 +7,7 @@ EXIT_OK = 0
 EXIT_GATE_FAILED = 1
 EXIT_BAD_INPUT = 2
 EXIT_DATA_MISSING = 3
-EXIT_SURROUNDINGS = 4
+EXIT_SYSTEM = 4
 EXIT_INTERRUPTED = 130
 
 
@@ -45,14 +45,16 @@ class NoPriceError(DataMissingError):
     """None of the options of a search has a price (exit 3)."""
 
 
-class SurroundingsError(PlannerError):
-    """The disk, the place to write or the network failed (exit 4)."""
+class SystemFailureError(PlannerError):
+    """The disk, the file system or the network failed (exit 4)."""
 
-    exit_code = EXIT_SURROUNDINGS
+    exit_code = EXIT_SYSTEM
 
 
 def nearest(name: str, known: Iterable[str], *, count: int = 3) -> list[str]:
-    """Return the known names that look most like `name`, best first: alike, or beginning with it.
+    """Return the known names most similar to `name`, best first; longer names that start with it count as similar.
+
+    An owner before a slash (`meta-llama/...`) is left out where nothing resembles the whole name.
 
     >>> nearest("h100-sxn", ["h100-sxm", "a100-sxm-80gb", "l4"], count=1)
     ['h100-sxm']
@@ -60,12 +62,17 @@ def nearest(name: str, known: Iterable[str], *, count: int = 3) -> list[str]:
     ['azure-2024-conversation']
     """
     by_lower = {k.lower(): k for k in known}
-    alike = difflib.get_close_matches(name.lower(), by_lower, n=count, cutoff=0.5)
-    begins = [k for k in by_lower if len(name) >= _SHORTEST_PREFIX and k.startswith(name.lower())]
-    return [by_lower[k] for k in dict.fromkeys((*alike, *begins))][:count]
+    for text in dict.fromkeys((name.lower(), name.lower().rpartition("/")[2])):
+        similar = difflib.get_close_matches(text, by_lower, n=count, cutoff=0.5)
+        longer = [k for k in by_lower if len(text) >= _SHORTEST_PREFIX and k.startswith(text)]
+        if similar or longer:
+            return [by_lower[k] for k in dict.fromkeys((*similar, *longer))][:count]
+    return []
 
 
 _SHORTEST_PREFIX = 3
+_MOST_LISTED = 20
+"""More names than these are not listed in a message where another place lists them."""
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
@@ -76,3 +83,27 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     """
     names = nearest(name, known)
     return f" Did you mean {', '.join(names)}?" if names else ""
+
+
+def suggestion(name: str, known: Iterable[str], *, listing: str = "") -> str:
+    """Return how to end a message about a name that is not among the known ones: a sentence after a space.
+
+    The nearest names; where nothing is near, all known ones, or `listing` (where to see them) if there are many.
+
+    >>> suggestion("a10", ["a100", "l4"]), suggestion("x", ["a100", "h100"]), suggestion("x", [])
+    (' Did you mean a100?', ' Known: a100, h100.', ' Known: none.')
+    >>> suggestion("x", map(str, range(100)), listing="`planner list gpus` lists them")
+    ' `planner list gpus` lists them.'
+    """
+    names = list(dict.fromkeys(known))
+    listed = listing if listing and len(names) > _MOST_LISTED else f"Known: {', '.join(names) or 'none'}"
+    return did_you_mean(name, names) or f" {listed}."
+
+
+def unknown(kind: str, name: str, known: Iterable[str], *, listing: str = "") -> str:
+    """Return the message for an unknown name of a kind of thing, with what `suggestion` says.
+
+    >>> unknown("engine", "vlm", ["sglang", "vllm"])
+    "unknown engine 'vlm'. Did you mean vllm?"
+    """
+    return f"unknown {kind} {name!r}.{suggestion(name, known, listing=listing)}"

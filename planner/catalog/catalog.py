@@ -12,7 +12,7 @@ from planner.catalog.hardware import AssumptionsFile, FormatsFile, FormatSpec
 from planner.catalog.kinds import kind_of_spec
 from planner.documents.spec import FileSpec, Loaded, Source, load
 from planner.documents.yaml_reader import read_document, read_text
-from planner.errors import BadInputError, DataMissingError, did_you_mean, nearest
+from planner.errors import BadInputError, DataMissingError, suggestion, unknown
 
 CATALOG_VARIABLE = "PLANNER_CATALOG"
 _PACKAGE = Path(__file__).resolve().parents[1]
@@ -134,11 +134,8 @@ class Catalog:
             path = by_name.get(candidate)
             if path is not None:
                 return Found(self.read(kind, path), f"{name} is answered as {path.stem}")
-        hint = nearest(name, files) or nearest(name.rsplit("/", maxsplit=1)[-1], files)
-        listed = f" Nearest: {', '.join(hint)}." if hint else ""
-        asked = kind_of_spec(kind)
-        every = f"`planner list {asked.listed}` shows all." if asked.listed else f"Known: {', '.join(files)}."
-        raise DataMissingError(f"unknown {asked.noun} {name!r}.{listed} {every}", where=where)
+        entry = kind_of_spec(kind)
+        raise DataMissingError(unknown(entry.noun, name, files, listing=entry.listing), where=where)
 
     def _names(self, kind: type[T]) -> dict[str, Path]:
         """Return every spelling of a kind's specs -> file."""
@@ -174,9 +171,7 @@ class Catalog:
         for key, spec in formats.items():
             if name.lower() in {key, *spec.aliases}:
                 return key, spec
-        hint = nearest(name, formats)
-        listed = f"Nearest: {', '.join(hint)}. " if hint else ""
-        raise DataMissingError(f"unknown precision {name!r}. {listed}Known: {', '.join(formats)}.", where=where)
+        raise DataMissingError(unknown("precision", name, formats), where=where)
 
     def grid(self, zone: str, source: str | None = None, *, where: str = "", source_where: str = "") -> GridFactor:
         """Return the carbon intensity of a zone; without a source, the newest year wins.
@@ -186,8 +181,7 @@ class Catalog:
         found = self.grids(zone, where=where)
         named = [g for g in found if source in {None, g.source_name}]
         if not named:
-            names = [g.source_name for g in found]
-            hint = did_you_mean(source or "", names) or f" Known: {', '.join(names)}."
+            hint = suggestion(source or "", (g.source_name for g in found))
             raise DataMissingError(f"{source!r} has no figure for the grid of {zone}.{hint}", where=source_where)
         return max(named, key=lambda g: (g.year, g.source_name))
 
@@ -210,9 +204,9 @@ class Catalog:
             if wanted in {row["zone"].lower(), row["name"].lower()}
         ]
         if not found:
-            hint = nearest(zone, {row[k] for row in rows for k in ("zone", "name")})
-            listed = f" Nearest: {', '.join(hint)}." if hint else ""
-            raise DataMissingError(f"no grid zone {zone!r}.{listed} Expected a code such as USA or FRA.", where=where)
+            names = (row[k] for k in ("zone", "name") for row in rows)
+            text = unknown("grid zone", zone, names, listing="A zone is a code such as USA or FRA")
+            raise DataMissingError(text, where=where)
         return found
 
     def _single(self, name: str) -> Path:

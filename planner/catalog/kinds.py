@@ -50,6 +50,11 @@ class Kind:
         return found
 
     @property
+    def listing(self) -> str:
+        """Return where to see them all, as messages say it; empty where no command lists them."""
+        return f"`planner list {self.listed}` lists them" if self.listed else ""
+
+    @property
     def schema_path(self) -> str:
         """Return where its generated JSON Schema is kept, relative to the catalogue."""
         root = (self.folder or "hardware").partition("/")[0]

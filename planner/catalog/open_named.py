@@ -12,6 +12,8 @@ _FOLDERS = (
     *(k.folder for k in sorted(KINDS, key=lambda k: k.command is None) if k.folder and k is not SCENARIO),
 )
 """Where any name is looked for: questions before data, as a question may have the name of its data."""
+FILE_BY_PATH = "A file is given by its path."
+"""Ends the message about an unknown name where a file would do."""
 
 
 def open_named(name: str, catalog: Catalog, folders: Sequence[str]) -> tuple[Document, Path] | None:

@@ -10,7 +10,7 @@ import click
 from planner.catalog.benchmark_points import share_of_right
 from planner.catalog.catalog import Catalog
 from planner.documents.yaml_reader import exists
-from planner.errors import EXIT_GATE_FAILED, BadInputError, DataMissingError, did_you_mean
+from planner.errors import EXIT_GATE_FAILED, BadInputError, DataMissingError, suggestion, unknown
 from planner.options.answer import Answer, answer
 from planner.options.provenance import inputs
 from planner.options.ranking import NUMBER_FIELDS, Row
@@ -31,9 +31,8 @@ class Word(click.Choice):  # type: ignore[type-arg]  # click 8.1 has no paramete
         try:
             return super().convert(value, param, ctx)
         except click.BadParameter:
-            known = [str(c) for c in self.choices]
-            hint = did_you_mean(str(value), known)
-            raise click.BadParameter(f"{value!r} is not one of {', '.join(known)}.{hint}", ctx, param) from None
+            hint = suggestion(str(value), (str(c) for c in self.choices))
+            raise click.BadParameter(f"{value!r} is not a choice.{hint}", ctx, param) from None
 
 
 catalog_option = click.option(
@@ -171,8 +170,7 @@ def part_of(scenario: Scenario, model: str | None) -> Scenario:
             f"{scenario.label} is answered by several models; expected --row with one of {', '.join(parts)}"
         )
     if model not in parts:
-        hint = did_you_mean(model, parts) or f" Known: {', '.join(parts)}."
-        raise DataMissingError(f"{scenario.label} has no row {model!r}.{hint}", where="--row")
+        raise DataMissingError(unknown(f"row of {scenario.label}", model, parts), where="--row")
     return parts[model]
 
 

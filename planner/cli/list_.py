@@ -15,7 +15,7 @@ from planner.catalog.parameters import count_parameters
 from planner.cli import common
 from planner.documents import csv_table
 from planner.documents.yaml_reader import read_document
-from planner.errors import DataMissingError, nearest
+from planner.errors import DataMissingError, did_you_mean
 from planner.report.as_table import render_grid
 from planner.report.output import emit
 from planner.wording import significant
@@ -252,9 +252,8 @@ def command(kind: str, word: str | None, form: str, output: str | None, catalogs
     kept = [r for r in rows if word is None or any(word.lower() in str(c).lower() for c in r)]
     if word is not None and not kept:
         known = [c for r in rows for c in reversed(r) if isinstance(c, str) and " " not in c]  # of vllm and vLLM the id
-        names = nearest(word, known)
-        listed = f" Nearest: {', '.join(names)}." if names else ""
-        raise DataMissingError(f"none of the {kind} contains {word!r}.{listed} `planner list {kind}` shows all.")
+        hint = did_you_mean(word, known) or f" `planner list {kind}` lists them."
+        raise DataMissingError(f"none of the {kind} contains {word!r}.{hint}")
     if form == "csv":
         emit(csv_table.write(header, kept), output)
         return

@@ -15,9 +15,9 @@ from planner.errors import (
     EXIT_BAD_INPUT,
     EXIT_INTERRUPTED,
     EXIT_OK,
-    EXIT_SURROUNDINGS,
+    EXIT_SYSTEM,
     PlannerError,
-    did_you_mean,
+    unknown,
 )
 from planner.report.output import prepare_stdout
 
@@ -44,7 +44,7 @@ COMMANDS = {
 }
 _EPILOG = """\b
 Exit codes: 0 an answer; 1 a gate failed or nothing meets the SLO; 2 bad usage or a
-bad file; 3 data missing; 4 the surroundings failed; 130 interrupted.
+bad file; 3 data missing; 4 system error (disk, memory, network); 130 interrupted.
 Start with: planner estimate"""
 
 
@@ -73,8 +73,7 @@ class LazyGroup(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Name the nearest command when one is unknown."""
         if args and not args[0].startswith("-") and args[0] not in COMMANDS:
-            hint = did_you_mean(args[0], COMMANDS) or " `planner --help` lists them."
-            raise click.UsageError(f"unknown command {args[0]!r}.{hint}")
+            raise click.UsageError(unknown("command", args[0], COMMANDS))
         return super().resolve_command(ctx, args)
 
 
@@ -89,7 +88,7 @@ def cli() -> None:
 def run(arguments: Sequence[str]) -> int:
     """Run the command line and return its exit code."""
     if sys.__stdout__ is None:  # started with stdout closed: nothing can be answered
-        return EXIT_SURROUNDINGS
+        return EXIT_SYSTEM
     prepare_stdout()
     try:
         code = _call(arguments)
@@ -99,15 +98,13 @@ def run(arguments: Sequence[str]) -> int:
         return EXIT_OK
     except OSError as error:
         with suppress(OSError):
-            _report([], f"cannot read or write {error.filename or 'the output'}: {error.strerror}", EXIT_SURROUNDINGS)
+            _report([], f"cannot read or write {error.filename or 'the output'}: {error.strerror}", EXIT_SYSTEM)
         _silence_stdout()
-        return EXIT_SURROUNDINGS
+        return EXIT_SYSTEM
     except MemoryError as error:
         error.with_traceback(None)  # its frames hold what filled the memory
-        _report(
-            arguments, "the memory is exhausted; expected a smaller question, or a machine with more", EXIT_SURROUNDINGS
-        )
-        return EXIT_SURROUNDINGS
+        _report(arguments, "the memory is exhausted; expected a smaller question, or a machine with more", EXIT_SYSTEM)
+        return EXIT_SYSTEM
     return code
 
 

@@ -15,7 +15,7 @@ from planner.errors import (
     EXIT_OK,
     BadInputError,
     PlannerError,
-    did_you_mean,
+    suggestion,
 )
 from planner.options.answer import Answer, answer
 from planner.options.intervals import INTERVAL_FIELDS, with_intervals
@@ -55,10 +55,8 @@ def check_header(header: Sequence[str], where: str) -> None:
         for size, part in enumerate(key):
             known = field_names(ScenarioSpec, key[:size])
             if isinstance(part, str) and known and part not in known:
-                hint = did_you_mean(part, known) or f" Known here: {', '.join(known)}."
-                raise BadInputError(
-                    f"unknown column {name!r}.{hint} Columns that start with x_ pass through.", where=f"{where}:1"
-                )
+                message = f"unknown column {name!r}.{suggestion(part, known)} Columns that start with x_ pass through."
+                raise BadInputError(message, where=f"{where}:1")
 
 
 def _baseline(cells: dict[str, str], baselines: Sequence[str]) -> str:

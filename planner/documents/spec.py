@@ -10,7 +10,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from pydantic_core import ErrorDetails
 
 from planner.documents.yaml_reader import SOURCE_EXPECTED, Document, Key, path_text
-from planner.errors import BadInputError, did_you_mean
+from planner.errors import BadInputError, suggestion
 
 LARGEST, SMALLEST, LARGEST_COUNT = 1e21, 1e-21, 10**15
 """Beyond these no quantity of this field lies, and products of several could leave what a float can hold."""
@@ -149,8 +149,7 @@ def load(kind: type[AnyFileSpec], document: Document) -> Loaded[AnyFileSpec]:
     spec = validate(kind, document.data, document)
     for key, name in document.source_names.items():
         if name and name not in spec.sources:
-            hint = did_you_mean(name, spec.sources)
-            text = f"source: {name} is not declared; {SOURCE_EXPECTED}{'.' * bool(hint)}{hint}"
+            text = f"source: {name} is not declared; {SOURCE_EXPECTED}.{suggestion(name, spec.sources)}"
             raise BadInputError(text, where=document.place(key))
     spec.check_document(document)
     return Loaded(spec, document)
@@ -226,9 +225,7 @@ def _problem(error: ErrorDetails, kind: type[Spec], document: Document) -> tuple
     key = _known_part(error["loc"], document.data)
     place = document.field_place(key)
     if error["type"] == "extra_forbidden":
-        siblings = field_names(kind, key[:-1])
-        hint = did_you_mean(str(key[-1]), siblings) or f" Known here: {', '.join(siblings)}."
-        return place, f"unknown field.{hint}"
+        return place, f"unknown field.{suggestion(str(key[-1]), field_names(kind, key[:-1]))}"
     if error["type"] == "missing":
         missing = (*key, *[x for x in error["loc"][len(key) :] if isinstance(x, str)])
         return f"{document.place(key)} {path_text(missing)}", "is missing; expected a value"

@@ -15,7 +15,7 @@ from typing import Any
 
 import yaml
 
-from planner.errors import BadInputError, SurroundingsError, did_you_mean
+from planner.errors import BadInputError, SystemFailureError, did_you_mean
 
 Key = tuple[str | int, ...]
 """A path into a document, e.g. ("workload", "classes", 0, "share")."""
@@ -137,7 +137,7 @@ def read_text(path: Path) -> str:
     except OSError as error:
         if error.errno in {errno.EINVAL, errno.ENAMETOOLONG}:
             raise BadInputError(f"is not a usable file name ({error.strerror})", where=where) from None
-        raise SurroundingsError(f"cannot be read: {error.strerror}", where=where) from None
+        raise SystemFailureError(f"cannot be read: {error.strerror}", where=where) from None
     except ValueError as error:
         raise BadInputError(f"is not a usable file name ({error})", where=where) from None
 

@@ -11,7 +11,7 @@ from planner.catalog.catalog import Catalog, normal
 from planner.documents.spec import Loaded, today
 from planner.economics.api_genai import hint, packaged_price
 from planner.economics.api_price import ApiPrice, Rates
-from planner.errors import BadInputError, DataMissingError, nearest
+from planner.errors import BadInputError, DataMissingError, suggestion
 from planner.fleet.bill import api_bill
 from planner.serving.normal import Array
 
@@ -144,9 +144,8 @@ def _means(entry: _Entry, model: str) -> bool:
 
 def _unknown(catalog: Catalog, model: str) -> str:
     known = dict.fromkeys(name for entry in _entries(catalog) for name in entry.quote.names())
-    near = nearest(model.rsplit("/", maxsplit=1)[-1], known)
-    listed = f" Nearest: {', '.join(near)}." if near else ""
-    return f"no API price of {model!r}.{listed} `planner list api-prices` shows all{hint()}."
+    listing = f"`planner list api-prices` lists them{hint()}"
+    return f"no API price of {model!r}.{suggestion(model, known, listing=listing)}"
 
 
 def _nearest(known: list[_Entry], day: dt.date) -> str:

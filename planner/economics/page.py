@@ -10,7 +10,7 @@ import numpy as np
 from planner.documents.spec import Loaded
 from planner.economics import finance
 from planner.economics.accuracy_model import coverage, expected_tries, vote_accuracy, wilson
-from planner.errors import BadInputError, DataMissingError, did_you_mean
+from planner.errors import BadInputError, DataMissingError, suggestion, unknown
 from planner.explain.formulas import FUNCTIONS, Formula, Step, completed, walk
 from planner.options.provenance import Input
 from planner.options.ranking import number
@@ -88,17 +88,17 @@ class Sheet:
             return self.lines[0]
         found = next((line for line in self.lines if line.label == label), None)
         if found is None:
-            known = [line.label for line in self.lines]
-            hint = did_you_mean(label, known) or f" Known: {', '.join(known)}."
-            raise DataMissingError(f"has no row {label!r}.{hint}", where=self.question.document.where)
+            text = unknown("row", label, (line.label for line in self.lines))
+            raise DataMissingError(text, where=self.question.document.where)
         return found
 
     def explain(self, name: str, label: str | None = None) -> list[Step]:
         """Return the chain of formulas behind a number of a row. Raises BadInputError with the nearest name."""
         line = self.line(label)
         if name not in self.page and name not in line.values:
-            known = [n for n in dict.fromkeys((*self.page, *line.values)) if "." not in n]
-            hint = did_you_mean(name, known) or f" Known: {', '.join(n for n in known if n in self.fields)}."
+            known = [n for n in (*self.page, *line.values) if "." not in n]
+            listing = "`planner schema KIND --columns` lists the results"
+            hint = suggestion(name, known, listing=listing)
             raise BadInputError(f"no formula for {name!r}.{hint}", where="explain")
         steps: list[Step] = []
         walk(name, 0, self.page, line.values, steps, set())

@@ -12,7 +12,7 @@ from planner.catalog.catalog import normal
 from planner.documents.spec import Loaded
 from planner.economics.accuracy_model import coverage_law, isotonic, vote_correlation
 from planner.economics.questions.quality import QualityCandidate, QualityFile
-from planner.errors import DataMissingError, did_you_mean
+from planner.errors import DataMissingError, suggestion
 
 _INPUTS = (
     "row.samples", "row.budget_tokens", "row.correlation", "row.joined", "row.voted", "row.covered", "row.retried",
@@ -104,8 +104,7 @@ def matching(candidate: QualityCandidate, benchmark: Loaded[BenchmarkFile], plac
     every, spec = benchmark.spec.points, candidate
     own = [p for p in every if normal(p.model) == normal(spec.model)]
     if not own:
-        known = sorted({p.model for p in every})
-        hint = did_you_mean(spec.model, known) or f" Known: {', '.join(known)}."
+        hint = suggestion(spec.model, sorted({p.model for p in every}))
         raise DataMissingError(f"{benchmark.spec.id} has no point of {spec.model!r}.{hint}", where=place("model"))
     kept = [
         p

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from planner.catalog.catalog import Catalog, normal
 from planner.catalog.text import ANY_TOKENIZER, TextFile
-from planner.errors import BadInputError, DataMissingError, did_you_mean
+from planner.errors import BadInputError, DataMissingError, suggestion
 from planner.options.provenance import NO_SOURCE, Input
 
 
@@ -41,11 +41,8 @@ def characters_per_token(
     wanted = {normal(tokenizer or known[0]), ANY_TOKENIZER}
     index = next((i for i, r in enumerate(ratios) if normal(r.tokenizer) in wanted), None)
     if index is None:
-        hint = did_you_mean(str(tokenizer), known)
-        raise DataMissingError(
-            f"no count of text {text} with tokenizer {tokenizer!r}.{hint} Counted with: {', '.join(known)}.",
-            where=tokenizer_where,
-        )
+        hint = suggestion(str(tokenizer), known)
+        raise DataMissingError(f"no count of text {text} with tokenizer {tokenizer!r}.{hint}", where=tokenizer_where)
     ratio, key = ratios[index], ("ratios", index, "characters_per_token")
     source = loaded.source(*key)
     origin = Input(

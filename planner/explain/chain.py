@@ -9,7 +9,7 @@ import math
 from collections.abc import Mapping
 
 from planner import units
-from planner.errors import BadInputError, did_you_mean
+from planner.errors import BadInputError, suggestion
 from planner.explain.chain_pools import pool_formulas, pool_values
 from planner.explain.formulas import Formula, Step, completed, formulas, walk
 from planner.explain.no_value import why_no_value
@@ -105,9 +105,9 @@ def _unknown(answer: Answer, field: str, known: Mapping[str, Formula]) -> BadInp
             else f"{field!r} is a step of the performance model, and the rates of this scenario's nodes are measured"
         )
         return BadInputError(text, where="explain")
-    names = [name for name in dict.fromkeys((*known, *answer.best)) if "." not in name]
-    hint = did_you_mean(field, names) or " `planner schema --columns` lists the results."
-    return BadInputError(f"no formula for {field!r}.{hint}", where="explain")
+    names = [name for name in (*known, *answer.best) if "." not in name]
+    listing = "`planner schema --columns` lists the results"
+    return BadInputError(f"no formula for {field!r}.{suggestion(field, names, listing=listing)}", where="explain")
 
 
 def namespace(answer: Answer) -> dict[str, float]:

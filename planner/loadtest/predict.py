@@ -14,7 +14,7 @@ import numpy as np
 from planner.catalog.catalog import Catalog, model_note
 from planner.catalog.hardware import GpuSpec
 from planner.catalog.model import ModelSpec
-from planner.errors import BadInputError, PlannerError, did_you_mean
+from planner.errors import BadInputError, PlannerError, did_you_mean, unknown
 from planner.loadtest.gpu_split import has_room, pools_of, traffic_of, with_layouts, with_splits
 from planner.loadtest.layouts import has_gpus, layout_is_open
 from planner.loadtest.lookups import Names
@@ -126,8 +126,7 @@ def check_header(header: Sequence[str]) -> None:
             and name not in {"note", *OUTPUTS, *INTERVALS}
             and not name.startswith(("x_", "measured_"))
         ):
-            hint = did_you_mean(name, known) or f" Known: {', '.join(known)}."
-            raise BadInputError(f"unknown column {name!r}.{hint} Columns that start with x_ pass through.")
+            raise BadInputError(f"{unknown('column', name, known)} Columns that start with x_ pass through.")
 
 
 def name_notes(rows: Sequence[Mapping[str, str]], catalog: Catalog) -> list[str]:

@@ -9,7 +9,7 @@ from planner.catalog.hardware import EngineSpec, FormatSpec, GpuSpec, SystemSpec
 from planner.catalog.market import PricesFile, Quote
 from planner.catalog.model import ModelSpec
 from planner.documents.spec import Loaded
-from planner.errors import DataMissingError, nearest
+from planner.errors import DataMissingError, unknown
 from planner.scenario.load import Scenario
 
 SEARCHED_KINDS = ("offer",)
@@ -235,12 +235,11 @@ class AskedPrices:
         }
         self.regions = {r.lower() for r in prices.regions or ()}
         sellers = (f.spec for f in catalog.all(PricesFile) if f.spec.provider in self.providers or not self.providers)
-        known = {q.region for seller in sellers for q in seller.quotes}
+        known = sorted({q.region for seller in sellers for q in seller.quotes})
         for index, region in enumerate(prices.regions or ()):
             if region.lower() not in {k.lower() for k in known}:
-                hint = ", ".join(nearest(region, known) or sorted(known))
                 where = place(("prices", "regions", index))
-                raise DataMissingError(f"no price in region {region!r}. Known: {hint}.", where=where)
+                raise DataMissingError(unknown("region", region, known), where=where)
 
     def why_not(self, provider: str, quote: Quote) -> str:
         """Return what excludes a quote, in words; empty where nothing does."""

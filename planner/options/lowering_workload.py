@@ -11,7 +11,7 @@ from planner.catalog.market import DemandCurve
 from planner.catalog.model import ModelSpec
 from planner.documents.length import Length
 from planner.documents.yaml_reader import Key
-from planner.errors import BadInputError, DataMissingError, did_you_mean
+from planner.errors import BadInputError, DataMissingError, suggestion
 from planner.scenario.scenario import DemandSpec, ScenarioSpec
 from planner.scenario.workload import RequestClass, WorkloadSpec
 from planner.serving.cases import DemandColumns, PauseColumns, WorkloadColumns
@@ -245,9 +245,8 @@ def _check_effort(cls: RequestClass, model: ModelSpec, where: FieldPlace) -> Non
     """Raise DataMissingError for an effort level that the model has no measured multiplier for."""
     levels = [*model.effort_multipliers, *model.effort_generated_tokens]
     if cls.effort is not None and cls.effort not in levels:
-        hint = did_you_mean(cls.effort, levels) or (f" Known: {', '.join(levels)}." if levels else "")
         raise DataMissingError(
-            f"{model.id} has no measured multiplier for effort {cls.effort!r}.{hint} "
+            f"{model.id} has no measured multiplier for effort {cls.effort!r}.{suggestion(cls.effort, levels)} "
             "Give reasoning_multiplier or reasoning_tokens instead.",
             where=where("effort"),
         )

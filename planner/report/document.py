@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from planner.errors import BadInputError, did_you_mean
+from planner.errors import BadInputError, unknown
 from planner.options.answer import Answer
 from planner.options.provenance import scenario_inputs
 from planner.options.ranking import RESULT_FIELDS, Row
@@ -47,8 +47,8 @@ def choose_fields(wanted: str | None, known: Sequence[str] = RESULT_FIELDS, *, w
     names = [name.strip() for name in wanted.split(",") if name.strip()]
     for name in names:
         if name not in known:
-            hint = did_you_mean(name, known) or " `planner schema --columns` lists them."
-            raise BadInputError(f"unknown field {name!r}.{hint}", where=where)
+            text = unknown("field", name, known, listing="`planner schema --columns` lists them")
+            raise BadInputError(text, where=where)
     if not names:
         raise BadInputError("names no field; expected e.g. gpu,gpus,cost_usd_per_month", where=where)
     return list(dict.fromkeys(names))

@@ -6,7 +6,7 @@ import tempfile
 from contextlib import suppress
 from pathlib import Path
 
-from planner.errors import SurroundingsError
+from planner.errors import SystemFailureError
 
 _PROBE = "–×·…─"
 """What tables are drawn with."""
@@ -48,19 +48,19 @@ def emit(text: str, target: str | None) -> None:
 
 
 def write_file(target: str | Path, text: str) -> None:
-    """Replace a file whole. Raises SurroundingsError; what was there before stays whole.
+    """Replace a file whole. Raises SystemFailureError; what was there before stays whole.
 
     A name with a slash at its end is one of a directory, there or not; a Path has lost it.
     """
     temporary, where, path = "", str(target), Path(target)
     try:
         if where.endswith(("/", os.sep)) or path.is_dir():
-            raise SurroundingsError("is a directory; expected a file name", where=where)
+            raise SystemFailureError("is a directory; expected a file name", where=where)
         if path.exists() and not path.is_file():
             path.write_text(text, encoding="utf-8", newline="")  # a device or a pipe cannot be replaced
             return
         if path.exists() and not os.access(path, os.W_OK):
-            raise SurroundingsError("is read-only", where=where)
+            raise SystemFailureError("is read-only", where=where)
         path = path.resolve()
         handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
         with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:
@@ -74,18 +74,18 @@ def write_file(target: str | Path, text: str) -> None:
         with suppress(OSError):
             if temporary:
                 Path(temporary).unlink()
-        raise SurroundingsError(f"cannot be written: {error.strerror}", where=where) from None
+        raise SystemFailureError(f"cannot be written: {error.strerror}", where=where) from None
     except ValueError as error:
-        raise SurroundingsError(f"is not a usable file name ({error})", where=where) from None
+        raise SystemFailureError(f"is not a usable file name ({error})", where=where) from None
 
 
 def write_below(folder: Path, relative: str, text: str) -> Path:
-    """Write a file into a folder, making what is missing of its path; return where it is. Raises SurroundingsError."""
+    """Write a file into a folder, making what is missing of its path; return where it is. Raises SystemFailureError."""
     path = folder / relative
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise SurroundingsError(f"cannot be made: {error.strerror}", where=str(path.parent)) from None
+        raise SystemFailureError(f"cannot be made: {error.strerror}", where=str(path.parent)) from None
     write_file(path, text)
     return path
 

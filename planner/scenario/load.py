@@ -9,7 +9,7 @@ from typing import Any
 
 from planner.catalog.catalog import Catalog
 from planner.catalog.kinds import SCENARIO, kind_of, wrong_kind
-from planner.catalog.open_named import open_named
+from planner.catalog.open_named import FILE_BY_PATH, open_named
 from planner.documents.spec import Loaded, load
 from planner.documents.yaml_reader import (
     LEADING_ZERO,
@@ -20,7 +20,7 @@ from planner.documents.yaml_reader import (
     plain_scalar,
     read_text,
 )
-from planner.errors import BadInputError, DataMissingError, did_you_mean, nearest
+from planner.errors import BadInputError, DataMissingError, unknown
 from planner.scenario.scenario import ScenarioSpec
 from planner.scenario.workload import RATE_FIELDS
 
@@ -85,11 +85,8 @@ def open_any(name: str | Path, catalog: Catalog) -> tuple[Document, Path]:
     text = str(name)
     if found := open_named(text, catalog, [_FOLDER]):
         return found
-    hint = nearest(text, catalog.files(_FOLDER))
-    listed = f" Nearest: {', '.join(hint)}." if hint else ""
-    raise DataMissingError(
-        f"unknown scenario {text!r}.{listed} `planner list scenarios` shows all; a file needs its path."
-    )
+    message = unknown("scenario", text, catalog.files(_FOLDER), listing=SCENARIO.listing)
+    raise DataMissingError(f"{message} {FILE_BY_PATH}")
 
 
 def build_scenario(
@@ -104,8 +101,8 @@ def build_scenario(
     overrides = document.data.get("overrides") or {}
     if override is not None:
         if not isinstance(overrides, dict) or override not in overrides:
-            hint = did_you_mean(override, overrides) or f" Known: {', '.join(overrides) or 'none'}."
-            raise DataMissingError(f"has no override {override!r}.{hint}", where=document.where)
+            known = overrides if isinstance(overrides, dict) else ()
+            raise DataMissingError(unknown("override", override, known), where=document.where)
         for path, value in _override_items(document, override, overrides[override]):
             key = parse_path(path, where=document.place(("overrides", override, path)))
             document = changed(

@@ -60,17 +60,17 @@ def test_a_model_is_found_by_its_hugging_face_name_and_says_so(catalog: Catalog,
 @pytest.mark.parametrize(
     ("kind", "name", "line"),
     [
-        (GpuSpec, "h100-sxn", "unknown GPU 'h100-sxn'. Nearest: h100-sxm, "),
-        (ModelSpec, "deepseek-r2", "unknown model 'deepseek-r2'. Nearest: deepseek-r1"),
-        (PricesFile, "lamda", "unknown provider 'lamda'. Nearest: lambda"),
-        (EngineSpec, "vlm", "unknown engine 'vlm'. Nearest: vllm"),
-        (SystemSpec, "hgx-h10", "unknown system 'hgx-h10'. Nearest: hgx-h100"),
-        (DemandCurve, "azure-2024-codin", "unknown demand curve 'azure-2024-codin'. Nearest: azure-2024-coding"),
-        (GpuSpec, "zzzzzz", "unknown GPU 'zzzzzz'. `planner list gpus` shows all."),
+        (GpuSpec, "h100-sxn", "unknown GPU 'h100-sxn'. Did you mean h100-sxm, "),
+        (ModelSpec, "deepseek-r2", "unknown model 'deepseek-r2'. Did you mean deepseek-r1"),
+        (PricesFile, "lamda", "unknown provider 'lamda'. Did you mean lambda"),
+        (EngineSpec, "vlm", "unknown engine 'vlm'. Did you mean vllm"),
+        (SystemSpec, "hgx-h10", "unknown system 'hgx-h10'. Did you mean hgx-h100"),
+        (DemandCurve, "azure-2024-codin", "unknown demand curve 'azure-2024-codin'. Did you mean azure-2024-coding"),
+        (GpuSpec, "zzzzzz", "unknown GPU 'zzzzzz'. `planner list gpus` lists them."),
     ],
 )
 def test_an_unknown_name_shows_the_nearest(catalog: Catalog, kind: type[FileSpec], name: str, line: str) -> None:
-    """Exit 3, one line, the nearest names and where to see all."""
+    """Exit 3, one line, the nearest names, or where to see all."""
     with pytest.raises(DataMissingError) as caught:
         catalog.get(kind, name, where="here")
     assert str(caught.value).startswith(f"here: {line}")
@@ -88,7 +88,7 @@ def test_an_unknown_precision_and_zone_are_missing_data(catalog: Catalog) -> Non
     """The other look-ups show the nearest, too."""
     with pytest.raises(DataMissingError, match=r"unknown precision 'fp9'.*fp8"):
         catalog.format("fp9")
-    with pytest.raises(DataMissingError, match=r"no grid zone 'USB'.*USA"):
+    with pytest.raises(DataMissingError, match=r"unknown grid zone 'USB'.*USA"):
         catalog.grid("USB")
     with pytest.raises(DataMissingError, match="'nobody' has no figure for the grid of USA"):
         catalog.grid("USA", "nobody")

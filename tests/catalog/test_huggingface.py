@@ -443,13 +443,13 @@ def test_bad_json(tmp_path: Path, content: str, message: str) -> None:
         ),
         (
             {"torch_dtype": "int3"},
-            "config.json:13:3: torch_dtype: 'int3' is not known; expected one of bfloat16, float16, float32",
+            "config.json:13:3: torch_dtype: unknown number format 'int3'. Known: bfloat16, float16, float32.",
         ),
         (
             {"quantization_config": {"quant_method": "fancy"}},
             (
-                "config.json:14:5: quant_method: 'fancy' is not known; expected one of fp8, "
-                "fbgemm_fp8, mxfp4, awq, gptq, auto-round, bitsandbytes, compressed-tensors, modelopt"
+                "config.json:14:5: quant_method: unknown quantization method 'fancy'. Known: fp8, "
+                "fbgemm_fp8, mxfp4, awq, gptq, auto-round, bitsandbytes, compressed-tensors, modelopt."
             ),
         ),
         (

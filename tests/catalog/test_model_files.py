@@ -166,7 +166,7 @@ def test_spellings_people_use(spelling: str, expected: str) -> None:
 
 def test_an_unknown_model_is_not_guessed() -> None:
     """A name nobody has is refused with the nearest ones."""
-    with pytest.raises(DataMissingError, match=r"unknown model 'llama-9-8b'\. Nearest: "):
+    with pytest.raises(DataMissingError, match=r"unknown model 'llama-9-8b'\. Did you mean "):
         model("llama-9-8b")
 
 

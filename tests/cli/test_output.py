@@ -201,7 +201,7 @@ def test_a_pipe_closed_half_way_is_quiet(start: Start, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("closed", "code"), [(0, 2), (1, 4), (2, 3)])
 def test_closed_streams_are_no_traceback(start: Start, closed: int, code: int) -> None:
-    """Started with stdin, stdout or stderr closed: bad input, failed surroundings, or just the exit code."""
+    """Started with stdin, stdout or stderr closed: bad input, a system error, or just the exit code."""
     arguments = {0: ("estimate", "-"), 1: ("list", "engines"), 2: ("estimate", "zzz")}[closed]
     process = start(*arguments, streams={"preexec_fn": lambda: os.close(closed)})
     assert finish(process)[0] == code

@@ -20,7 +20,7 @@ from planner.documents.yaml_reader import (
     read_document,
     read_text,
 )
-from planner.errors import EXIT_BAD_INPUT, EXIT_SURROUNDINGS, BadInputError, PlannerError, did_you_mean, nearest
+from planner.errors import EXIT_BAD_INPUT, EXIT_SYSTEM, BadInputError, PlannerError
 
 
 def refusal(text: str) -> str:
@@ -364,10 +364,4 @@ def test_a_failing_disk_is_not_bad_input() -> None:
     """An input error of the system (reading /proc/self/mem at 0) is exit 4."""
     with pytest.raises(PlannerError, match="cannot be read") as caught:
         read_text(Path("/proc/self/mem"))
-    assert caught.value.exit_code == EXIT_SURROUNDINGS
-
-
-def test_nearest_names_ignore_case_and_keep_the_known_spelling() -> None:
-    """What is shown is the name as it is known."""
-    assert nearest("H100_SXN", ["h100_SXM", "l4"]) == ["h100_SXM"]
-    assert did_you_mean("zzz", ["a"]) == ""
+    assert caught.value.exit_code == EXIT_SYSTEM

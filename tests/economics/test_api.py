@@ -106,7 +106,7 @@ def test_batch_rates_are_the_half_where_openai_publishes_them() -> None:
 
 def test_unknown_models_and_days_name_the_nearest() -> None:
     """A typo is answered with names, a day with the prices around it; the place of the question comes first."""
-    with pytest.raises(DataMissingError, match=r"^mine.yaml:3:7: no API price of 'o1-prevew'. Nearest: o1-preview"):
+    with pytest.raises(DataMissingError, match=r"^mine.yaml:3:7: no API price of 'o1-prevew'. Did you mean o1-preview"):
         find_price(CATALOG, "o1-prevew", where="mine.yaml:3:7")
     gone = r"^o1-preview has no API price on 2026-11-25. Nearest: 2024-10-01 to 2025-07-27 \(\$15 in, \$60 out\)"
     with pytest.raises(DataMissingError, match=gone):

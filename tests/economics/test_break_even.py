@@ -387,7 +387,11 @@ def test_fields_of_the_scenario_can_be_set(call: Callable[..., Any]) -> None:
 @pytest.mark.parametrize(
     ("sets", "code", "said"),
     [
-        ("api.model=o1-prevew", EXIT_DATA_MISSING, "--set api.model: no API price of 'o1-prevew'. Nearest: o1-preview"),
+        (
+            "api.model=o1-prevew",
+            EXIT_DATA_MISSING,
+            "--set api.model: no API price of 'o1-prevew'. Did you mean o1-preview",
+        ),
         ("api.as_of=2024-01-01", EXIT_DATA_MISSING, "o1 has no API price on 2024-01-01. Nearest: 2024-12-17 to"),
         ("api.as_of=soon", EXIT_BAD_INPUT, "--set api.as_of"),
         ("scenario=o1-clas", EXIT_DATA_MISSING, "o1-class"),

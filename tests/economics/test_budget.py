@@ -96,7 +96,7 @@ def test_bad_budgets_are_one_line(call: Call) -> None:
     assert call("budget").code == EXIT_OK
     unknown = call("budget", "--set", "scenario=o1-clas")
     assert unknown.code == EXIT_DATA_MISSING
-    assert "Nearest: o1-class" in unknown.err
+    assert "Did you mean o1-class" in unknown.err
     measured = call("budget", "--set", "scenario=deepseek-day")
     assert measured.code == EXIT_BAD_INPUT
     assert "measured rates of nodes" in measured.err

@@ -87,7 +87,7 @@ def test_grids_on_the_command_line(call: Callable[..., Any]) -> None:
     assert {(r["grid"], r["source"]) for r in rows} >= {("FRA", "ember"), ("CHN", "codecarbon")}
     wrong = call("energy", "--grid", "Frnce")
     assert wrong.code == EXIT_DATA_MISSING
-    assert "Nearest: France" in wrong.errors[0]
+    assert "Did you mean France" in wrong.errors[0]
     measured = call("energy", "deepseek-day")
     assert measured.code == EXIT_BAD_INPUT
     assert "the rates are measured" in measured.errors[0]

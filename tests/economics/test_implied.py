@@ -203,8 +203,8 @@ def test_characters_of_one_kind_cancel(base: float, model: float, per_token: flo
 def test_an_unknown_price_or_text_is_exit_3(call: Call) -> None:
     """The nearest names are shown."""
     assert call("implied", "--set", "observations[2].base.price_model=gpt-4p").code == EXIT_DATA_MISSING
-    assert "Nearest: gpt-4o" in call("implied", "--set", "observations[2].base.price_model=gpt-4p").err
-    assert "Nearest: code-python" in call("implied", "--set", "observations[0].base.text=code-pyton").err
+    assert "Did you mean gpt-4o" in call("implied", "--set", "observations[2].base.price_model=gpt-4p").err
+    assert "Did you mean code-python" in call("implied", "--set", "observations[0].base.text=code-pyton").err
 
 
 def test_the_meaning_is_in_every_row_but_not_in_the_table(call: Call) -> None:

@@ -120,7 +120,9 @@ def test_explain_finds_an_economic_question(call: Callable[..., Any], tmp_path: 
 def test_unknown_names_and_bad_sets_are_one_line(call: Callable[..., Any]) -> None:
     """A wrong name is answered with the nearest, a wrong --set with its place."""
     assert (
-        call("quota", "chatgpt-plus").errors[0].startswith("error: unknown name 'chatgpt-plus'. Nearest: chatgpt-plus")
+        call("quota", "chatgpt-plus")
+        .errors[0]
+        .startswith("error: unknown name 'chatgpt-plus'. Did you mean chatgpt-plus")
     )
     assert call("quota", "--set", "limits[0].messages=-3").errors == [
         "error: --set limits[0].messages: -3 is negative; expected a number of at least 1"

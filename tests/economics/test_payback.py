@@ -242,9 +242,9 @@ def test_without_the_extra_costs_are_answered(call: Callable[..., Any], monkeypa
         (
             "options[0].system=hgx-h10",
             EXIT_DATA_MISSING,
-            "options[0].system: unknown system 'hgx-h10'. Nearest: hgx",
+            "options[0].system: unknown system 'hgx-h10'. Did you mean hgx",
         ),
-        ("options[0].rent_out.provider=semianalysis-tc", EXIT_DATA_MISSING, "Nearest: semianalysis-tco"),
+        ("options[0].rent_out.provider=semianalysis-tc", EXIT_DATA_MISSING, "Did you mean semianalysis-tco"),
         ("options[0].rent_out.tier=spot", EXIT_DATA_MISSING, "has no spot price of h100-sxm by 2026-05-07; it has"),
         ("options[0].rent_out.tier=owned", EXIT_BAD_INPUT, "several: owned by a hyperscaler in any, owned by a large"),
         ("options[0].life_years=0", EXIT_BAD_INPUT, "0 is zero; expected a number of at least 1"),
@@ -383,7 +383,7 @@ def test_validate_looks_up_the_names(call: Callable[..., Any], tmp_path: Path) -
     """A file with an unknown system is not ok."""
     path = tmp_path / "mine.yaml"
     path.write_text(MINE.replace("hgx-h100", "hgx-h1000"), encoding="utf-8")
-    assert "Nearest: hgx-h100" in call("validate", path).err
+    assert "Did you mean hgx-h100" in call("validate", path).err
     path.write_text(MINE, encoding="utf-8")
     assert call("validate", path).out == f"{path}: ok (owning)\n"
 

@@ -176,7 +176,7 @@ def test_a_cheaper_price_never_costs_more(one: float, other: float, precision: f
         (("--target", "accuracy=-1"), EXIT_BAD_INPUT, "error: --target accuracy: -1 is not a share"),
         (("--set", "target.accuracy=80"), EXIT_BAD_INPUT, "error: --set target.accuracy: 80 looks like a percentage"),
         (("--set", "benchmark=codeforces-2024"), EXIT_BAD_INPUT, "codeforces-2024 is measured in percentiles: a rank"),
-        (("--set", "benchmark=logic-puzzle"), EXIT_DATA_MISSING, "Nearest: logic-puzzles"),
+        (("--set", "benchmark=logic-puzzle"), EXIT_DATA_MISSING, "Did you mean logic-puzzles"),
         (("--set", "candidates[0].model=o1-mni"), EXIT_DATA_MISSING, "has no point of 'o1-mni'. Did you mean o1-mini"),
         (("--set", "candidates[1].effort=low"), EXIT_DATA_MISSING, "has no accuracy of o3-mini at low. Measured: high"),
         (("--set", "candidates[0].budgets=3000"), EXIT_DATA_MISSING, "expected two or more to join"),

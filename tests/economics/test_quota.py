@@ -222,7 +222,7 @@ def test_a_day_without_a_price_is_exit_3(call: Call) -> None:
     early = call("quota", "--set", "as_of=2023-01-01")
     assert early.code == EXIT_DATA_MISSING
     assert "o1-preview has no API price on 2023-01-01" in early.err
-    assert "Nearest: thinking-and-code" in call("quota", "--set", "limits[0].api.text=thinking").err
+    assert "Did you mean thinking-and-code" in call("quota", "--set", "limits[0].api.text=thinking").err
     assert call("quota", "chatgpt-plus-2024-09-22").code == EXIT_OK
 
 

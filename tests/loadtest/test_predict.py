@@ -230,9 +230,9 @@ def test_replicas_share_the_load() -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"gpu": "h10"}, "unknown GPU 'h10'. Nearest: "),
-        ({"model": "llama-3.1-8x"}, "unknown model 'llama-3.1-8x'. Nearest: llama-3.1-8b"),
-        ({"engine": "vlm"}, "unknown engine 'vlm'. Nearest: vllm"),
+        ({"gpu": "h10"}, "unknown GPU 'h10'. Did you mean "),
+        ({"model": "llama-3.1-8x"}, "unknown model 'llama-3.1-8x'. Did you mean llama-3.1-8b"),
+        ({"engine": "vlm"}, "unknown engine 'vlm'. Did you mean vllm"),
         ({"input_tokens": "-5"}, "input_tokens -5 is out of range; expected at least 1"),
         ({"output_tokens": "many"}, "output_tokens 'many' is not a number"),
         ({"concurrency": "0"}, "concurrency is zero; expected a positive number"),

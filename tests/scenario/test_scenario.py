@@ -188,14 +188,14 @@ def test_a_bad_workload_value_is_one_exact_line(field: str, value: str, place: s
         ("quality: {accuracy: 0}", "7:21 quality.accuracy", "0 is zero; expected a number of at least 1e-06"),
         ("energy: {pue: 0.9}", "7:15 energy.pue", "0.9 is too small; expected a number of at least 1"),
         ("modle: x", "7:8 modle", "unknown field. Did you mean model?"),
-        ("zzz: x", "7:6 zzz", f"unknown field. Known here: {', '.join(ScenarioSpec.model_fields)}."),
+        ("zzz: x", "7:6 zzz", f"unknown field. Known: {', '.join(ScenarioSpec.model_fields)}."),
         ("sources: {a: {title: t}}", "7:14 sources.a.checked", "is missing; expected a value"),
         ("overrides: {a: 5}", "7:16 overrides.a", "5 is not valid here; expected a mapping"),
         ("overrides: 5", "7:12 overrides", "5 is not valid here; expected a mapping"),
         (
             "slo: {source: nowhere, ttft_p95_s: 1}",
             "7:6",
-            "source: nowhere is not declared; expected the name of an entry of `sources`",
+            "source: nowhere is not declared; expected the name of an entry of `sources`. Known: none.",
         ),
     ],
 )

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 from typing import TypeVar
 
-from planner.errors import BadInputError, did_you_mean
+from planner.errors import BadInputError, unknown
 from planner.loadtest.run import NUMBERS, REQUIRED, TEXTS
 from planner.scenario.load import parse_value
 
@@ -74,8 +74,7 @@ def check_given(given: Mapping[str, str]) -> None:
     for name, text in given.items():
         known = (*TEXTS, *NUMBERS, DURATION)
         if name not in known:
-            hint = did_you_mean(name, known) or f" Known: {', '.join(known)}."
-            raise BadInputError(f"unknown field {name!r}.{hint}", where="--given")
+            raise BadInputError(unknown("field", name, known), where="--given")
         if not text.strip():
             raise BadInputError(f"{name} is empty; expected {name}=VALUE", where="--given")
         if name in TEXTS:

@@ -12,7 +12,7 @@ from pathlib import Path, PurePath
 
 from planner.calibration.readers.base import COLUMNS, LOADS, MEASURED, Reader, check_given
 from planner.documents.csv_table import read_rows
-from planner.errors import BadInputError, did_you_mean
+from planner.errors import BadInputError, did_you_mean, suggestion
 from planner.loadtest.run import NUMBERS, REQUIRED, TEXTS
 
 NAME = "predict-csv"
@@ -45,14 +45,11 @@ def read(text: str, where: str, given: Mapping[str, str]) -> list[dict[str, str]
 def _check_header(header: list[str], given: Mapping[str, str], where: str) -> None:
     if not set(MEASURED) & set(header):
         wrong = next(name for name in (*header, "") if name.startswith("measured_") or not name)
-        hint = did_you_mean(wrong, MEASURED)
-        raise BadInputError(f"has no measured column.{hint} Expected one of {', '.join(MEASURED)}", where=f"{where}:1")
+        raise BadInputError(f"has no measured column.{suggestion(wrong, MEASURED)}", where=f"{where}:1")
     for name in REQUIRED:
         if name not in header and name not in given:
-            hint = did_you_mean(name, header)
-            raise BadInputError(
-                f"has no column {name!r}.{hint} Or give it with --given {name}=VALUE", where=f"{where}:1"
-            )
+            hint = f"{did_you_mean(name, header)} Or give it with --given {name}=VALUE"
+            raise BadInputError(f"has no column {name!r}.{hint}", where=f"{where}:1")
 
 
 def _check_row(row: Mapping[str, str], place: str) -> None:

@@ -16,7 +16,7 @@ from planner.calibration.readers import (
 from planner.calibration.readers.base import Reader, check_given
 from planner.calibration.readers.documents import JSON_START, documents, peek
 from planner.documents.yaml_reader import MAX_FILE_BYTES, read_bytes, read_text
-from planner.errors import BadInputError, did_you_mean
+from planner.errors import BadInputError, unknown
 
 MAX_BENCHMARK_BYTES = 50_000_000
 READERS: tuple[Reader, ...] = (
@@ -82,8 +82,7 @@ def _text(path: Path) -> str:
 def _reader(text: str, path: Path, kind: str | None) -> Reader:
     """Return the reader of a kind, or of the first kind that recognises a text."""
     if kind is not None and kind not in KINDS:
-        hint = did_you_mean(kind, KINDS) or f" Known: {', '.join(KINDS)}."
-        raise BadInputError(f"unknown kind of benchmark file {kind!r}.{hint}")
+        raise BadInputError(unknown("kind of benchmark file", kind, KINDS))
     fits = [reader for reader in READERS if reader.recognises(text, path)]
     chosen = fits[:1] if kind is None else [reader for reader in fits if reader.name == kind]
     if chosen:

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from planner.catalog.huggingface.fields import Fields
+from planner.errors import unknown
 
 _DTYPES = {"bfloat16": "bf16", "float16": "fp16", "float32": "fp32"}
 _ALGORITHMS = {
@@ -94,7 +95,7 @@ def _plain_format(f: Fields) -> str:
     if not dtype:
         return "bf16"
     if dtype not in _DTYPES:
-        f.fail(name, f"{dtype!r} is not known; expected one of {', '.join(_DTYPES)}")
+        f.fail(name, unknown("number format", dtype, _DTYPES))
     return _DTYPES[dtype]
 
 
@@ -123,8 +124,8 @@ def _one_format(q: Fields) -> str:
         return _integer(q, q.count("bits"), q.data.get("group_size"))
     if method == "bitsandbytes":
         return "int4" if q.flag("load_in_4bit") else "int8"
-    known = ", ".join((*_BY_METHOD, *_INTEGER_METHODS, "bitsandbytes, compressed-tensors, modelopt"))
-    return q.fail("quant_method", f"{method!r} is not known; expected one of {known}")
+    known = (*_BY_METHOD, *_INTEGER_METHODS, "bitsandbytes", "compressed-tensors", "modelopt")
+    return q.fail("quant_method", unknown("quantization method", method, known))
 
 
 def _eight_bit(q: Fields) -> str:
@@ -133,7 +134,7 @@ def _eight_bit(q: Fields) -> str:
 
 def _algorithm(q: Fields, name: str) -> str:
     if name not in _ALGORITHMS:
-        q.fail("quant_algo", f"{name!r} is not known; expected one of {', '.join(_ALGORITHMS)}")
+        q.fail("quant_algo", unknown("quantization algorithm", name, _ALGORITHMS))
     return _ALGORITHMS[name]
 
 

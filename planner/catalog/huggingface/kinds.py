@@ -3,7 +3,7 @@
 from typing import Any
 
 from planner.catalog.huggingface.fields import Fields
-from planner.errors import did_you_mean
+from planner.errors import unknown
 
 FULL, WINDOW, LINEAR, MAMBA, DENSE, MOE, NONE = "full", "window", "linear", "mamba", "dense", "moe", "none"
 
@@ -120,6 +120,5 @@ def _has_experts(f: Fields, layer: int) -> bool:
 
 def _known(f: Fields, field: str, name: Any, known: dict[str, str]) -> str:  # noqa: ANN401 - whatever the file holds
     if not isinstance(name, str) or name not in known:
-        hint = did_you_mean(str(name), known) or f" Known: {', '.join(known)}."
-        f.fail(field, f"unknown kind of layer {name!r}.{hint}")
+        f.fail(field, unknown("kind of layer", str(name), known))
     return known[name]

@@ -7,6 +7,7 @@ state's number format, which overstates the convolution's few elements where tha
 from typing import Any
 
 from planner.catalog.huggingface.fields import Fields
+from planner.errors import unknown
 
 _STATE_BYTES = {"float32": 4.0, "float16": 2.0, "bfloat16": 2.0}
 
@@ -50,7 +51,7 @@ def _linear(f: Fields, heads: int, head_dim: int, state: int, parameters: int) -
     name, _ = f.first(("mamba_ssm_cache_dtype", "mamba_ssm_dtype"))
     dtype = f.string(name)
     if dtype and dtype not in _STATE_BYTES:
-        f.fail(name, f"{dtype!r} is not known; expected one of {', '.join(_STATE_BYTES)}")
+        f.fail(name, unknown("number format", dtype, _STATE_BYTES))
     return {
         "kind": "linear",
         "heads": heads,

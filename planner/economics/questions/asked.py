@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from planner.catalog.catalog import Catalog
-from planner.catalog.open_named import open_named
+from planner.catalog.open_named import FILE_BY_PATH, open_named
 from planner.documents.spec import FileSpec, Loaded, load
 from planner.documents.yaml_reader import Document, exists
-from planner.errors import DataMissingError, nearest
+from planner.errors import DataMissingError, unknown
 from planner.scenario.load import changed, parse_path
 
 Asked = TypeVar("Asked", bound=FileSpec)
@@ -50,9 +50,7 @@ def open_asked(folders: Sequence[str], name: str, catalog: Catalog) -> Document:
     if found := open_named(name, catalog, folders):
         return found[0]
     shipped = [stem for folder in folders for stem in catalog.files(folder)]
-    hint = nearest(name, shipped)
-    listed = f" Nearest: {', '.join(hint)}." if hint else ""
-    raise DataMissingError(f"unknown name {name!r}.{listed} Known: {', '.join(shipped)}; a file needs its path.")
+    raise DataMissingError(f"{unknown('name', name, shipped)} {FILE_BY_PATH}")
 
 
 def named_beside(name: str, document: Document, catalog: Catalog) -> str:

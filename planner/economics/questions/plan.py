@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 from planner import units
 from planner.documents.spec import Count, Day, FileSpec, NonNegative, Positive, Share, Spec, repeated
 from planner.economics.questions.message import Message
-from planner.errors import did_you_mean
+from planner.errors import suggestion
 
 _TOLERANCE = 1e-6
 
@@ -103,7 +103,7 @@ def _check_models(group: Group, models: Sequence[str]) -> None:
     used = dict(group.use) if isinstance(group.use, Mapping) else {}
     for model in used:
         if model not in models:
-            hint = did_you_mean(model, models) or f" Known: {', '.join(models)}."
+            hint = suggestion(model, models)
             raise ValueError(f"users.groups {group.name!r} uses {model!r}, which has no limit.{hint}")
     if left_out := [m for m in models if m not in used]:
         raise ValueError(f"users.groups {group.name!r} does not say its use of {', '.join(left_out)} (0 where none)")
