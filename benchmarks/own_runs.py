@@ -17,7 +17,7 @@ from planner.calibration.bench import METRICS, Bench, prepare, shown_by
 from planner.calibration.fit import Fitted, fit
 from planner.calibration.silicon.read import benchmark_rows, read_silicon
 from planner.catalog.catalog import Catalog
-from planner.serving.cases import Array
+from planner.serving.normal import Array
 
 NAMES = {"ttft_mean_s": "TTFT", "tpot_mean_s": "TPOT", "output_tokens_per_s_per_gpu": "output tokens/s/GPU"}
 DRAWS = 6

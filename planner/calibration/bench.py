@@ -16,9 +16,9 @@ from planner.loadtest.predict import solve_runs
 from planner.loadtest.run import Run, cases_of, resolve
 from planner.options.engine_factors import at_speed, maker_speed
 from planner.options.layer_kinds import LAYER_KINDS, layer_kinds
-from planner.serving.cases import Array, Cases, ignoring_float_errors
+from planner.serving.cases import Cases, ignoring_float_errors
 from planner.serving.closed_loop import Traffic, closed_ttft_mean_s, in_waves, wave_load, wave_ttft_s
-from planner.serving.normal import Mask
+from planner.serving.normal import Array, Mask
 from planner.serving.replica import build_replica
 from planner.serving.steady_state import load_at
 

@@ -10,7 +10,7 @@ from planner.calibration.bench import Bench, direct
 from planner.catalog.catalog import Catalog
 from planner.catalog.hardware import EngineSpec
 from planner.errors import DataMissingError
-from planner.serving.cases import Array
+from planner.serving.normal import Array
 
 TPOT_NOISE = 0.12
 """Relative difference of a configuration measured twice on another engine version: the unit of the residuals."""

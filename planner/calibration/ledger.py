@@ -8,8 +8,7 @@ import numpy as np
 from planner.calibration.bench import FOLDS, LENGTHS, METRICS, Bench, shown_by
 from planner.calibration.fit import Fitted, Starts, fit
 from planner.errors import BadInputError
-from planner.serving.cases import Array
-from planner.serving.normal import Mask
+from planner.serving.normal import Array, Mask
 
 BOUNDS = {"p10": 0.1, "p90": 0.9}
 _CLASSES = {

@@ -13,8 +13,8 @@ from planner.fleet.bill import token_money
 from planner.fleet.estimate_pools import PREFILL_LOADS, solve_pools
 from planner.fleet.result import Estimate, EstimateDetail, ReplicaCapacity, assemble
 from planner.fleet.sizing import energy_of, fitting, limit_of, peak_answers_per_s, sized, without_thinking
-from planner.serving.cases import Array, Cases, ignoring_float_errors
-from planner.serving.normal import Mask
+from planner.serving.cases import Cases, ignoring_float_errors
+from planner.serving.normal import Array, Mask
 from planner.serving.power import busy_power_at, mean_power_w
 from planner.serving.replica import Replica, build_replica
 from planner.serving.slo import Capacity, binding_limit, slo_capacity

@@ -7,8 +7,9 @@ import numpy as np
 from planner import units
 from planner.fleet.estimate import Estimate
 from planner.fleet.measured_rates import MeasuredLoad, phase_nodes
-from planner.serving.cases import Array, Cases
+from planner.serving.cases import Cases
 from planner.serving.lengths import token_demand
+from planner.serving.normal import Array
 from planner.serving.power import facility_power_kw
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from planner.fleet.bill import token_money
 from planner.fleet.result import Estimate, EstimateDetail, FleetCost, ReplicaCapacity, TwoPools, assemble
 from planner.fleet.sizing import energy_of, fitting, limit_of, peak_answers_per_s, sized, without_thinking
-from planner.serving.cases import Array, Cases
+from planner.serving.cases import Cases
 from planner.serving.disaggregated_slo import (
     SHARE_GRID_POINTS,
     Pair,
@@ -20,7 +20,7 @@ from planner.serving.disaggregated_slo import (
     pair_capacity,
     pair_of,
 )
-from planner.serving.normal import Mask
+from planner.serving.normal import Array, Mask
 from planner.serving.power import busy_power_at, mean_power_w, reading_power_at
 from planner.serving.replica import build_replica, prompt_transfer_s
 from planner.serving.slo import Capacity

@@ -10,8 +10,8 @@ import numpy as np
 from planner import units
 from planner.fleet.bill import Money, TokenMoney
 from planner.fleet.replicas import Fleet
-from planner.serving.cases import Array, Cases
-from planner.serving.normal import Mask, total
+from planner.serving.cases import Cases
+from planner.serving.normal import Array, Mask, total
 from planner.serving.replica import Replica
 from planner.serving.slo import Capacity
 from planner.serving.steady_state import Latency, Load

@@ -6,8 +6,9 @@ from planner import units
 from planner.fleet.bill import money
 from planner.fleet.replicas import Fleet, billed_gpus, replica_availability, replicas_for_peak, spare_replicas
 from planner.fleet.result import Energy, FleetCost, Pool, ReplicaCapacity
-from planner.serving.cases import Array, Cases, LayoutColumns, ignoring_float_errors
-from planner.serving.normal import Mask
+from planner.serving.cases import Cases, ignoring_float_errors
+from planner.serving.columns import LayoutColumns
+from planner.serving.normal import Array, Mask
 from planner.serving.power import facility_power_kw
 from planner.serving.replica import Replica
 from planner.serving.slo import Limit

@@ -8,10 +8,10 @@ import numpy as np
 
 from planner.loadtest.layouts import Pool, most_asked, whole_splits
 from planner.loadtest.run import Run, choices, layouts
-from planner.serving.cases import Array, Cases, ignoring_float_errors
+from planner.serving.cases import Cases, ignoring_float_errors
 from planner.serving.closed_loop import Traffic
 from planner.serving.disaggregated import Pools, shown_by_pools
-from planner.serving.normal import Mask
+from planner.serving.normal import Array, Mask
 from planner.serving.replica import Replica, build_replica, prompt_transfer_s
 from planner.serving.slo import largest_running
 from planner.serving.steady_state import length_quantiles, load_at

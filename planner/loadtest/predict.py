@@ -21,10 +21,10 @@ from planner.loadtest.lookups import Names
 from planner.loadtest.run import NUMBERS, REQUIRED, TEXTS, Run, cases_of, layouts, resolve
 from planner.options.confidence import error_bounds, unseen
 from planner.options.ranking import machine_basis
-from planner.serving.cases import Array, Cases, ignoring_float_errors
+from planner.serving.cases import Cases, ignoring_float_errors
 from planner.serving.closed_loop import Shown, Traffic, shown
 from planner.serving.disaggregated import Pools, PoolsShown, most_requests_per_s, shown_by_pools
-from planner.serving.normal import Mask
+from planner.serving.normal import Array, Mask
 from planner.serving.power import busy_power_at, reading_power_at
 from planner.serving.replica import Replica, build_replica
 from planner.serving.slo import LIMITS

@@ -19,7 +19,9 @@ from planner.options.candidates import Candidate, Layout, Machine, Precision
 from planner.options.lowering import lower_machine
 from planner.scenario.load import parse_cell
 from planner.scenario.scenario import MOST_DRAFTED, USUAL_ACCEPTANCE
-from planner.serving.cases import Array, Cases, LayoutColumns, WorkloadColumns
+from planner.serving.cases import Cases
+from planner.serving.columns import LayoutColumns, WorkloadColumns
+from planner.serving.normal import Array
 
 REQUIRED = ("model", "gpu", "input_tokens", "output_tokens")
 NUMBERS = (

@@ -17,9 +17,8 @@ from planner.options.lowering_model import lower_model
 from planner.options.lowering_workload import lower_demand, lower_pauses, lower_workload
 from planner.scenario.load import Scenario
 from planner.scenario.scenario import ScenarioSpec
-from planner.serving.cases import (
-    Array,
-    Cases,
+from planner.serving.cases import Cases
+from planner.serving.columns import (
     DemandColumns,
     EnergyColumns,
     EngineColumns,
@@ -31,6 +30,7 @@ from planner.serving.cases import (
     SloColumns,
     WorkloadColumns,
 )
+from planner.serving.normal import Array
 
 T = TypeVar("T")
 _NAN = float("nan")

@@ -7,7 +7,7 @@ import numpy as np
 from planner.catalog.model import AttentionGroup, ModelSpec
 from planner.catalog.parameters import count_parameters
 from planner.options.candidates import Precision
-from planner.serving.cases import ModelColumns
+from planner.serving.columns import ModelColumns
 
 
 def lower_model(model: ModelSpec, precisions: Sequence[Precision]) -> ModelColumns:

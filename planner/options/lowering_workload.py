@@ -14,7 +14,7 @@ from planner.documents.yaml_reader import Key
 from planner.errors import BadInputError, DataMissingError, suggestion
 from planner.scenario.scenario import DemandSpec, ScenarioSpec
 from planner.scenario.workload import RequestClass, WorkloadSpec
-from planner.serving.cases import DemandColumns, PauseColumns, WorkloadColumns
+from planner.serving.columns import DemandColumns, PauseColumns, WorkloadColumns
 from planner.serving.lengths import lognormal_from_quantiles
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from planner.serving.cases import EngineColumns, GpuColumns, LayoutColumns, ModelColumns
+from planner.serving.columns import EngineColumns, GpuColumns, LayoutColumns, ModelColumns
 from planner.serving.memory import BYTES_PER_ACTIVATION
 from planner.serving.normal import Array
 

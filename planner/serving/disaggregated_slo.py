@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from planner.serving.cases import SloColumns
+from planner.serving.columns import SloColumns
 from planner.serving.disaggregated import Pools, most_requests_per_s
 from planner.serving.normal import Array, Mask
 from planner.serving.replica import Replica

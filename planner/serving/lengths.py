@@ -11,7 +11,7 @@ from statistics import NormalDist
 
 import numpy as np
 
-from planner.serving.cases import WorkloadColumns
+from planner.serving.columns import WorkloadColumns
 from planner.serving.normal import Array, normal_cdf, normal_quantile, total
 from planner.serving.roots import solve_increasing
 

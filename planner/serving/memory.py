@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from planner.serving.cases import Cases, LayoutColumns, ModelColumns
+from planner.serving.cases import Cases
+from planner.serving.columns import LayoutColumns, ModelColumns
 from planner.serving.lengths import TokenDemand, deviation_of_minimum, mean_of_minimum
 from planner.serving.normal import Array
 

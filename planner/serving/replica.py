@@ -7,8 +7,9 @@ import numpy as np
 
 from planner.serving import step
 from planner.serving.attention import FLOP_PER_MAC, decode_attention_s, prefill_attention_s, prefill_chunk
-from planner.serving.cases import Cases, PauseColumns
+from planner.serving.cases import Cases
 from planner.serving.collectives import collectives
+from planner.serving.columns import PauseColumns
 from planner.serving.lengths import TokenDemand, token_demand
 from planner.serving.memory import Memory, build_memory, held_bytes, running_limit
 from planner.serving.normal import Array

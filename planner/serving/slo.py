@@ -8,7 +8,7 @@ from functools import reduce
 
 import numpy as np
 
-from planner.serving.cases import SloColumns
+from planner.serving.columns import SloColumns
 from planner.serving.normal import Array, Mask
 from planner.serving.replica import Replica
 from planner.serving.roots import solve_increasing

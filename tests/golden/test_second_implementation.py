@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from planner.fleet.estimate import Estimate, estimate
-from planner.serving import cases as columns
+from planner.serving import columns
+from planner.serving.cases import Cases
 
 CASES, POOLS_CASES, PAUSES_CASES = 50, 12, 12
 Case = dict
@@ -287,7 +288,7 @@ def random_case(seed: int) -> Case:
     }
 
 
-def columns_of(case: Case) -> columns.Cases:
+def columns_of(case: Case) -> Cases:
     """Return the planner's columns of one case."""
     groups = {
         name: kind(**{k: np.asarray(v, dtype=np.float64) for k, v in case[name].items()})
@@ -300,7 +301,7 @@ def columns_of(case: Case) -> columns.Cases:
         groups["prefill_layout"] = columns.LayoutColumns(**sizes)
     if "pauses" in case:
         groups["pauses"] = columns.PauseColumns(**{k: np.asarray(v) for k, v in case["pauses"].items()})
-    return columns.Cases(workload=columns.WorkloadColumns(**workload), **groups)
+    return Cases(workload=columns.WorkloadColumns(**workload), **groups)
 
 
 def pools_case(seed: int) -> Case:

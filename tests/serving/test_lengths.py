@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from planner.serving.cases import WorkloadColumns
+from planner.serving.columns import WorkloadColumns
 from planner.serving.lengths import (
     TokenDemand,
     censored_moments,
