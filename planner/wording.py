@@ -75,6 +75,20 @@ def share(value: float | None) -> str:
     return "–" if value is None else f"{value:.0%}"
 
 
+def percent(value: float | None) -> str:
+    """Return a share with three significant digits: 0.02 % and 99.5 % are both worth telling.
+
+    >>> percent(0.0002), percent(0.66), percent(0.9951), percent(None)
+    ('0.02%', '66%', '99.5%', '–')
+    """
+    if value is None:
+        return "–"
+    return f"{value * 100:.3g}%" if abs(value) < _TEN else f"{value * 100:,.0f}%"
+
+
+_TEN = 9.995
+
+
 def times(value: float | None) -> str:
     """Return a multiplier.
 

@@ -19,8 +19,9 @@ from planner.cli import common
 from planner.documents import csv_table
 from planner.documents.spec import today
 from planner.errors import BadInputError
-from planner.report.as_table import render_grid
-from planner.report.output import emit, write_below, write_file
+from planner.report.output import write_below, write_file
+from planner.report.page import Page, PageRow, Section
+from planner.report.tables import table
 
 _TITLES = {"ttft_mean_s": "TTFT", "tpot_mean_s": "TPOT", "output_tokens_per_s_per_gpu": "tokens/s"}
 _SHOWN_FAULTS = 5
@@ -79,16 +80,12 @@ def command(
     whole = in_sample(bench, starts) if folder or not apart else None
     _warn_few(bench, whole[1] if whole else None)
     ledger = apart[leave_out] if whole is None or apart else whole[0]
-    header, cells = _report(ledger)
     if predictions:
         write_file(predictions, csv_table.write(ledger.header(), ledger.rows()))
     if folder and whole:
         kinds = {kind: found for kind, found in apart.items() if kind in EngineErrors.model_fields}
         _write(Path(folder), whole[1], Evidence(_origin(files, data), today(), whole[0], kinds), catalog)
-    if form == "csv":
-        emit(csv_table.write(header, cells), output)
-    else:
-        emit(render_grid(header, [[_text(c) for c in row] for row in cells], left=(0, 1)), output)
+    common.show(_page(ledger), form, output)
 
 
 def _given(texts: tuple[str, ...]) -> dict[str, str]:
@@ -151,22 +148,17 @@ def _write(folder: Path, fitted: Fitted, evidence: Evidence, catalog: Catalog) -
         click.echo(f"wrote {path}{kept}", err=True)
 
 
-def _report(ledger: Ledger) -> tuple[list[str], list[list[str | int | float]]]:
+def _page(ledger: Ledger) -> Page:
     """Return the errors by group: median, mean and bias of each metric, and the share its interval held."""
-    header = ["by", "group", "runs"]
-    for title in _TITLES.values():
-        header += [f"{title} median", f"{title} mean", f"{title} bias", f"{title} held"]
-    rows: list[list[str | int | float]] = []
+    parts = ("median", "mean", "bias", "held")
+    errors_of = [f"{title} {part}" for title in _TITLES.values() for part in parts]
+    rows: list[dict[str, str | int | float | None]] = []
     for (kind, name), use in groups(ledger.bench).items():
-        row: list[str | int | float] = [kind, name, int(use.sum())]
-        for metric in _TITLES:
-            e = errors(ledger, metric, use)
-            row += [e.median, e.mean, e.bias, e.covered]
+        row: dict[str, str | int | float | None] = {"by": kind, "group": name, "runs": int(use.sum())}
+        found = [errors(ledger, metric, use) for metric in _TITLES]
+        values = [value for e in found for value in (e.median, e.mean, e.bias, e.covered)]
+        row |= {n: None if math.isnan(v) else v for n, v in zip(errors_of, values, strict=True)}
         rows.append(row)
-    return header, rows
-
-
-def _text(value: str | int | float) -> str:  # noqa: PYI041 - the three kinds of cells
-    if isinstance(value, float):
-        return "–" if math.isnan(value) else f"{value:.1%}"
-    return f"{value:,}" if isinstance(value, int) else str(value)
+    header = ["by", "group", "runs", *errors_of]
+    section = Section(table=table(header, rows, dict.fromkeys(errors_of, "share")))
+    return Page(header, [PageRow(row) for row in rows], [section])

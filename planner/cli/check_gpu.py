@@ -2,7 +2,7 @@
 
 import dataclasses
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,21 +18,11 @@ from planner.probe import Check, Fit, Question, check_host, fits_on, read_host
 from planner.probe.draft import draft_spec
 from planner.probe.facts import SCHEMA_VERSION, HostFacts
 from planner.probe.words import gib
-from planner.report.as_table import render_grid
+from planner.report.as_table import render_table
 from planner.report.output import emit, write_file
+from planner.report.page import Column, Rank, Table
 from planner.scenario.load import open_scenario
-
-_HEADER = [
-    "weights",
-    "engine",
-    "layout",
-    "replicas",
-    "fits",
-    "missing a GPU",
-    "sequences",
-    "output tokens/s",
-    "by spec",
-]
+from planner.wording import count
 
 
 @click.command("check-gpu")
@@ -174,7 +164,7 @@ def _as_text(facts: HostFacts, checks: Sequence[Check], fits: Sequence[Fit]) -> 
     if fits:
         lines += [
             _fit_title(fits),
-            render_grid(_HEADER, [_cells(f) for f in fits], left=range(3)).rstrip("\n"),
+            render_table(_fit_table(fits)).rstrip("\n"),
             *_fit_notes(fits),
         ]
     return "\n".join(lines).rstrip("\n") + "\n"
@@ -214,27 +204,30 @@ def _fit_title(fits: Sequence[Fit]) -> str:
     return f"{fits[0].model} on {'; '.join(kinds)}:"
 
 
-def _cells(fit: Fit) -> list[str]:
+def _fit_table(fits: Sequence[Fit]) -> Table:
+    columns: dict[str, tuple[Rank, Callable[[Fit], str]]] = {
+        "weights": (Rank.KEY, lambda f: f.precision),
+        "engine": (Rank.NAME, lambda f: f.engine),
+        "layout": (Rank.NAME, lambda f: f.layout),
+        "replicas": (Rank.NUMBER, lambda f: f"{f.replicas:,}" if f.fits else "–"),
+        "fits": (Rank.MONEY, _fits_in_words),
+        "missing a GPU": (Rank.NUMBER, lambda f: "–" if f.fits else gib(f.missing_bytes_per_gpu)),
+        "sequences": (Rank.NUMBER, lambda f: f"{f.max_concurrency:,.0f}" if f.fits else "–"),
+        "output tokens/s": (Rank.NUMBER, lambda f: count(f.output_tokens_per_s if f.fits else None)),
+        "by spec": (Rank.DETAIL, lambda f: count(f.output_tokens_per_s_by_spec)),
+    }
+    return Table(
+        [
+            Column(title, [words(fit) for fit in fits], rank, text=title in {"weights", "engine", "layout"})
+            for title, (rank, words) in columns.items()
+        ]
+    )
+
+
+def _fits_in_words(fit: Fit) -> str:
     if not fit.fits:
-        why = "no" if fit.limit == "memory" else f"no ({fit.limit})"
-        missing, by_spec = gib(fit.missing_bytes_per_gpu), _rate(fit.output_tokens_per_s_by_spec)
-        return [fit.precision, fit.engine, fit.layout, "-", why, missing, "-", "-", by_spec]
-    met = "yes" if fit.meets_slo else f"yes, but misses the SLO ({fit.limit})"
-    return [
-        fit.precision,
-        fit.engine,
-        fit.layout,
-        str(fit.replicas),
-        met,
-        "-",
-        f"{fit.max_concurrency:,.0f}",
-        _rate(fit.output_tokens_per_s),
-        _rate(fit.output_tokens_per_s_by_spec),
-    ]
-
-
-def _rate(value: float | None) -> str:
-    return "-" if value is None else f"{value:,.0f}"
+        return "no" if fit.limit == "memory" else f"no ({fit.limit})"
+    return "yes" if fit.meets_slo else f"yes, but misses the SLO ({fit.limit})"
 
 
 def _fit_notes(fits: Sequence[Fit]) -> list[str]:

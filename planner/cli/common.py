@@ -12,11 +12,12 @@ from planner.catalog.catalog import Catalog
 from planner.documents.yaml_reader import exists
 from planner.errors import EXIT_GATE_FAILED, BadInputError, DataMissingError, suggestion, unknown
 from planner.options.answer import Answer, answer
-from planner.options.provenance import inputs
 from planner.options.ranking import NUMBER_FIELDS, Row
 from planner.options.router import ALL, by_model, totals
-from planner.report.columns import DIMENSIONLESS, columns
-from planner.report.document import Report, asked, choose_fields
+from planner.report.columns import DIMENSIONLESS, choose_fields, columns
+from planner.report.output import emit
+from planner.report.page import Page
+from planner.report.registry import FORMATS
 from planner.scenario.load import Scenario, build_scenario, load_scenario, open_scenario, parse_value
 
 DEFAULT_SCENARIO = "o1-class"
@@ -201,37 +202,6 @@ def refuse_measured(scenario: Scenario) -> None:
         )
 
 
-def make_report(
-    answers: Sequence[Answer], catalog: Catalog, *, fields: Sequence[str], show_all: bool, missing: Sequence[str] = ()
-) -> Report:
-    """Return the report of some answers; `missing` says in words what else was asked."""
-    rows = [row for a in answers for row in a.results]
-    provenance: list[Row] = []
-    for a in answers:
-        found = inputs(a.scenario, catalog, a.options[0], a.model)
-        provenance += [{"scenario": a.scenario.label, **i.row()} for i in found]
-    of_routers = totals(answers)
-    warnings = [*missing, *all_warnings(answers)]
-    return Report(answers, rows + of_routers, fields, warnings, provenance, asked(answers), show_all, of_routers)
-
-
-def all_warnings(answers: Sequence[Answer]) -> list[str]:
-    """Return the warnings of some answers, each once, with the names of the questions it is about."""
-    about: dict[str, list[str]] = {}
-    for found in answers:
-        for text in found.warnings:
-            about.setdefault(text, []).append(found.scenario.label)
-    everyone = len(dict.fromkeys(a.scenario.label for a in answers))
-    return [
-        f"{'all' if len(names) == everyone > _NAMED else ', '.join(dict.fromkeys(names))}: {text}"
-        for text, names in about.items()
-    ]
-
-
-_NAMED = 2
-"""Up to so many questions are named one by one where a warning is about all."""
-
-
 def answer_all(questions: Sequence[Scenario], catalog: Catalog) -> tuple[list[Answer], list[str]]:
     """Answer every question; an interruption keeps the answers so far. Returns them and what is missing, in words."""
     answers: list[Answer] = []
@@ -243,6 +213,14 @@ def answer_all(questions: Sequence[Scenario], catalog: Catalog) -> tuple[list[An
             raise
         return answers, [f"PARTIAL: interrupted after {len(answers)} of {len(questions)} questions"]
     return answers, []
+
+
+def show(page: Page, form: str, output: str | None, dialect: str = "plain") -> None:
+    """Print a page in a format, its warnings and why its answer is no on stderr."""
+    emit(FORMATS[form](page, dialect), output)
+    warn(page.warnings)
+    for line in page.failed:
+        click.echo(f"error: {line}", err=True)
 
 
 def warn(warnings: Sequence[str]) -> None:

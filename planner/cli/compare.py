@@ -1,8 +1,6 @@
 """`planner compare`: questions, or the variants of one, side by side."""
 
 import math
-from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import click
@@ -10,58 +8,12 @@ import click
 from planner.catalog.catalog import Catalog
 from planner.catalog.kinds import BY_WORD
 from planner.cli import common, economic
-from planner.documents import csv_table
 from planner.errors import EXIT_GATE_FAILED, EXIT_INTERRUPTED, BadInputError, DataMissingError
 from planner.options.answer import Answer
-from planner.options.ranking import Row
-from planner.report import as_json
-from planner.report.as_table import render_grid
-from planner.report.document import choose_fields
-from planner.report.output import emit
-from planner.report.summary import layout, offer
-from planner.wording import count, money, seconds, share, times
-
-_ROWS: tuple[tuple[str, Callable[[dict[str, Any]], str]], ...] = (
-    ("best option", lambda r: f"{count(r['gpus'])} × {r['gpu']}"),
-    ("layout", lambda r: f"{layout(r)}, {r['precision'] or '–'}"),
-    ("offer", offer),
-    ("$ a month", lambda r: money(r["cost_usd_per_month"])),
-    ("$ an answer", lambda r: money(r["cost_usd_per_answer"])),
-    ("$ an answer, used", lambda r: money(r["cost_usd_per_answer_used"])),
-    ("$ per correct answer", lambda r: money(r["cost_usd_per_correct_answer"])),
-    ("$ per M output tokens", lambda r: money(r["cost_usd_per_mtok_output"])),
-    ("tokens generated", lambda r: count(r["generated_tokens_per_answer"])),
-    ("GPU-seconds an answer", lambda r: seconds(r["gpu_seconds_per_answer"])),
-    ("tokens, thinking", lambda r: times(r["reasoning_multiplier"])),
-    ("GPU time, thinking", lambda r: times(r["gpu_time_multiplier"])),
-    ("GPU-hours used", lambda r: share(r["utilization"])),
-    ("TTFT p95", lambda r: seconds(r["ttft_p95_s"])),
-    ("TPOT p95", lambda r: seconds(r["tpot_p95_s"])),
-    ("first visible token p95", lambda r: seconds(r["time_to_answer_p95_s"])),
-    ("end to end p95", lambda r: seconds(r["e2e_p95_s"])),
-    ("Wh an answer", lambda r: "–" if r["energy_wh_per_answer"] is None else f"{r['energy_wh_per_answer']:.3g}"),
-    ("meets the SLO", lambda r: "yes" if r["meets_slo"] else f"no ({r['limit']})"),
-)
-_RATIOS = ("cost_usd_per_month", "cost_usd_per_answer_used", "gpu_seconds_per_answer", "generated_tokens_per_answer")
-
-
-NOT_HELD = (
-    "rows with `relative`: the best option of each question, searched anew: GPU, layout and offer may differ; "
-    "rows with `thinking`: one option with and without thinking, all else held constant, as in `planner thinking`"
-)
-"""Why two rows of the table give two ratios."""
-
-
-def grid(best: list[Row]) -> tuple[list[str], list[list[str]]]:
-    """Return header and rows of the comparison; the last rows are ratios to the first question."""
-    rows = [[name, *(show(one) for one in best)] for name, show in _ROWS]
-    first = best[0]
-    for name in _RATIOS:
-        cells = [times(one[name] / first[name]) if one[name] and first[name] else "–" for one in best]
-        rows.append([f"{name}, relative", *cells])
-    labels = [one["scenario"] for one in best]
-    names = [f"{of} {one['model']}" if labels.count(of) > 1 else of for of, one in zip(labels, best, strict=True)]
-    return ["", *names], rows
+from planner.report.answers import comparison_page
+from planner.report.columns import choose_fields
+from planner.report.registry import FORMATS
+from planner.wording import money
 
 
 def reach(answers: list[Answer], accuracy: float) -> tuple[list[Answer], list[str], bool]:
@@ -102,7 +54,7 @@ def _right(found: Answer) -> str:
 @click.option("--fields", metavar="A,B", help="Only these result fields (json, csv).")
 @common.target_option
 @common.question_options
-@common.format_option("table", "json", "csv")
+@common.format_option(*FORMATS)
 @common.output_option
 @common.catalog_option
 def command(
@@ -142,16 +94,8 @@ def command(
     reached = True
     if wanted_accuracy is not None:
         answers, verdict, reached = reach(answers, wanted_accuracy)
-    report = common.make_report(answers, catalog, fields=shown, show_all=True, missing=missing)
-    best = [*(a.best for a in answers), *report.totals]
-    common.warn([*([] if form == "table" else verdict), *report.warnings])
-    if form == "table":
-        lines = "".join(f"{line}\n" for line in verdict)
-        note = NOT_HELD if len(best) > 1 else ""
-        emit(lines + render_grid(*grid(best)) + (f"{note}\n" if note else ""), output)
-    elif form == "csv":
-        emit(csv_table.write(report.fields, ([row.get(n) for n in report.fields] for row in best)), output)
-    else:
-        emit(as_json.render(replace(report, rows=best)), output)
+    page = comparison_page(answers, catalog, fields=shown, said=verdict, missing=missing)
+    common.warn([] if form in {"table", "markdown"} else verdict)
+    common.show(page, form, output)
     failed = common.check_gates(answers, ()) if reached else EXIT_GATE_FAILED
     click.get_current_context().exit(EXIT_INTERRUPTED if missing else failed)

@@ -15,9 +15,9 @@ from planner.documents.yaml_reader import exists, read_document
 from planner.economics.page import Sheet
 from planner.economics.questions.asked import load_document, open_asked
 from planner.errors import EXIT_GATE_FAILED
-from planner.report.as_page import FORMATS, render
-from planner.report.document import choose_fields
-from planner.report.output import emit
+from planner.report.columns import choose_fields
+from planner.report.questions import question_page
+from planner.report.registry import FORMATS
 
 
 def output_options(function: common.F) -> common.F:
@@ -98,11 +98,7 @@ def answer(
 
 
 def show(sheet: Sheet, fields: str | None, dialect: str, form: str, output: str | None) -> None:
-    """Print a sheet, its warnings on stderr; exits with 1 where its answer is no."""
-    shown = choose_fields(fields, sheet.columns)
-    common.warn(sheet.warnings)
-    emit(render(sheet, form, shown, dialect), output)
+    """Print a sheet; exits with 1 where its answer is no."""
+    common.show(question_page(sheet, choose_fields(fields, sheet.columns)), form, output, dialect)
     if sheet.failed:
-        for line in sheet.failed:
-            click.echo(f"error: {line}", err=True)
         click.get_current_context().exit(EXIT_GATE_FAILED)

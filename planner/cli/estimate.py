@@ -10,8 +10,8 @@ from planner.documents.csv_table import DIALECTS
 from planner.errors import EXIT_INTERRUPTED, BadInputError
 from planner.options.intervals import INTERVAL_FIELDS, with_intervals
 from planner.options.ranking import RESULT_FIELDS
-from planner.report.document import choose_fields
-from planner.report.output import emit
+from planner.report.answers import options_page
+from planner.report.columns import choose_fields
 from planner.report.registry import FORMATS
 
 
@@ -104,8 +104,7 @@ def command(
     answers, missing = common.answer_all(questions, catalog)
     answers = [with_intervals(a) for a in answers] if interval else answers
     shown = choose_fields(fields, known)
-    report = common.make_report(answers, catalog, fields=shown, show_all=show_all, missing=missing)
-    common.warn(report.warnings)
-    emit(FORMATS[form](report, dialect), output)
+    page = options_page(answers, catalog, fields=shown, show_all=show_all, missing=missing)
+    common.show(page, form, output, dialect)
     failed = common.check_gates(answers, gates)
     ctx.exit(EXIT_INTERRUPTED if missing else failed)

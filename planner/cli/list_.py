@@ -13,12 +13,10 @@ from planner.catalog.market import PricesFile
 from planner.catalog.model import ModelSpec
 from planner.catalog.parameters import count_parameters
 from planner.cli import common
-from planner.documents import csv_table
 from planner.documents.yaml_reader import read_document
 from planner.errors import DataMissingError, did_you_mean
-from planner.report.as_table import render_grid
-from planner.report.output import emit
-from planner.wording import significant
+from planner.report.page import Page, PageRow, Section
+from planner.report.tables import table
 
 Table = tuple[list[str], Iterator[list[Any]]]
 _TERA, _GIGA = 1e12, 1e9
@@ -229,16 +227,10 @@ KINDS: dict[str, Callable[[Catalog], Table]] = {
 }
 
 
-def _text(value: Any) -> str:
-    if value is None:
-        return "–"
-    return significant(value, 4) if isinstance(value, float) else str(value)
-
-
 @click.command("list")
 @click.argument("kind", type=common.Word(list(KINDS)))
 @click.argument("word", required=False, metavar="[WORD]")
-@common.format_option("table", "csv")
+@common.format_option("table", "csv", "json", "markdown")
 @common.output_option
 @common.catalog_option
 def command(kind: str, word: str | None, form: str, output: str | None, catalogs: tuple[str, ...]) -> None:
@@ -247,15 +239,14 @@ def command(kind: str, word: str | None, form: str, output: str | None, catalogs
     \b
     planner list prices h100
     """
-    header, found = KINDS[kind](Catalog(catalogs))
-    rows = list(found)
+    header, listing = KINDS[kind](Catalog(catalogs))
+    rows = list(listing)
     kept = [r for r in rows if word is None or any(word.lower() in str(c).lower() for c in r)]
     if word is not None and not kept:
         known = [c for r in rows for c in reversed(r) if isinstance(c, str) and " " not in c]  # of vllm and vLLM the id
         hint = did_you_mean(word, known) or f" `planner list {kind}` lists them."
         raise DataMissingError(f"none of the {kind} contains {word!r}.{hint}")
-    if form == "csv":
-        emit(csv_table.write(header, kept), output)
-        return
-    text = {i for i in range(len(header)) if any(isinstance(r[i], str) for r in kept)}
-    emit(render_grid(header, [[_text(c) for c in r] for r in kept], left=text), output)
+    found = [dict(zip(header, row, strict=True)) for row in kept]
+    units = {name: "USD" for name in header if "usd" in name.split("_")} | {"released": "date"}
+    page = Page(header, [PageRow(row) for row in found], [Section(table=table(header, found, units))])
+    common.show(page, form, output)

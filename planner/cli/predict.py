@@ -5,12 +5,11 @@ import click
 from planner.catalog.catalog import Catalog
 from planner.cli import common
 from planner.cli.question_sheet import typed
-from planner.documents.csv_table import DIALECTS, read_sheet, write
+from planner.documents.csv_table import DIALECTS, read_sheet
 from planner.documents.yaml_reader import STDIN
 from planner.errors import EXIT_BAD_INPUT
 from planner.loadtest.predict import INTERVALS, OUTPUTS, check_header, name_notes, predict, refused
-from planner.report.as_json import render_rows
-from planner.report.output import emit
+from planner.report.page import Page, PageRow
 
 
 @click.command("predict")
@@ -49,10 +48,7 @@ def command(
     found = [row | {name: typed(name, row[name]) for name in header if name not in answered} for row in found]
     shown = answered if interval else OUTPUTS
     names = [*header, *(name for name in shown if name not in header)]
-    if form == "json":
-        emit(render_rows(found, names), output)
-    else:
-        emit(write(names, ([row.get(n) for n in names] for row in found), dialect), output)
+    common.show(Page(names, [PageRow(row) for row in found]), form, output, dialect)
     bad = [(number, row["error"]) for number, row in zip(sheet.numbers, found, strict=True) if row["basis"] is None]
     for number, error in bad:
         click.echo(f"error: {where}:{number}: {error}", err=True)

@@ -5,7 +5,8 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from planner.catalog.catalog import Catalog
-from planner.documents.csv_table import Sheet, read_sheet, write
+from planner.cli import common
+from planner.documents.csv_table import Sheet, read_sheet
 from planner.documents.spec import field_names
 from planner.documents.yaml_reader import STDIN
 from planner.errors import (
@@ -20,15 +21,20 @@ from planner.errors import (
 from planner.options.answer import Answer, answer
 from planner.options.intervals import INTERVAL_FIELDS, with_intervals
 from planner.options.ranking import RESULT_FIELDS, Row
-from planner.report import as_row_table
-from planner.report.as_json import render as render_json
-from planner.report.document import Report, asked, choose_fields
-from planner.report.output import emit
+from planner.report.answers import asked
+from planner.report.columns import choose_fields, columns, interval_columns
+from planner.report.page import Page, PageRow, Section
+from planner.report.tables import table
 from planner.scenario.load import build_scenario, open_scenario, parse_cell, parse_path
 from planner.scenario.scenario import ScenarioSpec
 
 DEFAULT_BASELINE = "o1-class"
 _PASSED_THROUGH = ("scenario", "override", "id", "note")
+_SHOWN = (
+    "gpu", "gpus", "provider", "cost_usd_per_month", "cost_usd_per_answer", "utilization", "ttft_p95_s", "tpot_p95_s",
+    "meets_slo",
+)  # fmt: skip
+"""The results a table shows where nobody chooses others."""
 _SHORT_FORMS = {"gpu": "fleet.gpus", "precision": "fleet.precisions"}
 
 
@@ -164,17 +170,25 @@ def answer_sheet(
         baseline = [
             f"what a row leaves open is that of {DEFAULT_BASELINE}; name your own: estimate my.yaml --from {sheet}"
         ]
-    warnings = [*missing, *baseline, *outcome.warnings]
-    for line in warnings:
-        sys.stderr.write(f"warning: {line}\n")
-    if form == "json":
-        emit(render_json(Report([], outcome.rows, names, warnings, inputs=outcome.asked)), output)
-    elif form == "table":
-        results = [n for n in (wanted if fields else as_row_table.SHOWN) if n not in {*read.header, "error"}]
-        emit(as_row_table.render(outcome.rows, read.header, results), output)
-    else:
-        emit(write(names, ([row.get(n) for n in names] for row in outcome.rows), dialect), output)
+    results = [n for n in (wanted if fields else _SHOWN) if n not in {*read.header, "error"}]
+    page = Page(
+        names,
+        [PageRow(row) for row in outcome.rows],
+        [_section(outcome.rows, read.header, results)],
+        warnings=[*missing, *baseline, *outcome.warnings],
+        inputs=outcome.asked,
+    )
+    common.show(page, form, output, dialect)
     return EXIT_INTERRUPTED if missing else outcome.exit_code
+
+
+def _section(rows: Sequence[Row], given: Sequence[str], results: Sequence[str]) -> Section:
+    """Return the table of a sheet: its columns that are not empty, the main results, and why rows have no answer."""
+    told = [name for name in given if any(row.get(name) not in {None, ""} for row in rows)]
+    texts = [{**row, **{n: str(row[n]) for n in told if _passes_through(n) and row.get(n) is not None}} for row in rows]
+    units = {name: column.unit for name, column in (columns() | interval_columns()).items()}
+    faults = dict.fromkeys(str(row["error"]) for row in rows if row.get("error"))
+    return Section(table=table((*told, *results), texts, units), notes=list(faults))
 
 
 def typed(name: str, text: str) -> Any:

@@ -1,165 +1,76 @@
 """The table on the terminal; plain text when piped, ASCII where the encoding is not UTF-8."""
 
-import io
 import os
 import shutil
 import sys
-from collections.abc import Collection, Sequence
+from collections.abc import Callable
+from functools import partial
 
-from rich import box
-from rich.console import Console
-from rich.table import Table
+import click
 
-from planner.options.answer import Answer
-from planner.report.document import Report
+from planner.report.grid import fitted, wrapped
 from planner.report.output import Terminal
-from planner.report.summary import COLUMNS, SHOWN_OPTIONS, all_models, best_per_gpu, cells, footnotes, question, verdict
+from planner.report.page import Page, Section, Table
 
 _PIPE_WIDTH = 200
-_LEFT = {"GPU", "engine", "weights", "layout", "offer", "binds"}
+_NARROWEST = 20
 
 
-def _console(out: io.StringIO) -> Console:
-    terminal = sys.stdout.isatty()
-    colour = terminal and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
-    width = shutil.get_terminal_size().columns if terminal else _PIPE_WIDTH
-    return Console(
-        file=out,
-        width=max(width, 40),
-        force_terminal=colour,
-        no_color=not colour,
-        highlight=False,
-        emoji=False,
-        markup=False,
-    )
+def render(page: Page) -> str:
+    """Return the tables of a page."""
+    width, style = _width(), _style()
+    parts = [_section(section, width, style) for section in page.sections]
+    parts += [[style(line, bold=True) for line in wrapped(text, width)] for text in page.totals]
+    return _text("\n\n".join("\n".join(lines) for lines in parts))
 
 
-def _text(out: io.StringIO) -> str:
-    text = "\n".join(line.rstrip() for line in out.getvalue().splitlines()) + "\n"
-    return to_ascii(text) if Terminal.ascii_only else text
+def render_table(table: Table) -> str:
+    """Return a table alone."""
+    return _text("\n".join(fitted(table, _width(), partial(_style(), bold=True))))
 
 
-def render(report: Report) -> str:
-    """Return the tables of all answers."""
-    out = io.StringIO()
-    console = _console(out)
-    for index, answer in enumerate(report.answers):
-        if index:
-            console.print()
-        _answer(console, answer, show_all=report.show_all)
-    for row in report.totals:
-        console.print()
-        console.print(all_models(row), style="bold")
-    return _text(out)
+def render_lines(lines: list[str]) -> str:
+    """Return lines of text, those too long for the terminal broken between words."""
+    width = _width()
+    return _text("\n".join(part for line in lines for part in _broken(line, width)))
 
 
-def table_width() -> int:
-    """Return the columns a table may take: the terminal's, or a page's where it is piped."""
-    return _console(io.StringIO()).width
+def _broken(line: str, width: int) -> list[str]:
+    text = line.lstrip()
+    return wrapped(text, width, indent=line[: len(line) - len(text)], hanging="  ") if len(line) > width else [line]
 
 
-def grid_width(header: Sequence[str], rows: Sequence[Sequence[str]]) -> int:
-    """Return the columns a grid needs at least: no word of it, and so no number, is broken."""
-    return sum(_needed(header, rows)) + _GAP * (len(header) - 1)
+def _section(section: Section, width: int, style: Callable[..., str]) -> list[str]:
+    indent = "  " if section.heading else ""
+    lines = []
+    if section.heading:
+        heading = f"{section.heading} – {section.title}" if section.title else section.heading
+        lines += [style(line, bold=True) for line in wrapped(heading, width)]
+    if section.question:
+        lines += wrapped(section.question, width)
+    for index, text in enumerate(section.verdict):
+        first = {"bold": True, "fg": "green"} if index == 0 else {}
+        lines += [style(line, **first) for line in wrapped(text, width, indent)]
+    if section.table:
+        lines += [*[""] * bool(lines), *fitted(section.table, width, partial(style, bold=True))]
+    return lines + [style(line, dim=True) for note in section.notes for line in wrapped(note, width)]
 
 
-def _needed(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[int]:
-    """Return the longest word of each column."""
-    return [max(longest_word(row[i]) for row in (header, *rows)) for i in range(len(header))]
+def _width() -> int:
+    """Return the columns a table may take: COLUMNS, else the terminal's, else a page's where it is piped."""
+    if sys.stdout.isatty() or os.environ.get("COLUMNS"):
+        return max(shutil.get_terminal_size((_PIPE_WIDTH, 0)).columns, _NARROWEST)
+    return _PIPE_WIDTH
 
 
-def _widths(header: Sequence[str], rows: Sequence[Sequence[str]], width: int) -> list[int] | None:
-    """Return the width of each column: the longest word, and what is left to those whose text is longest.
-
-    None where even the words do not fit.
-    """
-    widths = _needed(header, rows)
-    left = width - sum(widths) - _GAP * (len(header) - 1)
-    if left < 0:
-        return None
-    wanted = [max(len(row[i]) for row in (header, *rows)) for i in range(len(header))]
-    for _ in range(left):
-        lacking = [most - given for most, given in zip(wanted, widths, strict=True)]
-        if max(lacking) <= 0:
-            break
-        widths[lacking.index(max(lacking))] += 1
-    return widths
+def _style() -> Callable[..., str]:
+    """Return what marks a text for a terminal with colours; it leaves text as it is for others."""
+    coloured = sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+    return click.style if coloured else lambda text, **_: text
 
 
-def longest_word(text: str) -> int:
-    """Return the letters of the longest word."""
-    return max(map(len, text.split()), default=0)
-
-
-def render_grid(header: Sequence[str], rows: Sequence[Sequence[str]], *, left: Collection[int] = (0,)) -> str:
-    """Return a plain grid; the columns `left` hold text, the others numbers."""
-    out = io.StringIO()
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
-    widths = _widths(header, rows, table_width())
-    for index, name in enumerate(header):
-        width = None if widths is None else widths[index]
-        table.add_column(name, justify="left" if index in left else "right", overflow="fold", width=width)
-    for row in rows:
-        table.add_row(*row)
-    _console(out).print(table)
-    return _text(out)
-
-
-def _answer(console: Console, answer: Answer, *, show_all: bool) -> None:
-    title = f" – {answer.scenario.spec.title}" if answer.scenario.spec.title else ""
-    console.print(f"{answer.scenario.label}{title}", style="bold")
-    console.print(question(answer))
-    for index, line in enumerate(verdict(answer)):
-        console.print(f"  {line}", style="bold green" if index == 0 else None)
-    rows = answer.results if show_all else best_per_gpu(answer)[:SHOWN_OPTIONS]
-    if rows:
-        console.print()
-        names = fitting_columns([cells(row) for row in rows], console.width)
-        console.print(_table(rows, names))
-        if len(names) < len(COLUMNS):
-            left_out = ", ".join(n for n in COLUMNS if n not in names)
-            console.print(
-                f"left out on this width: {left_out} (a wider terminal or --format csv shows all)", style="dim"
-            )
-    hidden = len(best_per_gpu(answer)) - SHOWN_OPTIONS
-    if not show_all and hidden > 0:
-        console.print(f"and {hidden} more GPUs that work")
-    for note in footnotes(answer):
-        console.print(note, style="dim")
-
-
-_DROPPED_FIRST = (
-    "engine",
-    "first visible p95",
-    "used $/answer",
-    "weights",
-    "used",
-    "$/GPU-h",
-    "TTFT p95",
-    "TPOT p95",
-    "layout",
-)
-"""Columns a narrow terminal does without, least needed first."""
-_GAP = 3
-
-
-def fitting_columns(rows: Sequence[Sequence[str]], width: int) -> list[str]:
-    """Return the columns of the options table that fit a width without folding a cell."""
-    widths = {n: max(len(n), *(len(row[i]) for row in rows)) + _GAP for i, n in enumerate(COLUMNS)}
-    for name in _DROPPED_FIRST:
-        if sum(widths.values()) - _GAP <= width:
-            break
-        del widths[name]
-    return list(widths)
-
-
-def _table(rows: list[dict[str, object]], names: Sequence[str]) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
-    for name in names:
-        table.add_column(name, justify="left" if name in _LEFT else "right", overflow="fold")
-    for row in rows:
-        table.add_row(*(cell for name, cell in zip(COLUMNS, cells(row), strict=True) if name in names))
-    return table
+def _text(text: str) -> str:
+    return (to_ascii(text) if Terminal.ascii_only else text) + "\n"
 
 
 _ASCII = str.maketrans({"–": "-", "—": "-", "×": "x", "·": ".", "…": "...", "─": "-", "│": "|", "━": "-", "╸": "-"})

@@ -3,13 +3,13 @@
 from collections.abc import Callable
 
 from planner.report import as_csv, as_json, as_markdown, as_table
-from planner.report.document import Report
+from planner.report.page import Page
 
-FORMATS: dict[str, Callable[[Report, str], str]] = {
-    "table": lambda report, _: as_table.render(report),
-    "json": lambda report, _: as_json.render(report),
+FORMATS: dict[str, Callable[[Page, str], str]] = {
+    "table": lambda page, _: as_table.render(page),
+    "json": lambda page, _: as_json.render(page),
     "csv": as_csv.render,
     "long-csv": as_csv.render_long,
-    "markdown": lambda report, _: as_markdown.render(report),
+    "markdown": lambda page, _: as_markdown.render(page),
 }
-"""Name -> function of the report and the CSV dialect."""
+"""Name -> function of the page and the CSV dialect."""

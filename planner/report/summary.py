@@ -6,78 +6,8 @@ from typing import Any
 from planner.options.answer import Answer
 from planner.options.intervals import unseen_of
 from planner.options.ranking import Row
+from planner.report.quantities import offer, sizes
 from planner.wording import count, money, plural, seconds, share, significant, times
-
-COLUMNS = (
-    "GPU",
-    "engine",
-    "weights",
-    "layout",
-    "GPUs",
-    "offer",
-    "$/GPU-h",
-    "$/month",
-    "$/answer",
-    "used $/answer",
-    "used",
-    "TTFT p95",
-    "TPOT p95",
-    "first visible p95",
-    "binds",
-)
-SHOWN_OPTIONS = 12
-
-
-def layout(row: Row) -> str:
-    """Return the layout of a replica, e.g. TP8 or DP16+EP; of two pools how many of each.
-
-    >>> layout({"tensor_parallel": 8, "pipeline_parallel": 1, "data_parallel": 1, "expert_parallel": 8})
-    'TP8+EP'
-    """
-    if row["tensor_parallel"] is None:
-        return "as measured" if row["gpus_per_replica"] else "–"
-    if row.get("prefill_tensor_parallel") is None:
-        return _sizes(row)
-    pools = (("P", "prefill_replicas", _sizes(row, "prefill_")), ("D", "replicas", _sizes(row)))
-    return " + ".join(f"{name} " + (f"{row[n]}×" if row[n] else "") + sizes for name, n, sizes in pools)
-
-
-def _sizes(row: Row, pool: str = "") -> str:
-    """Return the sizes of a replica's layout, of the pool whose fields start with `pool`."""
-    parts = [
-        f"{name}{row[f'{pool}{key}']}"
-        for name, key in (("TP", "tensor_parallel"), ("PP", "pipeline_parallel"), ("DP", "data_parallel"))
-        if row[f"{pool}{key}"] > 1
-    ]
-    return ("·".join(parts) or "TP1") + ("+EP" if row[f"{pool}expert_parallel"] > 1 else "")
-
-
-def offer(row: Row) -> str:
-    """Return who sells it and how."""
-    if row["provider"] is None:
-        return "no price"
-    return f"{row['provider']} {row['price_tier'].replace('_', '-')}"
-
-
-def cells(row: Row) -> tuple[str, ...]:
-    """Return a row of the options table."""
-    return (
-        row["gpu"],
-        row["engine"] or "–",
-        row["precision"] or "–",
-        layout(row),
-        count(row["gpus"]),
-        offer(row),
-        money(row["usd_per_gpu_hour"]),
-        money(row["cost_usd_per_month"]),
-        money(row["cost_usd_per_answer"]),
-        money(row["cost_usd_per_answer_used"]),
-        share(row["utilization"]),
-        seconds(row["ttft_p95_s"]),
-        seconds(row["tpot_p95_s"]),
-        seconds(row["time_to_answer_p95_s"]),
-        row["limit"] or "–",
-    )
 
 
 def best_per_gpu(answer: Answer) -> list[Row]:
@@ -182,10 +112,10 @@ def _replicas(row: Row) -> str:
     spare, size = row["spare_replicas"], plural(row["gpus_per_replica"], "GPU")
     on = f"{row['precision']}, {row['engine']}"
     if row["prefill_replicas"] is None:
-        return f"{plural(row['replicas'], 'replica')} + {count(spare)} spare of {size} ({_sizes(row)}, {on})"
+        return f"{plural(row['replicas'], 'replica')} + {count(spare)} spare of {size} ({sizes(row)}, {on})"
     reads = f"{count(row['prefill_replicas'])} × {plural(row['prefill_gpus_per_replica'], 'GPU')}"
-    writes = f"{count(row['replicas'])} × {size} ({_sizes(row)})"
-    return f"{reads} ({_sizes(row, 'prefill_')}) read prompts, {writes} write answers, {count(spare)} spare ({on})"
+    writes = f"{count(row['replicas'])} × {size} ({sizes(row)})"
+    return f"{reads} ({sizes(row, 'prefill_')}) read prompts, {writes} write answers, {count(spare)} spare ({on})"
 
 
 def _interval(answer: Answer) -> list[str]:

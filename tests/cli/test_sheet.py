@@ -321,7 +321,7 @@ def test_a_sheet_is_answered_as_a_table_where_one_is_asked_for(
     call: Call, sheet: Sheet, monkeypatch: pytest.MonkeyPatch, width: str
 ) -> None:
     """`-f table` prints a table, not CSV: a line a row, numbers whole, and the reason of a row without an answer."""
-    monkeypatch.setattr("planner.report.as_table._PIPE_WIDTH", int(width))
+    monkeypatch.setenv("COLUMNS", width)
     path = sheet("id,gpu,workload.answers_per_day\nfirst,h100-sxm,20000\nsecond,h100-sxn,30000\n")
     table = call("estimate", "chat-assistant", "--from", path, "-f", "table")
     row = rows_of(call("estimate", "chat-assistant", "--from", path).out)[0]
@@ -331,8 +331,8 @@ def test_a_sheet_is_answered_as_a_table_where_one_is_asked_for(
     first = next(line for line in lines if line.startswith("first"))
     assert f"${float(row['cost_usd_per_month']):,.0f}" in first.split()
     assert "20,000" in first
-    assert f"{path}:3:fleet.gpus: unknown GPU 'h100-sxn'" in table.out
-    assert ("left out on this width" in table.out) == (width == "80")
+    assert f"{path}:3:fleet.gpus: unknown GPU 'h100-sxn'" in " ".join(table.out.split())
+    assert ("columns hidden at this terminal width" in table.out) == (width == "80")
 
 
 def test_a_table_of_a_sheet_has_the_columns_asked_for(call: Call, sheet: Sheet) -> None:
