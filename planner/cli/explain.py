@@ -1,12 +1,9 @@
 """`planner explain`: the chain of formulas behind one number, and the source of every input."""
 
-import json
-import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import click
-import numpy as np
 
 from planner.catalog.catalog import Catalog
 from planner.cli import common
@@ -15,61 +12,15 @@ from planner.economics import energy, thinking
 from planner.economics.page import Sheet
 from planner.errors import BadInputError
 from planner.explain.chain import explain, known_formulas
-from planner.explain.formulas import Step, formulas, lacking, short
+from planner.explain.formulas import Step, formulas, lacking
 from planner.options.answer import Answer, answer
 from planner.options.provenance import Input, file_inputs, inputs
-from planner.report.as_page import word
-from planner.report.columns import DIMENSIONLESS, columns
+from planner.report.explanation import Explanation, of_result, render, render_input
 from planner.report.output import emit
 from planner.scenario.load import Scenario, load_scenario
 
-_INDENT = "  "
-
-
-def render(found: Answer, field: str, steps: list[Step], sources: list[Input]) -> str:
-    """Return the explanation as text: formulas first, then the inputs."""
-    row, first = found.best, steps[0]
-    option = " ".join(str(row[k]) for k in ("gpu", "engine", "precision", "provider", "price_tier") if row[k])
-    unit = columns()[field].unit if field in columns() else ""
-    title = [f"{found.scenario.label}: {field} = {_with_unit(first.value, unit)}", f"best option: {option}"]
-    if not first.is_input:
-        return chain([*title, ""], steps, sources)
-    title[0] += f": {first.why}" if first.why else ""
-    meaning = [f"meaning: {columns()[field].description}"] if field in columns() else []
-    return "\n".join([*title, *meaning]) + "\n"
-
-
-def _with_unit(value: Any, unit: str) -> str:
-    """Return a result as the title of an explanation has it.
-
-    >>> _with_unit(2.5, "USD/h"), _with_unit(0.5, "1"), _with_unit(math.nan, "nodes"), _with_unit(True, "")
-    ('2.5 USD/h', '0.5', 'no value', 'yes')
-    """
-    if isinstance(value, bool | str):
-        return word(value) or "none"
-    missing = np.ndim(value) == 0 and math.isnan(value)
-    return short(value) if missing or unit == DIMENSIONLESS else f"{short(value)} {unit}".rstrip()
-
-
-def chain(title: list[str], steps: list[Step], sources: list[Input]) -> str:
-    """Return the chain as text under a title: formulas first, then the inputs."""
-    lines = list(title)
-    for step in steps:
-        if step.is_input:
-            continue
-        pad = _INDENT * step.depth
-        lines += [
-            f"{pad}{step.name} = {step.expression}",
-            f"{pad}{_INDENT}= {step.substituted}",
-            f"{pad}{_INDENT}= {short(step.value)}   ({step.why})",
-        ]
-    leaves = [f"  {step.name} = {short(step.value)}" for step in steps if step.is_input]
-    lines += ["", "quantities without a formula here (docs/method.md has them, or they are inputs):", *leaves] * bool(
-        leaves
-    )
-    lines += ["", "inputs and their sources:"]
-    lines += [f"  {i.name} = {_value(i.value)}\n      {i.where}: {i.source}" for i in sources]
-    return "\n".join(lines) + "\n"
+_LEVELS = 3
+"""Levels of formulas that text shows where not all are asked for."""
 
 
 def relevant(sources: list[Input], steps: list[Step]) -> list[Input]:
@@ -80,12 +31,6 @@ def relevant(sources: list[Input], steps: list[Step]) -> list[Input]:
     return [i for i in sources if groups and i.name.split(".")[0] not in left_out]
 
 
-def _value(value: Any) -> str:
-    text = json.dumps(value, ensure_ascii=False, default=str) if isinstance(value, dict | list) else str(value)
-    limit = 100
-    return text if len(text) <= limit else text[: limit - 1] + "…"
-
-
 @click.command("explain")
 @click.argument("scenario", metavar="SCENARIO")
 @click.argument("field", default="cost_usd_per_month", metavar="[FIELD]")
@@ -94,6 +39,7 @@ def _value(value: Any) -> str:
     "--row", metavar="LABEL", help="The row of an economic question (its first without it), or the model of a router."
 )
 @click.option("--depth", type=click.IntRange(min=0), help="Leave out formulas deeper than this.")
+@click.option("--all", "show_all", is_flag=True, help="Every level of formulas, not only the first three (text).")
 @common.question_options
 @common.format_option("text", "json")
 @common.output_option
@@ -104,6 +50,7 @@ def command(
     override: str | None,
     row: str | None,
     depth: int | None,
+    show_all: bool,
     form: str,
     output: str | None,
     catalogs: tuple[str, ...],
@@ -121,19 +68,23 @@ def command(
     planner explain chatgpt-plus-2024-09 usd_per_message_exhausted --row o1-mini
     """
     catalog = Catalog(catalogs)
+    levels = None if show_all or depth is not None else _LEVELS
     asked_sheet = find_sheet(scenario, catalog, question["sets"])
     if asked_sheet is not None:
         _refuse_options(asked_sheet, {"override": override, **question})
-        emit(_of_sheet(asked_sheet, field, row, depth, form), output)
+        emit(render(_of_sheet(asked_sheet, field, row, depth), form, levels), output)
         return
     whole = load_scenario(scenario, catalog, override=override, changes=common.changes(**question))
     given = _of_class(whole, field)
-    if given is None:
-        found = answer(common.part_of(whole, row), catalog)
-        common.warn(found.warnings)
-        emit(_of_answer(found, catalog, field, depth, form), output)
-        click.get_current_context().exit(common.check_gates([found], ()))
-    emit(_input(whole, given, form), output)
+    if given is not None:
+        emit(render_input(whole.label, given, form), output)
+        return
+    answered = answer(common.part_of(whole, row), catalog)
+    found = _of_answer(answered, catalog, field, depth)
+    label = answered.scenario.label
+    emit(render_input(label, found, form) if isinstance(found, Input) else render(found, form, levels), output)
+    common.warn(answered.warnings)
+    click.get_current_context().exit(common.check_gates([answered], ()))
 
 
 def _refuse_options(sheet: Sheet, given: Mapping[str, Any]) -> None:
@@ -152,22 +103,23 @@ def _of_class(scenario: Scenario, field: str) -> Input | None:
     return next((i for i in file_inputs(scenario.loaded) if i.name == field), None)
 
 
-def _of_answer(found: Answer, catalog: Catalog, field: str, depth: int | None, form: str) -> str:
-    """Return the explanation of a result field, an input, or a number of `planner thinking` or `planner energy`."""
+def _of_answer(found: Answer, catalog: Catalog, field: str, depth: int | None) -> Explanation | Input:
+    """Return the explanation of a result field, or of a number of `planner thinking` or `planner energy`; an input."""
     every = inputs(found.scenario, catalog, found.options[0], found.model)
     asked = next((i for i in every if i.name == field), None)
     if asked is not None:
-        return _input(found.scenario, asked, form)
+        return asked
     solver = next((of for page, of in _PAGES.items() if field in formulas(page)), None)
     if solver is not None and field not in known_formulas(found) and field not in found.best:
         common.refuse_measured(found.scenario)
         sheet, label = solver(found, catalog)
-        return _of_sheet(sheet, field, label, depth, form)
-    steps = [s for s in explain(found, field) if depth is None or s.depth <= depth]
-    sources = relevant(every, steps)
-    if form == "json":
-        return _json(found.scenario.label, field, steps, sources)
-    return render(found, field, steps, sources)
+        return _of_sheet(sheet, field, label, depth)
+    steps = _down_to(explain(found, field), depth)
+    return of_result(found, field, steps, relevant(every, steps))
+
+
+def _down_to(steps: Sequence[Step], depth: int | None) -> list[Step]:
+    return [step for step in steps if depth is None or step.depth <= depth]
 
 
 _PAGES: dict[str, Callable[[Answer, Catalog], tuple[Sheet, str | None]]] = {
@@ -177,44 +129,14 @@ _PAGES: dict[str, Callable[[Answer, Catalog], tuple[Sheet, str | None]]] = {
 """Page -> the sheet that is made of it for an answer, and the row that is explained."""
 
 
-def _input(scenario: Scenario, one: Input, form: str) -> str:
-    if form == "json":
-        return _json(scenario.label, one.name, [], [one])
-    return f"{scenario.label}: {one.name} = {_value(one.value)}\n{one.where}: {one.source}\n"
-
-
-def _number(value: Any) -> Any:
-    """Return a value as JSON has it: null where it is no number, a list where there is one for each year."""
-    if isinstance(value, bool | str):
-        return value
-    return list(map(_number, value)) if np.ndim(value) else float(value) if math.isfinite(value) else None
-
-
-def _json(label: str, field: str, steps: list[Step], sources: list[Input]) -> str:
-    chain = [
-        {
-            "name": s.name,
-            "depth": s.depth,
-            "value": _number(s.value),
-            "expression": s.expression or None,
-            "with_numbers": s.substituted or None,
-            "why": s.why or None,
-        }
-        for s in steps
-    ]
-    found = {"scenario": label, "field": field, "steps": chain, "inputs": [i.row() for i in sources]}
-    return json.dumps(found, indent=2, ensure_ascii=False, default=str) + "\n"
-
-
-def _of_sheet(sheet: Sheet, field: str, row: str | None, depth: int | None, form: str) -> str:
+def _of_sheet(sheet: Sheet, field: str, row: str | None, depth: int | None) -> Explanation:
     """Return the explanation of a number of an economic question."""
     line = sheet.line(row)
-    steps = [s for s in sheet.explain(field, line.label) if depth is None or s.depth <= depth]
-    label, sources = f"{sheet.question.spec.name}, {line.label}", list(sheet.provenance)
-    if form == "json":
-        return _json(label, field, steps, sources)
+    steps = _down_to(sheet.explain(field, line.label), depth)
     unit = sheet.page[field].unit if field in sheet.page else ""
     lacks = [name for name in lacking(field, sheet.page, line.values) if name != field]
-    because = f": {', '.join(lacks)} not known" if lacks else ""
+    because = f"{', '.join(lacks)} not known" if lacks else ""
     why = [f"  {text}" for text in sheet.verdict] if because or steps[0].is_input else []
-    return chain([f"{label}: {field} = {_with_unit(steps[0].value, unit)}{because}", *why, ""], steps, sources)
+    return Explanation(
+        f"{sheet.question.spec.name}, {line.label}", field, steps, list(sheet.provenance), unit, because, why
+    )

@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 from planner.catalog.catalog import Catalog
-from planner.cli.explain import render
 from planner.errors import BadInputError
 from planner.explain.chain import case_namespace, explain, known_fields, measured_namespace, namespace
 from planner.explain.formulas import completed, evaluate, formulas, parse
@@ -16,6 +15,7 @@ from planner.options.answer import Answer, answer
 from planner.options.provenance import GIVEN, NO_SOURCE, inputs
 from planner.options.router import by_model
 from planner.report.columns import columns
+from planner.report.explanation import of_result, render
 from planner.scenario.load import load_scenario
 
 CATALOG = Catalog()
@@ -146,7 +146,7 @@ def test_every_result_is_explained_in_every_state(name: str) -> None:
     found = state(name)
     for field in columns():
         steps, value = explain(found, field), found.best[field]
-        text = render(found, field, steps, [])
+        text = render(of_result(found, field, steps, []), "text", None)
         assert re.search(r"\bnan\b", text) is None, field
         assert steps[0].name == field
         if value is None:
@@ -198,5 +198,5 @@ def test_a_share_has_no_unit_beside_it() -> None:
     """The unit of the dictionary is 1, which says nothing beside a number."""
     found = state("one pool")
     for field in (name for name, column in columns().items() if column.unit == "1" and found.best[name] is not None):
-        first = render(found, field, explain(found, field), []).splitlines()[0]
+        first = render(of_result(found, field, explain(found, field), []), "text", None).splitlines()[0]
         assert re.fullmatch(rf"o1-class: {field} = [-+.e\d]+", first), first
