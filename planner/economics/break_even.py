@@ -221,10 +221,7 @@ def _page_of(names: Collection[str]) -> dict[str, Formula]:
 def _sources(asked: Asked, catalog: Catalog) -> list[Input]:
     """Return where the API's price and each tier's best option come from."""
     price, rates = asked.price, asked.price.rates(batch=asked.question.spec.api.batch)
-    found = [
-        Input(f"api.{name}", value, price.where, price.source, None, assumed=False)
-        for name, value in vars(rates).items()
-    ]
+    found = [Input(f"api.{name}", value, price.where, price.source) for name, value in vars(rates).items()]
     seen = {i.name for i in found}
     for tier in asked.tiers:
         if tier.found is None:

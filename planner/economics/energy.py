@@ -9,7 +9,7 @@ from planner.economics.page import Line, Sheet, solve_line
 from planner.explain.formulas import formulas
 from planner.fleet.estimate import solve
 from planner.options.answer import Answer
-from planner.options.provenance import Input, inputs
+from planner.options.provenance import grid_input, inputs
 from planner.options.router import ALL
 from planner.wording import significant
 
@@ -49,7 +49,7 @@ def energy(parts: Sequence[Answer], catalog: Catalog, zones: Sequence[str] = (),
         for grid in grids
     ]
     read = [i for part in parts for i in inputs(part.scenario, catalog, part.options[0], part.model)]
-    cited = [i for i in read if i.name != "grid.gco2e_per_kwh"] + [_cited(grid) for grid in grids]
+    cited = [i for i in read if i.name != "grid.gco2e_per_kwh"] + [grid_input(grid) for grid in grids]
     failed = [] if all(part.meets for part in parts) else [f"{scenario.label}: {_NOTHING}"]
     page, verdict = formulas(PAGE), _verdict(lines[-len(grids) :])
     return Sheet(
@@ -84,17 +84,6 @@ def _together(each: Sequence[dict[str, float]]) -> dict[str, float]:
         "answers_per_hour": sum(one["answers_per_hour"] for one in each),
         "answers_per_month": answers,
     }
-
-
-def _cited(grid: GridFactor) -> Input:
-    return Input(
-        "grid.gco2e_per_kwh",
-        grid.gco2e_per_kwh,
-        grid.where,
-        grid.source.cite(),
-        str(grid.source.checked),
-        assumed=False,
-    )
 
 
 def _of_option(found: Answer, catalog: Catalog) -> dict[str, float]:

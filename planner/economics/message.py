@@ -82,6 +82,6 @@ def _add_price(found: Read, model: str, key: Key, question: Loaded, catalog: Cat
     for name, value in looked_up.items():
         if name != "usd_per_mtok_cached" or found.values["cached_share"]:
             place = path_text((*key, name))
-            found.origins.append(Input(place, value, price.where, price.source, None, assumed=False))
+            found.origins.append(Input(place, value, price.where, price.source))
     if found.values["cached_share"]:
         found.notes.extend(price.notes)

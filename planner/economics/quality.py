@@ -211,7 +211,7 @@ _MUCH_CUT = 0.05
 def _price_inputs(rows: Sequence[Row], prices: Mapping[str, ApiPrice]) -> list[Input]:
     """Return the API prices with their sources, and the commands that answer the own fleets."""
     found = [
-        Input(f"api.{name}.{part}", getattr(price.rates(), part), price.where, price.source, None, assumed=False)
+        Input(f"api.{name}.{part}", getattr(price.rates(), part), price.where, price.source)
         for name, price in prices.items()
         for part in ("usd_per_mtok_input", "usd_per_mtok_output")
     ]
@@ -219,7 +219,7 @@ def _price_inputs(rows: Sequence[Row], prices: Mapping[str, ApiPrice]) -> list[I
         if row.command is not None:
             cost = row.inputs["fleet.cost_usd_per_answer"]
             name = f"fleet.{row.label}.cost_usd_per_answer"
-            found.append(Input(name, cost, str(row.candidate.scenario), row.command, None, assumed=False))
+            found.append(Input(name, cost, str(row.candidate.scenario), row.command))
     return found
 
 

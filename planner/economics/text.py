@@ -5,7 +5,7 @@ from typing import NamedTuple
 from planner.catalog.catalog import Catalog, normal
 from planner.catalog.text import ANY_TOKENIZER, TextFile
 from planner.errors import BadInputError, DataMissingError, suggestion
-from planner.options.provenance import NO_SOURCE, Input
+from planner.options.provenance import Input
 
 
 class PerToken(NamedTuple):
@@ -44,14 +44,6 @@ def characters_per_token(
         hint = suggestion(str(tokenizer), known)
         raise DataMissingError(f"no count of text {text} with tokenizer {tokenizer!r}.{hint}", where=tokenizer_where)
     ratio, key = ratios[index], ("ratios", index, "characters_per_token")
-    source = loaded.source(*key)
-    origin = Input(
-        name,
-        ratio.characters_per_token,
-        loaded.document.place(key),
-        source.cite() if source else NO_SOURCE,
-        source.checked.isoformat() if source else None,
-        assumed=source is not None and source.confidence == "low",
-    )
+    origin = Input.of(name, ratio.characters_per_token, loaded.document.place(key), loaded.source(*key))
     mean = ratio.characters_per_token
     return PerToken(mean, ratio.low or mean, ratio.high or mean, origin)

@@ -38,7 +38,6 @@ SHOWN = (
     "e2e_p50_s",
 )
 NONE, ASKED = "none", "as asked"
-_WAYS = ("reasoning_multiplier", "reasoning_tokens", "effort")
 Variant = tuple[str, Mapping[str, Any]]
 """What a row is called, and the thinking fields of the workload it sets."""
 
@@ -134,14 +133,10 @@ def _bill(api: ApiPrice, tokens: TokenDemand, cached_share: float) -> float:
 
 def _changed(scenario: Scenario, fields: Mapping[str, Any]) -> Scenario:
     """Return a scenario with other thinking fields, of the workload and of every class that has its own."""
-    owners = [f"workload.classes[{i}]" for i, c in enumerate(scenario.spec.workload.classes) if _thinks(c)]
+    owners = [f"workload.classes[{i}]" for i, c in enumerate(scenario.spec.workload.classes) if c.thinking_fields()]
     changes = {f"{owner}.{name}": value for owner in ("workload", *owners) for name, value in fields.items()}
     document = dataclasses.replace(scenario.loaded.document)
     return build_scenario(document, scenario.folder, changes=changes, origin="thinking ")
-
-
-def _thinks(part: Any) -> bool:  # noqa: ANN401 - a request class
-    return any(getattr(part, name) is not None for name in _WAYS)
 
 
 def _why(line: Line, plain: Line) -> str:

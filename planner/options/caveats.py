@@ -57,11 +57,7 @@ def _is_constant(scenario: Scenario) -> bool:
 
 def _thinks(scenario: Scenario) -> bool:
     workload = scenario.spec.workload
-    return any(
-        getattr(c, n) is not None
-        for c in (workload, *workload.classes)
-        for n in ("reasoning_multiplier", "reasoning_tokens", "effort")
-    )
+    return any(cls.thinking_fields() for cls in (workload, *workload.classes))
 
 
 def option_warnings(

@@ -13,7 +13,7 @@ from planner.documents.length import Length
 from planner.documents.yaml_reader import Key
 from planner.errors import BadInputError, DataMissingError, suggestion
 from planner.scenario.scenario import DemandSpec, ScenarioSpec
-from planner.scenario.workload import RequestClass, WorkloadSpec
+from planner.scenario.workload import THINKING_FIELDS, RequestClass, WorkloadSpec
 from planner.serving.columns import DemandColumns, PauseColumns, WorkloadColumns
 from planner.serving.lengths import lognormal_from_quantiles
 
@@ -126,15 +126,10 @@ def _shares(workload: WorkloadSpec) -> list[tuple[RequestClass, float]]:
     ]
 
 
-_THINKING = ("reasoning_multiplier", "reasoning_tokens", "effort")
-
-
 def _filled(cls: RequestClass, base: RequestClass) -> RequestClass:
     """Return a class with the workload's values where it has none of its own."""
-    own_thinking = any(getattr(cls, name) is not None for name in _THINKING)
     names = ["input_tokens", "answer_tokens", "cached_share", "samples_per_answer", "turns_per_answer", "agent"]
-    names += ["max_tokens"]
-    names += [] if own_thinking else list(_THINKING)
+    names += ["max_tokens", *(() if cls.thinking_fields() else THINKING_FIELDS)]
     update = {name: getattr(base, name) for name in names if getattr(cls, name) is None}
     return cls.model_copy(update=update)
 

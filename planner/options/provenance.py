@@ -1,17 +1,23 @@
 """Where each input of an option comes from: value, unit, source, file and line."""
 
 import dataclasses
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from planner.catalog.catalog import Catalog
+from planner.catalog.catalog import Catalog, GridFactor
 from planner.catalog.market import DemandCurve
 from planner.catalog.model import ModelSpec
+from planner.documents.length import Length
 from planner.documents.spec import FileSpec, Loaded, Source
 from planner.documents.yaml_reader import Key, path_text
 from planner.options.candidates import Candidate
 from planner.options.lowering_workload import peak_to_mean
 from planner.scenario.load import Scenario
 from planner.serving.cases import Cases
+
+GIVEN = "given by the scenario"
+NO_SOURCE = "no source named"
+ASSUMED = "assumed by the planner: the scenario does not say"
 
 
 class Input(NamedTuple):
@@ -21,17 +27,26 @@ class Input(NamedTuple):
     value: Any
     where: str
     source: str
-    checked: str | None
-    assumed: bool
+    checked: str | None = None
+    assumed: bool = False
+
+    @classmethod
+    def of(cls, name: str, value: Any, where: str, source: Source | None, *, without: str = NO_SOURCE) -> "Input":  # noqa: ANN401 - any field value
+        """Return an input with what its source says; `without` is what stands for the source where none is named.
+
+        A value is assumed where its source is of low confidence, or where nobody gave it.
+        """
+        if source is None:
+            return cls(name, _plain(value), where, without, assumed=without == ASSUMED)
+        return cls(
+            name, _plain(value), where, source.cite(), source.checked.isoformat(), assumed=source.confidence == "low"
+        )
 
     def row(self) -> dict[str, Any]:
         """Return the JSON form."""
         return self._asdict()
 
 
-GIVEN = "given by the scenario"
-NO_SOURCE = "no source named"
-ASSUMED = "assumed by the planner: the scenario does not say"
 _SKIPPED = {"overrides", "sources", "title", "name"}
 
 
@@ -49,17 +64,12 @@ def inputs(scenario: Scenario, catalog: Catalog, option: Candidate, model: Loade
     found += _curve_input(scenario, catalog)
     found += spec_inputs("assumptions", catalog.assumptions, _numbers(catalog.assumptions.spec))
     grid = catalog.grid(scenario.spec.energy.grid, scenario.spec.energy.grid_source)
-    found.append(
-        Input(
-            "grid.gco2e_per_kwh",
-            grid.gco2e_per_kwh,
-            grid.where,
-            grid.source.cite(),
-            grid.source.checked.isoformat(),
-            assumed=False,
-        )
-    )
-    return found
+    return [*found, grid_input(grid)]
+
+
+def grid_input(grid: GridFactor) -> Input:
+    """Return the carbon intensity of a grid with its source."""
+    return Input.of("grid.gco2e_per_kwh", grid.gco2e_per_kwh, grid.where, grid.source)
 
 
 def _model_inputs(scenario: Scenario, catalog: Catalog, option: Candidate, model: Loaded[ModelSpec]) -> list[Input]:
@@ -105,17 +115,27 @@ def _curve_input(scenario: Scenario, catalog: Catalog) -> list[Input]:
         return []
     curve = catalog.get(DemandCurve, demand.curve)
     key = ("hourly_relative_rate",)
-    source = curve.source(*key)
-    place, cited = curve.document.place(key), source.cite() if source else NO_SOURCE
-    checked = source.checked.isoformat() if source else None
-    return [Input("demand.peak_to_mean", peak_to_mean(demand, curve.spec), place, cited, checked, assumed=False)]
+    value, place = peak_to_mean(demand, curve.spec), curve.document.place(key)
+    return [Input.of("demand.peak_to_mean", value, place, curve.source(*key))]
 
 
 def scenario_inputs(scenario: Scenario) -> list[Input]:
-    """Return the scenario's own fields, given or assumed."""
-    found: list[Input] = []
-    _collect(scenario, scenario.spec, (), found)
-    return found + _effective_defaults(scenario, {i.name for i in found})
+    """Return the scenario's own fields, given or assumed; a list is one input."""
+    document, fields = scenario.loaded.document, []
+    for key, value, is_set in _leaves(scenario.spec, (), given=True, into_lists=False):
+        given = is_set and _in_data(document.data, key)
+        where, source = (document.place(key), scenario.loaded.source(*key)) if given else (document.where, None)
+        fields.append(Input.of(path_text(key), value, where, source, without=GIVEN if given else ASSUMED))
+    return fields + _effective_defaults(scenario, {i.name for i in fields})
+
+
+def _in_data(data: Any, key: Key) -> bool:  # noqa: ANN401 - plain data of any shape
+    """Return whether a document holds a value at a key: a class that takes the workload's has it set, but not there."""
+    for part in key:
+        if not isinstance(data, dict) or part not in data:
+            return False
+        data = data[part]
+    return True
 
 
 def _effective_defaults(scenario: Scenario, known: set[str]) -> list[Input]:
@@ -124,51 +144,11 @@ def _effective_defaults(scenario: Scenario, known: set[str]) -> list[Input]:
     if spec.workload.tokens_per_day is not None:
         return []
     defaults: dict[str, Any] = {} if spec.demand.curve else {"demand.peak_to_mean": 1.0}
-    thinking = any(
-        getattr(spec.workload, n) is not None for n in ("reasoning_multiplier", "reasoning_tokens", "effort")
-    )
     if not spec.workload.classes:
-        defaults |= {} if thinking else {"workload.reasoning_multiplier": 1.0}
+        defaults |= {} if spec.workload.thinking_fields() else {"workload.reasoning_multiplier": 1.0}
         defaults |= {"workload.cached_share": 0.0, "workload.samples_per_answer": 1, "workload.turns_per_answer": 1}
         defaults |= {"workload.max_tokens": "the model's context"}
-    return [Input(n, value, where, ASSUMED, None, assumed=True) for n, value in defaults.items() if n not in known]
-
-
-def _collect(scenario: Scenario, spec: Any, key: Key, found: list[Input]) -> None:  # noqa: ANN401 - any spec
-    for name in _fields(spec):
-        value, path = getattr(spec, name), (*key, name)
-        if not key and name in _SKIPPED:
-            continue
-        given = name in spec.model_fields_set
-        if hasattr(value, "model_fields_set") and not _is_length(value):
-            _collect(scenario, value, path, found)
-        elif value is not None and value != ():
-            found.append(_scenario_input(scenario, path, value, given=given and _in_data(scenario, path)))
-
-
-def _is_length(value: Any) -> bool:  # noqa: ANN401 - any spec
-    return hasattr(value, "points") and hasattr(value, "cv")
-
-
-def _in_data(scenario: Scenario, key: Key) -> bool:
-    data: Any = scenario.loaded.document.data
-    for part in key:
-        if not isinstance(data, dict) or part not in data:
-            return False
-        data = data[part]
-    return True
-
-
-def _scenario_input(scenario: Scenario, key: Key, value: Any, *, given: bool) -> Input:  # noqa: ANN401 - any field value
-    document = scenario.loaded.document
-    shown = _plain(value)
-    if not given:
-        return Input(path_text(key), shown, document.where, ASSUMED, None, assumed=True)
-    source = scenario.loaded.source(*key)
-    text = source.cite() if source else GIVEN
-    return Input(
-        path_text(key), shown, document.place(key), text, source.checked.isoformat() if source else None, assumed=False
-    )
+    return [Input.of(n, value, where, None, without=ASSUMED) for n, value in defaults.items() if n not in known]
 
 
 def _plain(value: Any) -> Any:  # noqa: ANN401 - any field value
@@ -203,21 +183,15 @@ def _numbers(spec: FileSpec) -> list[Key]:
 
 def spec_inputs(group: str, loaded: Loaded[Any], keys: list[Key]) -> list[Input]:
     """Return values of a file of the catalogue, each with its source."""
-    found = []
-    for key in keys:
-        source: Source | None = loaded.source(*key)
-        shown = tuple(k for k in key if k not in _CONTAINERS and not isinstance(k, int))
-        found.append(
-            Input(
-                f"{group}.{path_text(shown)}",
-                _plain(_value_at(loaded.spec, key)),
-                loaded.document.place(key),
-                source.cite() if source else NO_SOURCE,
-                source.checked.isoformat() if source else None,
-                assumed=source is not None and source.confidence == "low",
-            )
+    return [
+        Input.of(
+            f"{group}.{path_text(tuple(k for k in key if k not in _CONTAINERS and not isinstance(k, int)))}",
+            _value_at(loaded.spec, key),
+            loaded.document.place(key),
+            loaded.source(*key),
         )
-    return found
+        for key in keys
+    ]
 
 
 _CONTAINERS = {"factors", "quotes", "formats"}
@@ -233,27 +207,26 @@ def _value_at(value: Any, key: Key) -> Any:  # noqa: ANN401 - any field value
 
 def file_inputs(loaded: Loaded[Any]) -> list[Input]:
     """Return every number and name an economic question's file gives, or that is assumed where it does not say."""
-    found: list[Input] = []
-    _collect_file(loaded, loaded.spec, (), found, given=True)
-    return found
+    fields = []
+    for key, value, given in _leaves(loaded.spec, (), given=True, into_lists=True):
+        where, source = loaded.document.place(key), loaded.source(*key)
+        one = Input.of(path_text(key), value, where, source, without=GIVEN if given else ASSUMED)
+        fields.append(one._replace(source=f"{one.source}, low confidence") if source and one.assumed else one)
+    return fields
 
 
-def _collect_file(loaded: Loaded[Any], value: Any, key: Key, found: list[Input], *, given: bool) -> None:  # noqa: ANN401 - any value
-    """Add what stands at a key and below; `given` where the file sets it, be it in a short form without its name."""
-    if hasattr(value, "model_fields_set") and not _is_length(value):
+def _leaves(value: Any, key: Key, *, given: bool, into_lists: bool) -> Iterator[tuple[Key, Any, bool]]:  # noqa: ANN401 - any value
+    """Yield (key, value, whether the file gives it, be it in a short form) of what stands at a key and below."""
+    if hasattr(value, "model_fields_set") and not isinstance(value, Length):
         for name in _fields(value):
             if key or name not in _SKIPPED:
-                said = given and name in value.model_fields_set
-                _collect_file(loaded, getattr(value, name), (*key, name), found, given=said)
-    elif isinstance(value, tuple):
+                in_file = given and name in value.model_fields_set
+                yield from _leaves(getattr(value, name), (*key, name), given=in_file, into_lists=into_lists)
+    elif into_lists and isinstance(value, tuple):
         for index, item in enumerate(value):
-            _collect_file(loaded, item, (*key, index), found, given=given)
-    elif value is not None:
-        source, place = loaded.source(*key), loaded.document.place(key)
-        weak = source is not None and source.confidence == "low"
-        text = source.cite() + ", low confidence" * weak if source else GIVEN if given else ASSUMED
-        checked = source.checked.isoformat() if source else None
-        found.append(Input(path_text(key), _plain(value), place, text, checked, assumed=weak or not (given or source)))
+            yield from _leaves(item, (*key, index), given=given, into_lists=into_lists)
+    elif value is not None and value != ():
+        yield key, value, given
 
 
 def case_values(cases: Cases) -> dict[str, float]:

@@ -22,14 +22,14 @@ from planner.documents.yaml_reader import (
 )
 from planner.errors import BadInputError, DataMissingError, unknown
 from planner.scenario.scenario import ScenarioSpec
-from planner.scenario.workload import RATE_FIELDS
+from planner.scenario.workload import RATE_FIELDS, THINKING_FIELDS
 
 _FOLDER = str(SCENARIO.folder)
 _PATH = re.compile(r"[A-Za-z_]\w*(\[\d+\])?(\.([A-Za-z_]\w*|\d+)(\[\d+\])?)*")
 _FINITE = re.compile(r"\d+\.?\d*([eE][-+]?\d{1,2})?|\.\d+")
 EXCLUSIVE = (
     frozenset((*RATE_FIELDS, "users", "tokens_per_day")),
-    frozenset(("reasoning_multiplier", "reasoning_tokens", "effort")),
+    frozenset(THINKING_FIELDS),
 )
 """Fields of which a workload takes one: a value of one drops the others."""
 REPLACES = {

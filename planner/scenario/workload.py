@@ -16,6 +16,8 @@ RATE_FIELDS = {
     "answers_per_month": 1.0 / units.SECONDS_PER_MONTH,
 }
 """Rate fields and the factor that turns each into answers per second."""
+THINKING_FIELDS = ("reasoning_multiplier", "reasoning_tokens", "effort")
+"""The ways to say how much a model thinks; a request class takes one of them."""
 
 Few = Annotated[int, Field(ge=1, le=10**6)]
 
@@ -87,11 +89,14 @@ class RequestClass(Spec):
         """Return the names of the rate fields given."""
         return [name for name in (*RATE_FIELDS, "users") if getattr(self, name) is not None]
 
+    def thinking_fields(self) -> list[str]:
+        """Return the names of the fields given that say how much the model thinks."""
+        return [name for name in THINKING_FIELDS if getattr(self, name) is not None]
+
     @model_validator(mode="after")
     def _coherent(self) -> "RequestClass":
-        ways = [n for n in ("reasoning_multiplier", "reasoning_tokens", "effort") if getattr(self, n) is not None]
-        if len(ways) > 1:
-            raise ValueError(f"{' and '.join(ways)} are given together; expected one of them")
+        if len(self.thinking_fields()) > 1:
+            raise ValueError(f"{' and '.join(self.thinking_fields())} are given together; expected one of them")
         if len(self.rate_fields()) > 1:
             raise ValueError(f"{' and '.join(self.rate_fields())} are given together; expected one rate")
         return self
