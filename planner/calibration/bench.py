@@ -12,8 +12,8 @@ import numpy as np
 from planner.catalog.catalog import Catalog
 from planner.errors import BadInputError, DataMissingError, PlannerError
 from planner.loadtest.lookups import Names
-from planner.loadtest.predict import solve_runs
 from planner.loadtest.run import Run, cases_of, resolve
+from planner.loadtest.solve import solve_runs
 from planner.options.engine_factors import at_speed, maker_speed
 from planner.options.layer_kinds import LAYER_KINDS, layer_kinds
 from planner.serving.cases import Cases, ignoring_float_errors

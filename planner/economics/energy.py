@@ -93,7 +93,7 @@ def _of_option(found: Answer, catalog: Catalog) -> dict[str, float]:
     values = {f"assumptions.{name}": float(getattr(assumed, name)) for name in _FROM_ASSUMPTIONS}
     answers_per_s = float(cases.demand.answers_per_s)
     return values | {
-        "billed_gpus": float(work.sized.money.gpu_hours_per_month_reserved / units.HOURS_PER_MONTH),
+        "billed_gpus": float(work.fleet_cost.money.gpu_hours_per_month_reserved / units.HOURS_PER_MONTH),
         "gpu_power_w": float(work.energy.gpu_power_w),
         "busy_gpu_power_w": float(work.busy_power_w),
         "gpu_seconds_per_answer": float(estimate.gpu_seconds_per_answer),

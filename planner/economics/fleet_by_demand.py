@@ -12,8 +12,8 @@ from planner.catalog.model import ModelSpec
 from planner.documents.spec import Loaded
 from planner.errors import BadInputError
 from planner.fleet.estimate import ReplicaCapacity
-from planner.fleet.sizing import sized
-from planner.options.answer import Answer, answer, estimate_from_measured_rates, refuse_router
+from planner.fleet.sizing import fleet_cost
+from planner.options.answer import Answer, answer, refuse_router
 from planner.options.candidates import Candidate
 from planner.scenario.load import Scenario, load_scenario
 from planner.serving.cases import Cases
@@ -78,8 +78,7 @@ class FleetModel:
     scenario: Scenario
     options: list[Candidate]
     cases: Cases
-    served: ReplicaCapacity | None
-    """None where nodes have measured rates: there is nothing to solve."""
+    capacity: ReplicaCapacity
     warnings: list[str]
     """What the scenario's own answer warns of."""
     model: Loaded[ModelSpec]
@@ -97,22 +96,19 @@ class FleetModel:
         rate = np.asarray(answers_per_s, dtype=np.float64)
         changes = {"demand__answers_per_s": rate} | ({"demand__peak_to_mean": np.ones(())} if peak else {})
         cases = self.cases.replaced(**changes)
-        if self.served is None:
-            found = vars(estimate_from_measured_rates(self.scenario, cases))
-        else:
-            size = sized(cases, self.served)
-            found = vars(self.served) | vars(size.fleet) | vars(size.money) | {"meets_slo": size.meets_slo}
-            found["usd_per_gpu_hour"] = cases.offer.usd_per_gpu_hour
+        cost = fleet_cost(cases, self.capacity)
+        found = vars(self.capacity) | vars(cost.fleet) | vars(cost.money) | {"meets_slo": cost.meets_slo}
+        found["usd_per_gpu_hour"] = cases.offer.usd_per_gpu_hour
         shape = np.broadcast_shapes(rate.shape, (len(self.options),))
         return Fleets(**{f.name: np.broadcast_to(found[f.name], shape) for f in dataclasses.fields(Fleets)})
 
     def only(self, rows: Indices) -> "FleetModel":
         """Return some of the options."""
-        options, cases, of_each = [self.options[i] for i in rows.tolist()], self.cases, self.served
+        options, cases, capacity = [self.options[i] for i in rows.tolist()], self.cases, self.capacity
         if cases.shape:
             cases = cases.rows(rows)
-            of_each = of_each and ReplicaCapacity(**{name: column[rows] for name, column in vars(of_each).items()})
-        return dataclasses.replace(self, options=options, cases=cases, served=of_each)
+            capacity = ReplicaCapacity(**{name: column[rows] for name, column in vars(capacity).items()})
+        return dataclasses.replace(self, options=options, cases=cases, capacity=capacity)
 
     def cheapest(self, answers_per_s: Array | float, *, peak: bool = False) -> Cheapest:
         """Return the cheapest option that meets the SLO at each of some rates [answers/s]; `peak` as of `at`."""
@@ -137,10 +133,8 @@ class FleetModel:
         offer and replicas of one size (two sizes, with two pools), one whose replicas serve no less needs no more
         of them at any demand.
         """
-        if self.served is None:
-            return self
-        met, price = self.served.meets_slo > 0.0, np.broadcast_to(self.cases.offer.usd_per_gpu_hour, self._shape)
-        rates = np.stack([self.served.answers_per_s, np.nan_to_num(self.served.prefill_answers_per_s)]).reshape(2, -1)
+        met, price = self.capacity.meets_slo > 0.0, np.broadcast_to(self.cases.offer.usd_per_gpu_hour, self._shape)
+        rates = np.stack([self.capacity.answers_per_s, self.capacity.prefill_answers_per_s]).reshape(2, -1)
         groups: dict[tuple[int, ...], list[int]] = {}
         for i in np.flatnonzero(met & np.isfinite(price)).tolist():
             option = self.options[i]
@@ -164,7 +158,7 @@ def _unbeaten(rows: Indices, rates: Array) -> list[int]:
 
 def fleet_model_of(found: Answer) -> FleetModel:
     """Return every option of an answer's search."""
-    return FleetModel(found.scenario, found.searched, found.cases, found.served, found.warnings, found.model)
+    return FleetModel(found.scenario, found.searched, found.cases, found.capacity, found.warnings, found.model)
 
 
 def machines(name: str, catalog: Catalog, *, override: str | None = None, where: str = "") -> FleetModel:

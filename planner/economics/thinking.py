@@ -103,16 +103,16 @@ def quantities(cases: Cases, api: ApiPrice | None = None, cached_share: float = 
     """Return what the page compares, of a single case; NaN where it does not work.
 
     `cached_share` is that of the input tokens that the API finds in its cache.
-    Two pools have no one batch and step: readers take a part of the GPU-seconds that no batch of writers explains.
+    Two pools have no one batch and step: the prefill pool takes a part of the GPU-seconds that no batch explains.
     """
     found, work = solve(cases)
-    load, tokens, apart = work.at_capacity, work.replica.tokens, work.pools is not None
+    load, tokens, disaggregated = work.at_capacity, work.replica.tokens, work.deployment.prefill is not None
     values: dict[str, Any] = {
         "generated_tokens": tokens.generated_tokens_per_answer,
         "api_usd": math.nan if api is None else _bill(api, tokens, cached_share),
-        "running": math.nan if apart else load.running,
+        "running": math.nan if disaggregated else load.running,
         "context_tokens": tokens.context_mean,
-        "step_s": math.nan if apart else load.step_s,
+        "step_s": math.nan if disaggregated else load.step_s,
         "gpu_seconds": found.gpu_seconds_per_answer,
         "cost_usd_per_month": found.cost_usd_per_month,
         "e2e_p50_s": found.e2e_p50_s,

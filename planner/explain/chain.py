@@ -14,8 +14,7 @@ from planner.explain.chain_pools import pool_formulas, pool_values
 from planner.explain.formulas import Formula, Step, completed, formulas, walk
 from planner.explain.no_value import why_no_value
 from planner.fleet.estimate import Estimate, EstimateDetail, solve
-from planner.fleet.estimate_measured import measured_load
-from planner.options.answer import Answer
+from planner.options.answer import Answer, measured_load_of
 from planner.options.lowering_workload import growth_factor
 from planner.options.provenance import case_values
 from planner.serving.cases import Cases
@@ -64,14 +63,14 @@ def case_namespace(cases: Cases) -> tuple[dict[str, float], Estimate, EstimateDe
         "decode_steps_per_answer": float(work.replica.decode_steps_per_answer),
         "tokens_per_step": float(work.replica.tokens_per_step),
         "draft_share": float(work.replica.draft_share),
-        "billed_gpus": float(work.sized.money.gpu_hours_per_month_reserved / units.HOURS_PER_MONTH),
-        "units_billed": float(work.sized.fleet.nodes),
+        "billed_gpus": float(work.fleet_cost.money.gpu_hours_per_month_reserved / units.HOURS_PER_MONTH),
+        "units_billed": float(work.fleet_cost.fleet.nodes),
         "plain_gpu_seconds_per_answer": float(work.gpu_seconds_per_answer_plain),
         "gpu_power_w": float(work.energy.gpu_power_w),
         "plain_busy_power_w": float(work.plain_busy_power_w),
     }
-    if work.pools is not None:
-        values |= pool_values(cases, work, work.pools)
+    if work.deployment.prefill is not None:
+        values |= pool_values(cases, work, work.deployment.prefill)
     return values, found, work
 
 
@@ -128,11 +127,9 @@ def measured_namespace(answer: Answer) -> dict[str, float]:
     if rates is None:
         return values
     values |= {f"measured_rates.{f}": float(getattr(rates, f)) for f in type(rates).model_fields}
-    per_day = None
     if volume is not None:
-        per_day = (volume.input * growth, volume.output * growth)
         values |= {"workload.tokens_per_day.input": volume.input, "workload.tokens_per_day.output": volume.output}
-    load = measured_load(cases, rates.input_tokens_per_s_per_node, rates.output_tokens_per_s_per_node, per_day)
+    load = measured_load_of(answer.scenario, cases)
     return values | {
         "demand.growth": growth,
         "input_tokens_per_s": float(load.input_tokens_per_s),

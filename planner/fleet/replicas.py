@@ -10,21 +10,19 @@ _EXACT_MEAN, _EXACT_SPARES = 40.0, 160
 """Fleets with fewer replicas down on average are summed exactly, over this many spares at most."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Fleet:
-    """The machines behind a load."""
+    """The machines of a pool, or of both pools."""
 
     replicas: Array
     """Needed at the peak with headroom, without spares."""
     spare_replicas: Array
     gpus: Array
-    """Billed."""
+    """Reserved for the peak."""
     nodes: Array
-    """NaN where sold per GPU."""
-    nodes_mean: Array
-    """Nodes (or instances) billed on average over time."""
-    replica_availability: Array
-    """Probability that one replica is up."""
+    """Units that the offer sells; NaN where sold per GPU."""
+    billed_gpus: Array
+    """GPUs that are paid for: those reserved for the peak, or the mean."""
 
 
 def replicas_for_peak(peak_answers_per_s: Array, replica_answers_per_s: Array, headroom: Array) -> Array:
@@ -61,6 +59,8 @@ def spare_replicas(replicas: Array, up: Array, target: Array) -> Array:
             term = term * (replicas + k - 1.0) / k * down
             reached = reached + term
             spares = np.where(np.isnan(spares) & (reached >= target), float(k), spares)
+        if not np.any(np.isnan(spares)):
+            return spares
         z = normal_quantile(target) if np.ndim(target) == 0 else _quantile_of(target)
         mean = replicas * down / up
         large = np.ceil(mean + z * np.sqrt(mean / up) + (np.square(z) - 1.0) / 6.0 * (1.0 + down) / up)

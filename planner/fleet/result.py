@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,10 +12,11 @@ from planner import units
 from planner.fleet.bill import Money, TokenMoney
 from planner.fleet.replicas import Fleet
 from planner.serving.cases import Cases
+from planner.serving.disaggregated import Deployment
 from planner.serving.normal import Array, Mask, total
 from planner.serving.replica import Replica
 from planner.serving.slo import Capacity
-from planner.serving.steady_state import Latency, Load
+from planner.serving.steady_state import METRICS, Latency, Load
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,9 +96,9 @@ class Estimate:
 
 @dataclass(frozen=True, eq=False)
 class ReplicaCapacity:
-    """What a replica of each case serves within its SLO: what of an estimate no demand changes.
+    """What a replica of each case serves within its SLO: the part of an estimate that no demand changes.
 
-    With two pools it is the replica that writes, beside the one that reads.
+    With two pools it is the decode replica, beside a prefill replica.
     """
 
     meets_slo: Array
@@ -104,22 +106,19 @@ class ReplicaCapacity:
     gpus_per_replica: Array
     answers_per_s: Array
     """The most it serves; NaN where it serves none."""
-    gpu_seconds_per_answer: Array
-    """Of both pools."""
     generated_tokens_per_answer: Array
+    fewest_replicas: Array
+    """Of a pool whose mean is billed: 1, or 0 where a mean below one is allowed."""
     prefill_gpus_per_replica: Array
-    """NaN with one pool."""
+    """0 with one pool."""
     prefill_answers_per_s: Array
+    """Infinite with one pool."""
 
-
-@dataclass(frozen=True, eq=False)
-class Pool:
-    """A pool of replicas: those that read prompts, those that write answers, or those that do both."""
-
-    answers_per_s: Array
-    """The most one of its replicas serves within the SLO."""
-    fleet: Fleet
-    billed_gpus: Array
+    @property
+    def gpu_seconds_per_answer(self) -> Array:
+        """Return the GPU-seconds of an answer in both pools [s]."""
+        in_prefill = self.prefill_gpus_per_replica / self.prefill_answers_per_s
+        return np.asarray(in_prefill + self.gpus_per_replica / self.answers_per_s)
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,48 +128,28 @@ class FleetCost:
     meets_slo: Mask
     """Whether the SLO is met with a fleet that is allowed."""
     fleet: Fleet
-    """Of both pools, where there are two."""
-    billed_gpus: Array
+    """Both pools; its replicas are those of the decode pool."""
+    decode: Fleet
+    prefill: Fleet
+    """No machines with one pool."""
     money: Money
-    writing: Pool
-    """Or the only one."""
-    reading: Pool | None
-    """None: no case has two pools."""
-
-
-@dataclass(frozen=True, eq=False)
-class TwoPools:
-    """What two pools have beside the replica that writes."""
-
-    reader: Replica
-    reading: Pool
-    writing: Pool
-    reading_power_w: Array
-    """Average power of a GPU of the pool."""
-    writing_power_w: Array
-    share: Array
-    """Load of a reader at capacity, over the most it can read."""
-    most_answers_per_s: Array
-    """Rate at which a reader does nothing but read."""
-    shown: Load
-    """Of a reader, where the latencies are taken."""
-    transfer_s: Array
-    """Time the cache of a mean prompt takes from one to the other."""
 
 
 @dataclass(frozen=True, eq=False)
 class EstimateDetail:
-    """The intermediate results of one run, for `explain` and the tests; of two pools, those of the one that writes."""
+    """The intermediate results of one run, for `explain` and the tests; the loads are those of a decode replica."""
 
-    replica: Replica
+    deployment: Deployment
     capacity: Capacity
     at_capacity: Load
     at_peak: Load
     shown: Load
     """Where the latencies are taken: the peak, or an idle replica where no load meets the SLO."""
+    prefill_shown: Load
+    """The same of a prefill replica; `shown` with one pool."""
     latency: dict[str, Latency]
-    served: ReplicaCapacity
-    sized: FleetCost
+    replica_capacity: ReplicaCapacity
+    fleet_cost: FleetCost
     token_money: TokenMoney
     energy: Energy
     gpu_seconds_per_answer_plain: Array
@@ -179,50 +158,73 @@ class EstimateDetail:
     busy_power_w: Array
     """Of a GPU at capacity, averaged over the GPU-seconds of an answer."""
     prefill_share: Array
-    pools: TwoPools | None = None
+    """Of the GPUs that are paid for, prefill takes."""
+
+    @property
+    def replica(self) -> Replica:
+        """Return the decode replica, with one pool the only one."""
+        return self.deployment.decode
 
 
-def assemble(cases: Cases, work: EstimateDetail, fits: Mask, limit: Array) -> Estimate:
-    """Put the result fields together; a case that cannot work is NaN from the load on."""
-    tokens, fleet, pools = work.replica.tokens, work.sized.fleet, work.pools
-    seconds = work.served.gpu_seconds_per_answer
-    w = cases.workload
-    visible_each = w.share * w.turns_per_answer * w.samples_per_answer * w.answer_tokens_mean
-    uncut_multiplier = total(visible_each * w.reasoning_multiplier) / total(visible_each)
-    multiplier = seconds / work.gpu_seconds_per_answer_plain
-    power_ratio = work.busy_power_w / work.plain_busy_power_w
+def fleet_results(
+    cases: Cases,
+    fits: Mask,
+    limit: Array,
+    capacity: ReplicaCapacity,
+    cost: FleetCost,
+    token_money: TokenMoney,
+    energy: Energy,
+) -> dict[str, Array]:
+    """Return the result fields that follow from what a replica serves, however that was found."""
+    fleet, offer, seconds = cost.fleet, cases.offer, capacity.gpu_seconds_per_answer
+    two_pools = capacity.prefill_gpus_per_replica > 0.0
     values = {
         "fits": fits,
-        "meets_slo": work.sized.meets_slo,
+        "meets_slo": cost.meets_slo,
         "limit": limit,
-        "gpus_per_replica": work.replica.gpus_per_replica,
+        "gpus_per_replica": capacity.gpus_per_replica,
         "replicas": fleet.replicas,
         "spare_replicas": fleet.spare_replicas,
         "nodes": fleet.nodes,
-        "nodes_mean": np.where(cases.offer.sells_nodes > 0.0, fleet.nodes_mean, np.nan),
+        "nodes_mean": np.where(offer.sells_nodes > 0.0, fleet.billed_gpus / offer.gpus_per_instance, np.nan),
         "gpus": fleet.gpus,
         "answers_per_month": cases.demand.answers_per_s * units.SECONDS_PER_MONTH,
+        "output_tokens_per_s_per_gpu": capacity.generated_tokens_per_answer / seconds,
+        "gpu_seconds_per_answer": seconds,
+        "usd_per_gpu_hour": offer.usd_per_gpu_hour,
+        "accuracy": cases.quality.accuracy,
+        "prefill_gpus_per_replica": np.where(two_pools, capacity.prefill_gpus_per_replica, np.nan),
+        "prefill_replicas": np.where(two_pools, cost.prefill.replicas, np.nan),
+    }
+    for part in (cost.money, token_money, energy):
+        values |= {f.name: getattr(part, f.name) for f in dataclasses.fields(part) if f.name != "gpu_power_w"}
+    return values
+
+
+def replica_results(cases: Cases, detail: EstimateDetail) -> dict[str, Array]:
+    """Return the result fields that only a model of the replica tells: lengths, latencies, what thinking costs."""
+    tokens, w = detail.replica.tokens, cases.workload
+    visible_each = w.share * w.turns_per_answer * w.samples_per_answer * w.answer_tokens_mean
+    multiplier = detail.replica_capacity.gpu_seconds_per_answer / detail.gpu_seconds_per_answer_plain
+    values = {
         "input_tokens_per_answer": tokens.input_tokens_per_answer,
         "answer_tokens_per_answer": tokens.answer_tokens_per_answer,
-        "reasoning_multiplier": uncut_multiplier,
+        "reasoning_multiplier": total(visible_each * w.reasoning_multiplier) / total(visible_each),
         "generated_tokens_per_answer": tokens.generated_tokens_per_answer,
         "truncated_share": tokens.truncated_share,
-        "concurrency_per_replica": work.at_peak.running,
-        "max_concurrency_per_replica": np.floor(work.replica.memory.max_running_sequences),
-        "output_tokens_per_s_per_gpu": tokens.generated_tokens_per_answer / seconds,
-        "gpu_seconds_per_answer": seconds,
-        "usd_per_gpu_hour": cases.offer.usd_per_gpu_hour,
-        "accuracy": cases.quality.accuracy,
+        "concurrency_per_replica": detail.at_peak.running,
+        "max_concurrency_per_replica": np.floor(detail.replica.memory.max_running_sequences),
         "gpu_time_multiplier": multiplier,
         "cost_multiplier": multiplier,
-        "energy_multiplier": multiplier * power_ratio,
-        "prefill_gpus_per_replica": pools.reader.gpus_per_replica if pools else np.asarray(np.nan),
-        "prefill_replicas": pools.reading.fleet.replicas if pools else np.asarray(np.nan),
+        "energy_multiplier": multiplier * (detail.busy_power_w / detail.plain_busy_power_w),
     }
-    for name, latency in work.latency.items():
-        for metric in ("ttft", "tpot", "time_to_answer", "e2e"):
+    for name, latency in detail.latency.items():
+        for metric in METRICS:
             values[f"{metric}_{name}_s"] = getattr(latency, metric)
-    for part in (work.sized.money, work.token_money, work.energy):
-        values |= {f.name: getattr(part, f.name) for f in dataclasses.fields(part) if f.name != "gpu_power_w"}
-    finite = {k: np.where(np.isfinite(v), v, np.nan) for k, v in values.items()}
-    return Estimate(**finite)
+    return values
+
+
+def estimate_of(values: Mapping[str, Array]) -> Estimate:
+    """Return the estimate of some result fields; the others, and what is infinite, are NaN: there is no number."""
+    fields = {f.name: np.asarray(values.get(f.name, np.nan), dtype=np.float64) for f in dataclasses.fields(Estimate)}
+    return Estimate(**{name: np.where(np.isfinite(column), column, np.nan) for name, column in fields.items()})

@@ -8,35 +8,12 @@ import numpy as np
 
 from planner.loadtest.layouts import Pool, most_asked, whole_splits
 from planner.loadtest.run import Run, choices, layouts
-from planner.serving.cases import Cases, ignoring_float_errors
-from planner.serving.closed_loop import Traffic
-from planner.serving.disaggregated import Pools, shown_by_pools
-from planner.serving.normal import Array, Mask
-from planner.serving.replica import Replica, build_replica, prompt_transfer_s
-from planner.serving.slo import largest_running
-from planner.serving.steady_state import length_quantiles, load_at
+from planner.loadtest.solve import by_pools, solve_runs
+from planner.serving.cases import Cases
+from planner.serving.normal import Array
 
 _LOOKED_AT = 65
 """Splits of a run that are looked at at once; where there are more, the neighbourhood of the best one is next."""
-
-
-def has_room(replica: Replica) -> Mask:
-    """Return where a replica holds one sequence at least."""
-    return np.asarray(replica.memory.max_running_sequences >= 1.0)
-
-
-def pools_of(cases: Cases, runs: Sequence[Run]) -> tuple[Pools, Cases]:
-    """Return (the pools of runs, the cases of their prefill workers); `cases` are those of the decode workers."""
-    reading = dataclasses.replace(cases, layout=layouts(runs, of_prefill=True))
-    workers = np.asarray([[run.pool.workers if run.pool else np.nan, run.replicas] for run in runs]).T
-    transfer = prompt_transfer_s(reading, cases, workers[0], workers[1])
-    return Pools(build_replica(reading), build_replica(cases), workers[0], workers[1], transfer), reading
-
-
-def traffic_of(runs: Sequence[Run]) -> Traffic:
-    """Return how requests are sent to both pools of each run."""
-    concurrency, rate = (np.asarray([run.numbers[name] for run in runs]) for name in ("concurrency", "request_rate"))
-    return Traffic(concurrency, rate, np.zeros(len(runs), dtype=bool))
 
 
 def with_layouts(runs: Sequence[Run], cases: Cases) -> list[Run]:
@@ -51,7 +28,7 @@ def with_layouts(runs: Sequence[Run], cases: Cases) -> list[Run]:
     if not each:
         return found
     index = np.asarray([i for i, some in tried.items() for _ in some], dtype=np.intp)
-    rates, start = _most_per_s(dataclasses.replace(cases.rows(index), layout=layouts(each)), each), 0
+    rates, start = _rates(dataclasses.replace(cases.rows(index), layout=layouts(each)), each), 0
     for i, some in tried.items():
         own = rates[start : start + len(some)]
         start += len(some)
@@ -60,30 +37,19 @@ def with_layouts(runs: Sequence[Run], cases: Cases) -> list[Run]:
     return found
 
 
-def _most_per_s(cases: Cases, runs: Sequence[Run]) -> Array:
-    """Return the most requests per second of each run, of one pool or two; minus infinity where it does not fit."""
-    with ignoring_float_errors():
-        replica, replicas = build_replica(cases), np.asarray([run.replicas for run in runs])
-        most = load_at(replica, largest_running(replica)).answers_per_s * replicas
-        found = np.where(has_room(replica), most, -np.inf)
-    index = np.flatnonzero([run.pool is not None for run in runs])
-    if index.size:
-        found[index] = _rates(cases.rows(index), [runs[i] for i in index.tolist()])
-    return found
-
-
 def with_splits(runs: Sequence[Run], cases: Cases) -> list[Run]:
     """Give every run whose GPUs are yet to be split the whole workers that serve most requests per second.
 
-    A closed loop is judged by its own requests per second, any other run by the most it can serve. More readers
-    shorten the first token and leave fewer writers: the rate has one peak, so the best of a few splits is closed in on.
+    A closed loop is judged by its own requests per second, any other run by the most it can serve. More prefill
+    workers shorten the first token and leave fewer decode workers: the rate has one peak, so the best of a few splits
+    is closed in on.
     """
     found = list(runs)
     ranges = {i: splits(run) for i, run in enumerate(runs) if run.pool and math.isnan(run.pool.workers)}
     while ranges:
         tried = {i: one[:: max(1, math.ceil(len(one) / _LOOKED_AT))] for i, one in ranges.items()}
         index = np.asarray([i for i, some in tried.items() for _ in some], dtype=np.intp)
-        each = [_split(runs[i], readers) for i, some in tried.items() for readers in some]
+        each = [_split(runs[i], workers) for i, some in tried.items() for workers in some]
         rates, start = _rates(cases.rows(index), each), 0
         for i, some in tried.items():
             best = int(np.argmax(rates[start : start + len(some)]))
@@ -103,18 +69,17 @@ def splits(run: Run) -> range:
     return whole_splits(run.numbers["gpus"], run.pool.layout.gpus, run.layout.gpus)
 
 
-def _split(run: Run, readers: int) -> Run:
+def _split(run: Run, prefill_replicas: int) -> Run:
     if run.pool is None or run.layout is None:
         return run
-    writers = (run.numbers["gpus"] - readers * run.pool.layout.gpus) / run.layout.gpus
-    return dataclasses.replace(run, replicas=writers, pool=Pool(run.pool.layout, float(readers)))
+    decode_replicas = (run.numbers["gpus"] - prefill_replicas * run.pool.layout.gpus) / run.layout.gpus
+    return dataclasses.replace(run, replicas=decode_replicas, pool=Pool(run.pool.layout, float(prefill_replicas)))
 
 
 def _rates(cases: Cases, runs: Sequence[Run]) -> Array:
-    """Return the requests per second of two pools, an open loop's without its limit; minus infinity for none."""
-    with ignoring_float_errors():
-        (pools, _), traffic = pools_of(cases, runs), traffic_of(runs)
-        most = dataclasses.replace(traffic, rate=np.full_like(traffic.rate, np.nan))
-        room = has_room(pools.decode) & has_room(pools.prefill)
-        rates = shown_by_pools(pools, length_quantiles(cases), room, most).requests_per_s
+    """Return the requests per second of runs, an open loop's without its limit; minus infinity where none is served."""
+    rates = np.empty(len(runs))
+    for index, alike in by_pools(runs):
+        of_runs = [dataclasses.replace(run, numbers={**run.numbers, "request_rate": math.nan}) for run in alike]
+        rates[index] = solve_runs(cases.rows(index), of_runs).columns["requests_per_s"]
     return np.asarray(np.nan_to_num(rates, nan=-np.inf))

@@ -4,31 +4,23 @@ import dataclasses
 import math
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import PurePath
 from traceback import walk_tb
 from typing import Any
-
-import numpy as np
 
 from planner.catalog.catalog import Catalog, model_note
 from planner.catalog.hardware import GpuSpec
 from planner.catalog.model import ModelSpec
 from planner.errors import BadInputError, PlannerError, did_you_mean, unknown
-from planner.loadtest.gpu_split import has_room, pools_of, traffic_of, with_layouts, with_splits
+from planner.loadtest.gpu_split import with_layouts, with_splits
 from planner.loadtest.layouts import has_gpus, layout_is_open
 from planner.loadtest.lookups import Names
 from planner.loadtest.run import NUMBERS, REQUIRED, TEXTS, Run, cases_of, layouts, resolve
+from planner.loadtest.solve import LoadTests, by_pools, solve_runs
 from planner.options.confidence import error_bounds, unseen
 from planner.options.ranking import machine_basis
-from planner.serving.cases import Cases, ignoring_float_errors
-from planner.serving.closed_loop import Shown, Traffic, shown
-from planner.serving.disaggregated import Pools, PoolsShown, most_requests_per_s, shown_by_pools
-from planner.serving.normal import Array, Mask
-from planner.serving.power import busy_power_at, reading_power_at
-from planner.serving.replica import Replica, build_replica
+from planner.serving.cases import Cases
 from planner.serving.slo import LIMITS
-from planner.serving.steady_state import length_quantiles
 
 OUTPUTS = (
     "ttft_mean_s",
@@ -143,60 +135,15 @@ def name_notes(rows: Sequence[Mapping[str, str]], catalog: Catalog) -> list[str]
     return found
 
 
-@dataclass(frozen=True, eq=False)
-class Solved:
-    """What benchmark runs show, and why some cannot run."""
-
-    columns: dict[str, Array]
-    """NaN where there is no number."""
-    has_room: Mask
-    too_long: Mask
-    """Input and output exceed the model's context."""
-    overloaded: Mask
-    limit: Array
-    """Index into LIMITS of what binds at maximum load and where overloaded; 0 elsewhere."""
-
-
-def solve_runs(cases: Cases, runs: Sequence[Run]) -> Solved:
-    """Return what runs show; `cases` are those of the runs, or the same with other factors."""
-    with ignoring_float_errors():
-        replica, lengths = build_replica(cases), length_quantiles(cases)
-        in_context = replica.tokens.input_tokens_per_answer + replica.tokens.generated_tokens_mean
-        too_long, room = in_context > cases.model.max_context_tokens, has_room(replica)
-        replicas = np.asarray([run.replicas for run in runs])
-        concurrency = np.asarray([run.numbers["concurrency"] for run in runs]) / replicas
-        rate = np.asarray([run.numbers["request_rate"] for run in runs]) / replicas
-        equal = np.asarray([run.numbers["length_spread"] == 0.0 for run in runs])
-        found = shown(replica, lengths, room & ~too_long, Traffic(concurrency, rate, equal))
-        columns = _columns(cases, replica, found, replicas)
-        return Solved(columns, room, too_long, found.overloaded, found.limit)
-
-
-def solve_pools(cases: Cases, runs: Sequence[Run]) -> Solved:
-    """Return what runs show whose prompts are read by workers of their own; `cases` are those of the decode workers."""
-    with ignoring_float_errors():
-        (pools, reading), lengths = pools_of(cases, runs), length_quantiles(cases)
-        decode = pools.decode
-        in_context = decode.tokens.input_tokens_per_answer + decode.tokens.generated_tokens_mean
-        too_long, room = in_context > cases.model.max_context_tokens, has_room(decode) & has_room(pools.prefill)
-        found = shown_by_pools(pools, lengths, room & ~too_long, traffic_of(runs))
-        columns = _pool_columns(cases, reading, pools, found)
-        return Solved(columns, room, too_long, found.overloaded, found.limit)
-
-
 def _solve(cases: Cases, runs: Sequence[Run]) -> list[dict[str, Any]]:
-    apart = np.asarray([run.pool is not None for run in runs])
     results: list[dict[str, Any]] = [{}] * len(runs)
-    for use, solve in ((~apart, solve_runs), (apart, solve_pools)):
-        index = np.flatnonzero(use)
-        own = [runs[i] for i in index.tolist()]
-        if own:
-            for i, row in zip(index.tolist(), _verdicts(solve(cases.rows(index), own), own), strict=True):
-                results[i] = row
+    for index, alike in by_pools(runs):
+        for i, row in zip(index.tolist(), _verdicts(solve_runs(cases.rows(index), alike), alike), strict=True):
+            results[i] = row
     return results
 
 
-def _verdicts(found: Solved, runs: Sequence[Run]) -> list[dict[str, Any]]:
+def _verdicts(found: LoadTests, runs: Sequence[Run]) -> list[dict[str, Any]]:
     results = []
     for i, run in enumerate(runs):
         values = {k: None if math.isnan(v[i]) else float(v[i]) for k, v in found.columns.items()}
@@ -240,48 +187,3 @@ def _intervals(run: Run, values: Mapping[str, float | None]) -> dict[str, float 
         for bound, side in zip(("p10", "p90"), sides, strict=True):
             found[f"{name}_{bound}"] = None if value is None or side is None else value * side
     return found
-
-
-def _pool_columns(cases: Cases, reading: Cases, pools: Pools, found: PoolsShown) -> dict[str, Array]:
-    tokens, requests = pools.decode.tokens, found.requests_per_s
-    output = requests * tokens.generated_tokens_per_answer
-    prefill_gpus = pools.prefill_workers * pools.prefill.gpus_per_replica
-    decode_gpus = pools.decode_workers * pools.decode.gpus_per_replica
-    gpus = prefill_gpus + decode_gpus
-    watts = (
-        prefill_gpus * reading_power_at(reading, pools.prefill, requests / most_requests_per_s(pools))
-        + decode_gpus * busy_power_at(cases, pools.writing(), found.decode)
-    ) / gpus
-    return {
-        "ttft_mean_s": found.ttft_mean_s,
-        "ttft_p50_s": found.ttft_p50_s,
-        "ttft_p99_s": found.ttft_p99_s,
-        "tpot_mean_s": np.where(tokens.generated_tokens_mean > 1.0, found.decode.step_s, np.nan),
-        "tpot_p99_s": found.tpot_p99_s,
-        "output_tokens_per_s": output,
-        "output_tokens_per_s_per_gpu": output / gpus,
-        "total_tokens_per_s_per_gpu": (output + requests * tokens.input_tokens_per_answer) / gpus,
-        "requests_per_s": requests,
-        "running_batch": found.running,
-        "power_w_per_gpu": watts,
-    }
-
-
-def _columns(cases: Cases, replica: Replica, found: Shown, replicas: Array) -> dict[str, Array]:
-    load = found.load
-    requests = load.answers_per_s * replicas
-    output = requests * replica.tokens.generated_tokens_per_answer
-    gpus = replicas * replica.gpus_per_replica
-    return {
-        "ttft_mean_s": found.ttft_mean_s,
-        "ttft_p50_s": found.ttft_p50_s,
-        "ttft_p99_s": found.ttft_p99_s,
-        "tpot_mean_s": np.where(replica.tokens.generated_tokens_mean > 1.0, load.step_s, np.nan),
-        "tpot_p99_s": found.tpot_p99_s,
-        "output_tokens_per_s": output,
-        "output_tokens_per_s_per_gpu": output / gpus,
-        "total_tokens_per_s_per_gpu": (output + requests * replica.tokens.input_tokens_per_answer) / gpus,
-        "requests_per_s": requests,
-        "running_batch": load.running * replicas,
-        "power_w_per_gpu": busy_power_at(cases, replica, load),
-    }

@@ -14,7 +14,7 @@ from planner.documents.spec import Loaded
 from planner.documents.spec import today as the_day
 from planner.errors import BadInputError, DataMissingError, NoPriceError
 from planner.fleet.estimate import Estimate, ReplicaCapacity, estimate_and_capacity
-from planner.fleet.estimate_measured import estimate_measured, measured_load
+from planner.fleet.measured_rates import MeasuredLoad, as_measured_nodes, estimate_from_measured_rates, measured_load
 from planner.options.candidates import Candidate, Layout, candidates
 from planner.options.caveats import nothing_priced, option_warnings, scenario_warnings
 from planner.options.lowering import lower
@@ -41,8 +41,8 @@ class Answer:
     """Row of `cases` behind each result."""
     searched: list[Candidate] = field(repr=False)
     """The candidate behind each row of `cases`."""
-    served: ReplicaCapacity | None = field(repr=False)
-    """What a replica of each row serves at any demand; None where nodes have measured rates."""
+    capacity: ReplicaCapacity = field(repr=False)
+    """What a replica of each row serves at any demand."""
 
     @property
     def best(self) -> Row:
@@ -79,7 +79,9 @@ def answer(scenario: Scenario, catalog: Catalog, *, today: dt.date | None = None
         options = _one_layout(options)
     options = with_pools(scenario, catalog, model, options)
     cases = lower(scenario, catalog, model, options)
-    found, served = _solved(scenario, cases)
+    if scenario.spec.measured_rates is not None:
+        cases = as_measured_nodes(cases)
+    found, capacity = _solved(scenario, cases)
     if np.all(np.isnan(found.usd_per_gpu_hour)):
         raise NoPriceError(
             nothing_priced(scenario, catalog, options, day), where=scenario.loaded.document.place(("prices",))
@@ -95,7 +97,7 @@ def answer(scenario: Scenario, catalog: Catalog, *, today: dt.date | None = None
         *scenario_warnings(scenario, model.spec),
         *option_warnings(scenario, catalog, results, picked, day),
     ]
-    return Answer(scenario, results, warnings, model, picked, cases, chosen, options, served)
+    return Answer(scenario, results, warnings, model, picked, cases, chosen, options, capacity)
 
 
 def refuse_router(scenario: Scenario, where: str = "") -> None:
@@ -133,27 +135,24 @@ def _gpu_notes(scenario: Scenario, catalog: Catalog) -> list[str]:
     return [f"GPU {note}" for note in found if note]
 
 
-def _solved(scenario: Scenario, cases: Cases) -> tuple[Estimate, ReplicaCapacity | None]:
-    """Return (the estimate of a scenario's cases, what their replicas serve); None of the latter by measured rates."""
-    if scenario.spec.measured_rates is not None:
-        return _flat(estimate_from_measured_rates(scenario, cases)), None
-    found, served = estimate_and_capacity(cases)
-    return _flat(found), served
+def _solved(scenario: Scenario, cases: Cases) -> tuple[Estimate, ReplicaCapacity]:
+    """Return (the estimate of a scenario's cases, what their replicas serve)."""
+    measured = scenario.spec.measured_rates is not None
+    found, capacity = (
+        estimate_from_measured_rates(cases, measured_load_of(scenario, cases))
+        if measured
+        else estimate_and_capacity(cases)
+    )
+    return Estimate(**{name: np.atleast_1d(column) for name, column in vars(found).items()}), capacity
 
 
-def estimate_from_measured_rates(scenario: Scenario, cases: Cases) -> Estimate:
-    """Return the estimate of cases by the measured rates that their scenario has."""
+def measured_load_of(scenario: Scenario, cases: Cases) -> MeasuredLoad:
+    """Return the token volume of a scenario with measured rates, and those rates."""
     rates, volume = scenario.spec.measured_rates, scenario.spec.workload.tokens_per_day
     assert rates is not None  # noqa: S101 - asked only of such scenarios
     growth = growth_factor(scenario.spec.demand)
     tokens = (volume.input * growth, volume.output * growth) if volume else None
-    load = measured_load(cases, rates.input_tokens_per_s_per_node, rates.output_tokens_per_s_per_node, tokens)
-    return estimate_measured(cases, load)
-
-
-def _flat(found: Estimate) -> Estimate:
-    """Return an estimate with one axis, for ranking."""
-    return Estimate(**{name: np.atleast_1d(column) for name, column in vars(found).items()})
+    return measured_load(cases, rates.input_tokens_per_s_per_node, rates.output_tokens_per_s_per_node, tokens)
 
 
 def _one_layout(options: list[Candidate]) -> list[Candidate]:
@@ -168,4 +167,4 @@ def _without_layout(row: Row) -> Row:
         ("engine", "precision", "tensor_parallel", "pipeline_parallel", "expert_parallel", "data_parallel")
     )
     basis = "assumed" if row["basis"] == "assumed" else "measured"
-    return row | unknown | {"basis": basis, "limit": "max_gpus" if not row["meets_slo"] else ""}
+    return row | unknown | {"basis": basis}

@@ -50,7 +50,7 @@ class Cases:
     energy: EnergyColumns
     quality: QualityColumns
     prefill_layout: LayoutColumns | None = None
-    """Of the replicas that read prompts, where those of `layout` only write; NaN in cases with one pool. None: no case
+    """Of the replicas of a prefill pool, where those of `layout` only decode; NaN in cases with one pool. None: no case
     has two pools."""
     pauses: PauseColumns | None = None
     """None: no case has tools that take time."""
@@ -93,6 +93,16 @@ class Cases:
             return column[(slice(None),) * position + (part,)] if varies else column
 
         return self._changed(cut)
+
+    def flat(self) -> Cases:
+        """Return cases with one axis."""
+        shape = self.shape
+
+        def laid_flat(ndim: int, column: Any) -> Any:  # noqa: ANN401 - arrays or floats
+            components = np.shape(column)[-1:] if ndim > len(shape) else ()
+            return np.broadcast_to(column, shape + components).reshape(-1, *components)
+
+        return self._changed(laid_flat)
 
     def rows_of_one(self) -> Cases:
         """Return cases of shape () from cases of one row."""

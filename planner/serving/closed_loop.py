@@ -1,18 +1,21 @@
-"""What a benchmark shows on one replica: closed loop (requests in flight), open loop (a rate), or all it can do."""
+"""What a load test shows of a deployment: closed loop (requests in flight), open loop (a rate), or all it can do."""
 
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 
+from planner.serving.disaggregated import Deployment
 from planner.serving.normal import Array, Mask
 from planner.serving.queueing import closed_wait_quantile_s
 from planner.serving.replica import Replica
 from planner.serving.roots import solve_increasing
-from planner.serving.slo import Limit, largest_running, throughput_limit
+from planner.serving.slo import Limit, largest_running, running_limit, throughput_limit
 from planner.serving.steady_state import (
     QUANTILES,
     Lengths,
     Load,
+    first_token_s,
     fixed_ttft_s,
     latency_at,
     load_at,
@@ -31,23 +34,27 @@ _SHARE_OF_BURST = {"mean": 0.5, **QUANTILES}
 
 
 @dataclass(frozen=True, eq=False)
-class Shown:
-    """What the benchmark reports, per replica; NaN where there is no number."""
+class LoadTestResult:
+    """What a load test reports of a deployment; NaN where there is no number."""
 
+    requests_per_s: Array
+    running: Array
+    """Sequences that decode, over all replicas."""
     load: Load
+    """Of one decode replica."""
     ttft_mean_s: Array
     ttft_p50_s: Array
     ttft_p99_s: Array
     tpot_p99_s: Array
     overloaded: Mask
-    """The rate asked for is above what the replica can serve."""
+    """The rate asked for is above what the deployment can serve."""
     limit: Array
     """Index of the `Limit`: what binds at maximum load and where overloaded; 0 elsewhere."""
 
 
 @dataclass(frozen=True, eq=False)
 class Traffic:
-    """How a benchmark sends requests to one replica."""
+    """How a load test sends requests to a deployment."""
 
     concurrency: Array
     """Requests in flight of a closed loop; NaN where it is none."""
@@ -57,28 +64,81 @@ class Traffic:
     """All prompts are of one length, and all outputs."""
 
 
-def shown(replica: Replica, lengths: Lengths, fits: Mask, traffic: Traffic) -> Shown:
-    """Return what a benchmark reports; NaN except where the replica holds the run at all (`fits`)."""
-    concurrency, rate = traffic.concurrency, traffic.rate
-    running, waiting = _operating_point(replica, concurrency, rate)
-    load = load_at(replica, np.where(fits, running, np.nan))
-    closed, waves = ~np.isnan(concurrency), in_waves(replica, traffic)
-    full = load.running >= largest_running(replica) * _ALL_BUT_FULL
-    endless = ~closed & full
+def run_load_test(deployment: Deployment, lengths: Lengths, fits: Mask, traffic: Traffic) -> LoadTestResult:
+    """Return what a load test reports; NaN except where the deployment holds the run at all (`fits`).
+
+    Closed loop: C = lambda (E[TTFT] + (G - 1) TPOT) (Little's law over all requests in flight), what finds no place
+    waits; open loop: the rate; neither: the most that is served. Where a pool is full in an open loop, a first token
+    waits without end: NaN.
+    """
+    decode, replicas = deployment.decode, deployment.replicas
+    concurrency, rate = traffic.concurrency / replicas, traffic.rate / replicas
+    largest, binds = _largest_batch(deployment)
+    running, waiting = _operating_point(deployment, concurrency, rate, largest)
+    load = load_at(decode, np.where(fits, running, np.nan))
+    closed = ~np.isnan(concurrency)
+    waves = in_waves(decode, traffic) if deployment.prefill is None else np.zeros_like(closed)
+    endless = ~closed & (load.running >= largest * _ALL_BUT_FULL)
     overloaded = endless & ~np.isnan(rate) & (load.answers_per_s < rate * _ALL_BUT_FULL)
-    wave = wave_load(replica, load, concurrency)
-    beyond = np.maximum(concurrency / wave.answers_per_s - wave_cycle_s(replica, wave), 0.0)
+    entry = _entry(deployment, load, concurrency)
+    opened = first_token_s(entry.replica, lengths, entry.load, waits(decode, load)[1])
+    wave = wave_load(decode, load, concurrency)
+    beyond = np.maximum(concurrency / wave.answers_per_s - wave_cycle_s(decode, wave), 0.0)
 
     def ttft_of(name: str) -> Array:
-        in_loop = closed_ttft_s(replica, lengths, load, concurrency, name, waiting)
-        steady = np.where(closed, in_loop, ttft_s(replica, lengths, load, name))
-        value = np.where(waves, wave_ttft_s(replica, wave, name) + beyond, steady)
+        in_loop = closed_ttft_s(entry.replica, lengths, entry.load, entry.concurrency, name, waiting)
+        steady = np.where(closed, in_loop, opened(name)) + entry.transfer_s
+        value = np.where(waves, wave_ttft_s(decode, wave, name) + beyond, steady)
         return np.where(endless | ~np.isfinite(value), np.nan, value)
 
-    tpot = np.where(waves, wave_tpot_s(replica, wave, "p99"), latency_at(replica, lengths, load, "p99").tpot)
-    pairs = {name: np.where(waves, getattr(wave, name), getattr(load, name)) for name in load.__dataclass_fields__}
-    limit = np.where(endless, throughput_limit(replica), Limit.NONE)
-    return Shown(Load(**pairs), ttft_of("mean"), ttft_of("p50"), ttft_of("p99"), tpot, overloaded, limit)
+    tpot = np.where(waves, wave_tpot_s(decode, wave, "p99"), latency_at(decode, lengths, load, "p99").tpot)
+    load = Load(**{name: np.where(waves, getattr(wave, name), getattr(load, name)) for name in vars(load)})
+    return LoadTestResult(
+        requests_per_s=np.asarray(load.answers_per_s * replicas),
+        running=np.asarray(load.running * replicas),
+        load=load,
+        ttft_mean_s=ttft_of("mean"),
+        ttft_p50_s=ttft_of("p50"),
+        ttft_p99_s=ttft_of("p99"),
+        tpot_p99_s=tpot,
+        overloaded=overloaded,
+        limit=np.where(endless, binds, Limit.NONE),
+    )
+
+
+class _Entry(NamedTuple):
+    """The replica at which a request arrives, with its load and its part of the requests in flight."""
+
+    replica: Replica
+    load: Load
+    concurrency: Array
+    transfer_s: Array
+
+
+def _entry(deployment: Deployment, load: Load, concurrency: Array) -> _Entry:
+    """Return where the requests of one decode replica arrive: at itself, or at the prefill pool."""
+    prefill = deployment.prefill
+    if prefill is None:
+        return _Entry(deployment.decode, load, concurrency, _NOTHING)
+    return _Entry(
+        prefill.replica,
+        prefill.load(load.answers_per_s * deployment.replicas / prefill.replicas),
+        concurrency * deployment.replicas / prefill.replicas,
+        prefill.transfer_s,
+    )
+
+
+_NOTHING = np.zeros(())
+
+
+def _largest_batch(deployment: Deployment) -> tuple[Array, Array]:
+    """Return (the largest running batch of a decode replica, index of the `Limit` that sets it)."""
+    decode, prefill = deployment.decode, deployment.prefill
+    if prefill is None:
+        return largest_running(decode), throughput_limit(decode)
+    most = decode.memory.max_running_sequences
+    fed = running_for_rate(decode, prefill.most_answers_per_s * prefill.replicas / deployment.replicas, most)
+    return fed, np.where(fed < most * _ALL_BUT_FULL, Limit.PREFILL, running_limit(decode))
 
 
 def in_waves(replica: Replica, traffic: Traffic) -> Mask:
@@ -126,48 +186,40 @@ def wave_cycle_s(replica: Replica, wave: Load) -> Array:
     return np.asarray(wave_ttft_s(replica, wave, "mean") + decode)
 
 
-def _operating_point(replica: Replica, concurrency: Array, rate: Array) -> tuple[Array, Array]:
-    """Return (running batch, time a closed loop spends waiting for a place beyond what the queues say).
+def _operating_point(deployment: Deployment, concurrency: Array, rate: Array, largest: Array) -> tuple[Array, Array]:
+    """Return (running batch of a decode replica, time a closed loop waits for a place beyond what the queues say).
 
-    Closed loop: C = lambda (E[TTFT] + E[decode]) (Little's law over all requests in flight), at most the
-    running limit; what exceeds it waits. Open loop: the batch that serves the rate. Neither: the largest batch.
+    `concurrency` and `rate` are one decode replica's part. Closed loop: at most the running limit runs; what exceeds
+    it waits. Open loop: the batch that serves the rate. Neither: the largest batch.
     """
-    largest = largest_running(replica)
-    top = np.log(replica.memory.max_running_sequences)
+    decode = deployment.decode
+    top = np.log(decode.memory.max_running_sequences)
 
-    def excess(log_running: Array, inputs: tuple[Replica, Array]) -> Array:
-        replica, concurrency = inputs
-        load = load_at(replica, np.exp(log_running))
-        return np.asarray(np.log(load.answers_per_s * _cycle_s(replica, load, concurrency) / concurrency))
+    def excess(log_running: Array, inputs: tuple[Deployment, Array]) -> Array:
+        deployment, concurrency = inputs
+        load = load_at(deployment.decode, np.exp(log_running))
+        return np.asarray(np.log(load.answers_per_s * _cycle_s(deployment, load, concurrency) / concurrency))
 
     most = np.minimum(top, np.log(concurrency))
-    closed = np.exp(solve_increasing(excess, most - _WIDEST, most, (replica, concurrency)))
-    opened = running_for_rate(replica, rate, largest)
+    closed = np.exp(solve_increasing(excess, most - _WIDEST, most, (deployment, concurrency)))
+    opened = running_for_rate(decode, rate, largest)
     running = np.where(np.isnan(concurrency), np.where(np.isnan(rate), largest, opened), closed)
-    load = load_at(replica, running)
-    surplus = concurrency / load.answers_per_s - _cycle_s(replica, load, concurrency)
+    load = load_at(decode, running)
+    surplus = concurrency / load.answers_per_s - _cycle_s(deployment, load, concurrency)
     return running, np.where(np.isnan(concurrency), 0.0, np.maximum(surplus, 0.0))
 
 
-def _cycle_s(replica: Replica, load: Load, concurrency: Array) -> Array:
+def _cycle_s(deployment: Deployment, load: Load, concurrency: Array) -> Array:
     """Return the mean time a closed-loop request takes from sending to its last token, places permitting."""
-    decode = (replica.tokens.generated_tokens_mean - 1.0) * load.step_s
-    return np.asarray(closed_ttft_mean_s(replica, load, concurrency) + decode)
+    entry = _entry(deployment, load, concurrency)
+    first = closed_ttft_mean_s(entry.replica, entry.load, entry.concurrency) + entry.transfer_s
+    return np.asarray(first + (deployment.decode.tokens.generated_tokens_mean - 1.0) * load.step_s)
 
 
 def closed_ttft_mean_s(replica: Replica, load: Load, concurrency: Array) -> Array:
     """Return the mean TTFT of a closed loop [s] without the wait for a place."""
     alone, queued, opening = _closed_means_s(replica, load, concurrency)
     return np.asarray(alone + queued + opening)
-
-
-def ttft_s(replica: Replica, lengths: Lengths | None, load: Load, name: str) -> Array:
-    """Return a TTFT of an open loop [s]: its mean, or a quantile, which needs the quantiles of the lengths."""
-    return (
-        ttft_mean_s(replica, load)
-        if lengths is None or name == "mean"
-        else latency_at(replica, lengths, load, name).ttft
-    )
 
 
 def closed_ttft_s(

@@ -3,6 +3,7 @@
 import numpy as np
 
 from planner.serving.cases import Cases
+from planner.serving.disaggregated import PrefillPool
 from planner.serving.normal import Array
 from planner.serving.replica import Replica
 from planner.serving.steady_state import Load, step_terms_at
@@ -14,11 +15,27 @@ def busy_power_at(cases: Cases, replica: Replica, load: Load) -> Array:
     return busy_power_of(cases, step_terms_at(replica, load))
 
 
-def reading_power_at(cases: Cases, replica: Replica, busy: Array) -> Array:
-    """Return the mean power of a GPU that only reads prompts [W], busy a share of its time, else idle."""
+def prefill_power_at(cases: Cases, replica: Replica, busy: Array) -> Array:
+    """Return the mean power of a GPU of a prefill pool [W], busy a share of its time, else idle."""
     nothing = np.zeros_like(replica.token_budget)
     full = busy_power_of(cases, step_terms(replica.costs, nothing, replica.token_budget))
     return np.asarray(cases.gpu.idle_w + (full - cases.gpu.idle_w) * np.minimum(busy, 1.0))
+
+
+def average_power_w(
+    cases: Cases, prefill: PrefillPool | None, busy: Array, share: Array, decode_power_w: Array
+) -> Array:
+    """Return the power of a GPU averaged over both pools [W]; that of the decode pool where there is no other.
+
+    Parameters
+    ----------
+    busy : share of the time that a prefill replica works [1].
+    share : of the GPUs, or of the GPU-seconds, that prefill takes [1].
+    decode_power_w : of a GPU of the decode pool [W].
+    """
+    if prefill is None:
+        return decode_power_w
+    return np.asarray(decode_power_w + share * (prefill_power_at(cases, prefill.replica, busy) - decode_power_w))
 
 
 def busy_power_of(cases: Cases, terms: StepTerms) -> Array:

@@ -149,30 +149,30 @@ _NOTHING, _WIDEST = 1e-12, 30.0
 """Sequences that are none, and how far below those that fit without pauses the solver looks, in logarithms."""
 
 
-def prompt_transfer_s(reading: Cases, writing: Cases, readers: Array, writers: Array) -> Array:
-    """Return the time the cache of a mean prompt takes from a prefill worker to a decode worker.
+def prompt_transfer_s(prefill: Cases, decode: Cases, prefill_replicas: Array, decode_replicas: Array) -> Array:
+    """Return the time the KV cache of a mean prompt takes from a prefill replica to a decode replica.
 
-    All GPUs of the smaller worker send or receive their part at once: over the links where both pools stand in one
+    All GPUs of the smaller replica send or receive their part at once: over the links where both pools stand in one
     scale-up domain, else over the network.
 
     Parameters
     ----------
-    reading, writing : cases with the layout of a prefill worker, of a decode worker.
-    readers, writers : workers of each pool [1].
+    prefill, decode : cases with the layout of a prefill replica, of a decode replica.
+    prefill_replicas, decode_replicas : replicas of each pool [1].
 
     Returns
     -------
     Array
-        Time from the last byte read to the last byte there [s].
+        Time from the last byte written by prefill to the last byte there [s].
     """
-    w, g, e = reading.workload, reading.gpu, reading.engine
+    w, g, e = prefill.workload, prefill.gpu, prefill.engine
     prompt = np.sum(w.share * w.input_tokens_mean, axis=-1)
-    sizes = [c.layout.tensor_parallel * c.layout.pipeline_parallel * c.layout.data_parallel for c in (reading, writing)]
-    in_one_domain = sizes[0] * readers + sizes[1] * writers <= g.scale_up_domain_gpus
+    sizes = [c.layout.tensor_parallel * c.layout.pipeline_parallel * c.layout.data_parallel for c in (prefill, decode)]
+    in_one_domain = sizes[0] * prefill_replicas + sizes[1] * decode_replicas <= g.scale_up_domain_gpus
     rate = np.where(in_one_domain, g.link_bytes_per_s * e.link_efficiency, g.network_bytes_per_s * e.network_efficiency)
-    one_gpu = dataclasses.replace(reading.layout, tensor_parallel=np.ones_like(prompt))
-    senders = np.minimum(reading.layout.tensor_parallel, writing.layout.tensor_parallel)
-    return np.asarray(held_bytes(dataclasses.replace(reading, layout=one_gpu), prompt) / (senders * rate))
+    one_gpu = dataclasses.replace(prefill.layout, tensor_parallel=np.ones_like(prompt))
+    senders = np.minimum(prefill.layout.tensor_parallel, decode.layout.tensor_parallel)
+    return np.asarray(held_bytes(dataclasses.replace(prefill, layout=one_gpu), prompt) / (senders * rate))
 
 
 def step_costs(cases: Cases, tokens: TokenDemand) -> step.StepCosts:

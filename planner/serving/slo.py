@@ -22,14 +22,16 @@ _FIRST_LOOK = 0.1
 
 @dataclass(frozen=True, eq=False)
 class Capacity:
-    """The highest load of a replica within its SLO."""
+    """The highest load of a replica within its SLO; of two pools that of a decode replica."""
 
     running: Array
     """NaN where no load meets the SLO or nothing fits."""
     meets_slo: Mask
     largest_running: Array
     smallest_running: Array
-    """The load of a replica that is all but idle."""
+    """The load of a nearly idle replica."""
+    prefill_share: Array
+    """Load of a replica of the prefill pool, over the most it can take; NaN where there is no such pool."""
 
 
 class Limit(IntEnum):
@@ -115,7 +117,7 @@ def slo_capacity(replica: Replica, lengths: Lengths, slo: SloColumns) -> Capacit
     log_best = solve_increasing(excess, bottom, top, inputs, first=_FIRST_LOOK) if has_limit(slo) else top
     meets = (log_best > bottom) & (largest > 0.0)
     running = np.where(meets, np.exp(log_best), np.nan)
-    return Capacity(running, meets, np.asarray(largest), np.exp(bottom))
+    return Capacity(running, meets, np.asarray(largest), np.exp(bottom), prefill_share=np.asarray(np.nan))
 
 
 def excess_of(ratios: dict[str, Array]) -> Array:

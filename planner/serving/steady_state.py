@@ -154,7 +154,10 @@ def waits(replica: Replica, load: Load) -> tuple[Wait, Wait]:
 
 def ttft_mean_s(replica: Replica, load: Load) -> Array:
     """Return the mean time to first token [s]: the host, the mean waits, the steps of scheduling, the prompt."""
-    prefill, slots = waits(replica, load)
+    return _ttft_mean_s(replica, load, *waits(replica, load))
+
+
+def _ttft_mean_s(replica: Replica, load: Load, prefill: Wait, slots: Wait) -> Array:
     prompt = replica.tokens.prefill_tokens_mean * load.prefill_work_s * replica.stages
     return np.asarray(fixed_ttft_s(replica, load) + prefill.mean_s + slots.mean_s + prompt)
 
@@ -166,13 +169,13 @@ def fixed_ttft_s(replica: Replica, load: Load) -> Array:
 
 
 def latency_at(replica: Replica, lengths: Lengths, load: Load, percentile: str, *, to_the_end: bool = True) -> Latency:
-    """Return the latencies of a replica that reads and writes, at a percentile; see `latency_after`."""
+    """Return the latencies of a replica that does prefill and decode, at a percentile; see `latency_after`."""
     ttft = first_token_s(replica, lengths, load)
     return latency_after(ttft, replica, lengths, load, percentile, to_the_end=to_the_end)
 
 
-def first_token_s(replica: Replica, lengths: Lengths, load: Load) -> Callable[[str], Array]:
-    """Return the time to first token as a function of the percentile's name.
+def first_token_s(replica: Replica, lengths: Lengths, load: Load, places: Wait | None = None) -> Callable[[str], Array]:
+    """Return the time to first token as a function of the percentile's name, or of "mean".
 
     TTFT_q = fixed + W_prefill,q + W_slot,q + n_q w PP: what neither waits nor grows with the prompt, both waits, the
     prompt itself; w is the engine time of one of its tokens. The waits' quantiles are added (an upper bound).
@@ -181,16 +184,20 @@ def first_token_s(replica: Replica, lengths: Lengths, load: Load) -> Callable[[s
     ----------
     replica, load : one replica of each case, and its load.
     lengths : for the quantiles n_q of the uncached prompt [tokens].
+    places : wait for a place to decode, where that is at another replica.
 
     Returns
     -------
     Callable[[str], Array]
-        "p50", "p95", "p99" -> TTFT [s]; infinite where a queue has no end.
+        "p50", "p95", "p99", "mean" -> TTFT [s]; infinite where a queue has no end.
     """
     prefill_queue, slot_queue = waits(replica, load)
+    slot_queue = places or slot_queue
     work, fixed = load.prefill_work_s, fixed_ttft_s(replica, load)
 
     def at(name: str) -> Array:
+        if name == "mean":
+            return _ttft_mean_s(replica, load, prefill_queue, slot_queue)
         queued = prefill_queue.quantile_s(QUANTILES[name]) + slot_queue.quantile_s(QUANTILES[name])
         return np.asarray(fixed + queued + lengths.prefill[name] * work * replica.stages)
 

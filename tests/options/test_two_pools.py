@@ -1,4 +1,4 @@
-"""Two pools in `estimate`: prompts are read by replicas of one layout, answers are written by those of another."""
+"""Two pools in `estimate`: a prefill pool of one layout beside a decode pool of another."""
 
 import dataclasses
 import itertools
@@ -16,7 +16,7 @@ from planner.errors import BadInputError
 from planner.explain.chain import case_namespace, explain, known_formulas
 from planner.explain.formulas import completed, evaluate, parse
 from planner.fleet.estimate import estimate, estimate_and_capacity, solve
-from planner.fleet.sizing import sized
+from planner.fleet.sizing import fleet_cost
 from planner.options.answer import Answer, answer
 from planner.options.candidates import candidates
 from planner.options.intervals import unseen_of, with_intervals
@@ -24,8 +24,8 @@ from planner.options.lowering import lower
 from planner.options.ranking import PREFILL_FIELDS, RESULT_FIELDS
 from planner.scenario.load import Scenario, load_scenario
 from planner.serving.cases import Cases
-from planner.serving.disaggregated_slo import _best, pair_capacity, pair_of
-from planner.serving.replica import build_replica, prompt_transfer_s
+from planner.serving.disaggregated import deployment_of
+from planner.serving.disaggregated_slo import best_share, gpu_seconds, pair_capacity
 from planner.serving.slo import LIMITS
 from planner.serving.steady_state import length_quantiles
 
@@ -50,21 +50,21 @@ def value(case: Cases, field: str) -> float:
 
 
 def test_both_pools_are_counted_once() -> None:
-    """GPUs, money and GPU-seconds are those of readers and writers together, by the fields of the row."""
+    """GPUs, money and GPU-seconds are those of both pools, by the fields of the row."""
     sold = {"fleet__gpus": ("h100-sxm",), "prices__providers": ("aws",)}
     row, case = ask(**sold).best, ask(**sold).case()
-    pools = solve(case)[1].pools
-    assert pools is not None
-    assert row["gpus"] == pools.reading.fleet.gpus + pools.writing.fleet.gpus == 8 * row["nodes"]
-    assert row["prefill_replicas"] == pools.reading.fleet.replicas
-    rates = float(pools.reading.answers_per_s), float(pools.writing.answers_per_s)
+    detail = solve(case)[1]
+    prefill, decode = detail.fleet_cost.prefill, detail.fleet_cost.decode
+    assert row["gpus"] == prefill.gpus + decode.gpus == 8 * row["nodes"]
+    assert row["prefill_replicas"] == prefill.replicas
+    rates = float(detail.replica_capacity.prefill_answers_per_s), float(detail.replica_capacity.answers_per_s)
     seconds = row["prefill_gpus_per_replica"] / rates[0] + row["gpus_per_replica"] / rates[1]
     assert row["gpu_seconds_per_answer"] == pytest.approx(seconds)
     per_token = row["cost_usd_per_mtok_input"], row["cost_usd_per_mtok_output"]
     tokens = row["input_tokens_per_answer"], row["generated_tokens_per_answer"]
     spent = sum(p * t for p, t in zip(per_token, tokens, strict=True)) / 1e6
     assert spent == pytest.approx(row["cost_usd_per_answer"])
-    share = float(pools.reading.fleet.gpus) / row["gpus"]
+    share = float(prefill.gpus) / row["gpus"]
     assert per_token[0] * tokens[0] / 1e6 == pytest.approx(share * row["cost_usd_per_answer"])
 
 
@@ -78,15 +78,15 @@ def test_more_traffic_never_costs_less(rate: float, factor: float) -> None:
     assert less <= more * (1 + 1e-12)
 
 
-def test_prompts_of_next_to_nothing_need_one_reader() -> None:
-    """All but a millionth of the prompts is cached: one reader is enough, at any rate of the shipped question."""
+def test_prompts_of_next_to_nothing_need_one_prefill_replica() -> None:
+    """All but a millionth of the prompts is cached: one prefill replica is enough at any rate."""
     found = estimate(ask().case().replaced(workload__cached_share=1.0 - 1e-6, workload__input_tokens_cv=0.1))
     assert float(found.prefill_replicas) == 1.0
     assert float(found.replicas) > 1.0
 
 
-def test_answers_of_one_token_need_one_writer() -> None:
-    """The prefill yields the only token: nothing is left to write, there is no time per token, and readers are all."""
+def test_answers_of_one_token_need_one_decode_replica() -> None:
+    """The prefill yields the only token: nothing is left to decode, and there is no time per token."""
     none = {f"slo__{f.name}": np.nan for f in dataclasses.fields(ask().case().slo)}
     one = {f"workload__{n}": 0.0 for n in ("generated_tokens_cv", "answer_tokens_cv", "thinking_tokens_cv")}
     long = ask().case().replaced(workload__answer_tokens_mean=1.0, demand__answers_per_s=1000.0)
@@ -98,7 +98,7 @@ def test_answers_of_one_token_need_one_writer() -> None:
 
 @pytest.mark.parametrize("limit", [1e-4, 1e-3])
 def test_a_first_token_nobody_can_show_is_named(limit: float) -> None:
-    """Below what an idle reader takes: `ttft`, with the best attainable latencies beside it."""
+    """Below what an idle prefill replica takes: `ttft`, with the best attainable latencies beside it."""
     found = estimate(ask().case().replaced(slo__ttft_p95_s=limit))
     assert not float(found.meets_slo)
     assert LIMITS[int(found.limit)] == "ttft"
@@ -111,8 +111,8 @@ def test_a_row_is_the_point() -> None:
     case = ask().case()
     rates, limits = np.asarray([0.1, 5.0, 300.0]), np.asarray([0.6, 2.0, np.nan, 1e-4])
     swept = case.replaced(demand__answers_per_s=rates[:, None], slo__ttft_p95_s=limits)
-    readers = np.where(np.arange(4) % 2, np.nan, case.prefill_layout.tensor_parallel)
-    for cases in (swept, swept.replaced(prefill_layout__tensor_parallel=readers)):
+    layouts = np.where(np.arange(4) % 2, np.nan, case.prefill_layout.tensor_parallel)
+    for cases in (swept, swept.replaced(prefill_layout__tensor_parallel=layouts)):
         found = estimate(cases)
         for i, j in itertools.product(range(3), range(4)):
             one = case.replaced(demand__answers_per_s=rates[i], slo__ttft_p95_s=limits[j])
@@ -127,24 +127,23 @@ def test_a_row_is_the_point() -> None:
     [{}, {"slo__ttft_p95_s": None, "slo__e2e_p95_s": 90}, {"slo__e2e_p50_s": 20, "slo__tpot_p95_s": None},
      {"slo__tpot_p95_s": None}, {"slo__ttft_p95_s": None, "slo__time_to_answer_p95_s": 60}],
 )  # fmt: skip
-def test_no_load_of_the_readers_takes_fewer_gpu_seconds(changes: dict[str, Any]) -> None:
-    """Against 2,000 loads of the readers, each with the largest batch of a writer: half a percent from the best."""
+def test_no_load_of_the_prefill_pool_takes_fewer_gpu_seconds(changes: dict[str, Any]) -> None:
+    """Against 2,000 loads of a prefill replica, each with the largest decode batch: half a percent from the best."""
     cases = ask(**changes).case()
-    reading = dataclasses.replace(cases, layout=cases.prefill_layout, prefill_layout=None)
-    replicas = [build_replica(c) for c in (reading, dataclasses.replace(cases, prefill_layout=None))]
-    away = np.asarray(np.inf)
-    pair = pair_of(*replicas, prompt_transfer_s(reading, cases, away, away))
-    lengths = length_quantiles(cases)
+    deployment, lengths = deployment_of(cases), length_quantiles(cases)
+    prefill, decode = deployment.prefill, deployment.decode
+    assert prefill is not None
     with np.errstate(all="ignore"):
-        found = pair_capacity(pair, lengths, cases.slo)
-        least = sum(pair.gpu_seconds(found.share, found.running))
-        shares, running, _ = _best(pair, lengths, cases.slo, np.linspace(0.001, 1.0, 2000))
-        tried = sum(pair.gpu_seconds(shares, running))
-    idle = running <= float(pair.writer.memory.max_running_sequences) * 1.0001e-6
+        found = pair_capacity(prefill, decode, lengths, cases.slo)
+        least = gpu_seconds(prefill, decode, found.prefill_share, found.running)
+        shares = np.linspace(0.001, 1.0, 2000)
+        running, _ = best_share(prefill, decode, lengths, cases.slo, shares)
+        tried = gpu_seconds(prefill, decode, shares, running)
+    idle = running <= float(decode.memory.max_running_sequences) * 1.0001e-6
     assert float(least) <= np.min(tried[~idle]) * 1.005
 
 
-def test_two_layouts_of_readers_are_as_good_as_all() -> None:
+def test_two_prefill_layouts_are_as_good_as_all() -> None:
     """The whole square of layouts holds nothing cheaper on used hours than what the two worth trying give, to 2 %."""
     question = asked(fleet__gpus=("h100-sxm",), prices__providers=("aws",), fleet__precisions=("native",))
     found = answer(question, CATALOG)
@@ -170,9 +169,9 @@ def test_a_demand_needs_no_solving(pools: str, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr("planner.fleet.estimate.CHUNK_ROWS", 500)
     of_each = estimate_and_capacity(cases)[1]
     demands = cases.replaced(demand__answers_per_s=np.geomspace(1e-2, 1e3, 5)[:, None])
-    size, whole = sized(demands, of_each), estimate(demands)
-    found = vars(size.money) | {n: getattr(size.fleet, n) for n in ("replicas", "spare_replicas", "gpus", "nodes")}
-    found |= {"meets_slo": size.meets_slo, "generated_tokens_per_answer": of_each.generated_tokens_per_answer}
+    cost, whole = fleet_cost(demands, of_each), estimate(demands)
+    found = vars(cost.money) | {n: getattr(cost.fleet, n) for n in ("replicas", "spare_replicas", "gpus", "nodes")}
+    found |= {"meets_slo": cost.meets_slo, "generated_tokens_per_answer": of_each.generated_tokens_per_answer}
     for name, column in found.items():
         finite = np.where(np.isfinite(column), column, np.nan)
         np.testing.assert_array_equal(np.broadcast_to(finite, whole.fits.shape), getattr(whole, name), err_msg=name)
@@ -198,7 +197,7 @@ def test_one_pool_stays_what_it_was() -> None:
     ],
 )
 def test_every_formula_gives_its_number(name: str, override: str | None, changes: dict[str, Any]) -> None:
-    """The text that is printed is the calculation, of both pools: to 1e-9, and down to the layout of the readers."""
+    """The text that is printed is the calculation, of both pools: to 1e-9, down to the prefill layout."""
     found = ask(name, "two", override, **changes)
     known, computed = known_formulas(found), case_namespace(found.case())[0]
     values = completed(computed, known)
@@ -207,16 +206,15 @@ def test_every_formula_gives_its_number(name: str, override: str | None, changes
             result = evaluate(parse(formula.expression), values)
             assert result == pytest.approx(computed[formula.name], rel=1e-9), formula.name
     leaves = {step.name for step in explain(found, "cost_usd_per_month")}
-    assert {"prefill_layout.tensor_parallel", "layout.tensor_parallel", "reading.costs.dense_memory_s"} <= leaves
+    assert {"prefill_layout.tensor_parallel", "layout.tensor_parallel", "prefill.costs.dense_memory_s"} <= leaves
     assert explain(found, "prefill_replicas")[0].value == found.best["prefill_replicas"]
 
 
 def test_a_field_of_two_pools_is_not_of_one() -> None:
-    """Asked for a reader where there is none, the sentence says which field decides."""
-    with pytest.raises(
-        BadInputError, match=r"'prefill_replicas' is of two pools, and this option has one; see fleet\.pools"
-    ):
-        explain(ask(pools="one"), "prefill_replicas")
+    """Asked for a prefill pool where there is none, the sentence says which field decides."""
+    (step,) = explain(ask(pools="one"), "prefill_replicas")
+    assert np.isnan(step.value)
+    assert step.why == "only for disaggregated serving (fleet.pools: two)"
 
 
 def test_no_run_with_two_pools_was_fitted() -> None:

@@ -12,7 +12,8 @@ from planner.catalog.catalog import Catalog
 from planner.loadtest.lookups import Names
 from planner.loadtest.predict import predict
 from planner.loadtest.run import cases_of, resolve
-from planner.serving.closed_loop import OPENING_ROUNDS, Shown, Traffic, shown
+from planner.serving.closed_loop import OPENING_ROUNDS, LoadTestResult, Traffic, run_load_test
+from planner.serving.disaggregated import Deployment
 from planner.serving.queueing import closed_wait_quantile_s, prefill_wait
 from planner.serving.replica import Replica, build_replica
 from planner.serving.steady_state import length_quantiles
@@ -23,14 +24,15 @@ RUN = {"model": "llama-3.1-8b", "gpu": "h200-sxm", "engine": "vllm", "precision"
 REPEATS = 6
 
 
-def closed(in_flight: int, output: int) -> tuple[Replica, Shown]:
+def closed(in_flight: int, output: int) -> tuple[Replica, LoadTestResult]:
     """Return a replica whose host takes no time for a prompt, and what a closed loop shows on it."""
     run = resolve(RUN | {"output_tokens": str(output), "concurrency": str(in_flight)}, Names(CATALOG))
     cases = cases_of([run], CATALOG)
     replica = dataclasses.replace(build_replica(cases), prompt_overhead_s=np.zeros(1))
     traffic = Traffic(np.asarray([float(in_flight)]), np.asarray([np.nan]), np.zeros(1, dtype=bool))
     with np.errstate(all="ignore"):
-        return replica, shown(replica, length_quantiles(cases), np.ones(1, dtype=bool), traffic)
+        deployment = Deployment(replica, np.ones(1), None)
+        return replica, run_load_test(deployment, length_quantiles(cases), np.ones(1, dtype=bool), traffic)
 
 
 def simulated_waits(in_flight: int, prompt_s: float, decode_s: float, seed: int) -> np.ndarray:
