@@ -191,7 +191,7 @@ def test_a_missing_number_gives_its_own_reason(name: str, field: str, reason: st
 def test_a_step_of_another_kind_of_answer_is_refused_with_the_reason(name: str, reason: str) -> None:
     """What only two pools have is told so; where rates are measured, that no model computes it."""
     with pytest.raises(BadInputError, match=reason):
-        explain(state(name), "reading.gpus")
+        explain(state(name), "prefill.gpus")
 
 
 def test_a_share_has_no_unit_beside_it() -> None:
