@@ -1,0 +1,183 @@
+"""Memory: published cache sizes, shards by hand, and how many sequences fit."""
+
+from collections.abc import Callable
+from statistics import NormalDist
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from planner.serving.cases import Cases
+from planner.serving.lengths import token_demand
+from planner.serving.memory import (
+    Memory,
+    build_memory,
+    cache_bytes,
+    held_bytes,
+    kv_split,
+    running_limit,
+    weight_bytes_per_gpu,
+)
+
+Build = Callable[..., Cases]
+
+
+def memory(case: Build, **changes: float) -> Memory:
+    """Return the memory of a case with some columns changed."""
+    c = case(**changes)
+    return build_memory(c, token_demand(c.workload))
+
+
+def cache(case: Build, tokens: float, **changes: float) -> float:
+    """Return the cache of some tokens in all layers, on one GPU."""
+    return float(cache_bytes(case(**changes), *(np.array(tokens),) * 3))
+
+
+def test_published_cache_sizes(case: Build) -> None:
+    """LLaMA-2-13B's 8,192 tokens take 6,710,886,400 bytes; a token of three models as DeepSeek's paper lists them.
+
+    "Insights into DeepSeek-V3" (arXiv 2505.09343), table 1: DeepSeek-V3 70.272 KB (MLA), Qwen-2.5 72B 327.680 KB (GQA),
+    LLaMA-3.1 405B 516.096 KB (GQA), each in 16 bits.
+    """
+    assert cache(case, 8192.0, model__kv_full_elements=40 * 2 * 40 * 128) == 6_710_886_400
+    assert cache(case, 1.0, model__kv_full_elements=0.0, model__latent_full_elements=61 * (512 + 64)) == 70_272
+    assert cache(case, 1.0, model__kv_full_elements=80 * 2 * 8 * 128) == 327_680
+    assert cache(case, 1.0, model__kv_full_elements=126 * 2 * 8 * 128) == 516_096
+
+
+def test_gqa_is_split_over_its_heads_and_a_latent_is_not(case: Build) -> None:
+    """TP 8 with 2 KV heads halves the cache, no more; an MLA latent stands on every rank whole."""
+    assert float(kv_split(np.array(8.0), np.array(2.0))) == 2.0
+    assert cache(case, 1.0, layout__tensor_parallel=8.0, model__kv_heads=2.0) == 1e4 * 2 / 2
+    latent = {"model__kv_full_elements": 0.0, "model__latent_full_elements": 500.0, "model__index_elements": 100.0}
+    assert cache(case, 1.0, layout__tensor_parallel=8.0, **latent) == cache(case, 1.0, **latent) == 600 * 2
+
+
+def test_each_kind_of_layer_holds_its_own_tokens(case: Build) -> None:
+    """Full layers 1,000 tokens, windowed ones 128, sparse ones 64, in bytes of 2."""
+    elements = {"full": 10.0, "window": 7.0, "sparse": 3.0}
+    changes = {f"model__kv_{kind}_elements": n for kind, n in elements.items()}
+    changes |= {"model__latent_full_elements": 2.0, "model__latent_sparse_elements": 5.0}
+    found = cache_bytes(case(**changes), np.array(1000.0), np.array(128.0), np.array(64.0))
+    assert float(found) == 2 * (10 * 1000 + 7 * 128 + 3 * 64 + 2 * 1000 + 5 * 64)
+
+
+def test_a_window_holds_no_more_than_itself(case: Build) -> None:
+    """What is held of 1,000 tokens with a window of 128, and a state split over two heads."""
+    changes = {"model__kv_full_elements": 10.0, "model__kv_window_elements": 7.0, "model__window_tokens": 128.0}
+    state = {"model__state_bytes": 600.0, "model__state_heads": 2.0}
+    split = held_bytes(case(**changes, **state, layout__tensor_parallel=4.0), np.array(1000.0))
+    assert float(split) == 2 * (10 * 1000 + 7 * 128) / 4 + 600 / 2
+
+
+def test_weights_of_gpt2(case: Build) -> None:
+    """124,439,808 parameters in 16 bits, the head being the embedding: 248,879,616 bytes."""
+    embedding = (50_257 + 1024) * 768
+    model = {"attention_parameters": 0, "ffn_parameters": 124_439_808 - embedding, "embedding_parameters": embedding}
+    model |= {"head_parameters": 50_257 * 768, "head_is_tied": 1, "ffn_weight_bytes": 2}
+    c = case(**{f"model__{name}": float(v) for name, v in model.items()})
+    assert float(weight_bytes_per_gpu(c.model, c.layout)) == 248_879_616
+
+
+@pytest.mark.parametrize(
+    ("layout", "expected"),
+    [
+        # Attention 2e9 bytes, dense 2e9, embedding and head 4e8, experts 8e9.
+        ({}, 4.4e9 + 8e9),
+        ({"tensor_parallel": 4.0}, (4.4e9 + 8e9) / 4),
+        # Attention ranks copy all but the experts, which are spread over all eight GPUs, whole or sliced.
+        ({"tensor_parallel": 2.0, "data_parallel": 4.0}, 4.4e9 / 2 + 8e9 / 8),
+        ({"tensor_parallel": 2.0, "data_parallel": 4.0, "expert_parallel": 8.0}, 4.4e9 / 2 + 8e9 / 8),
+        ({"pipeline_parallel": 2.0}, (4.4e9 + 8e9) / 2),
+    ],
+)
+def test_weights_by_hand(case: Build, layout: dict[str, float], expected: float) -> None:
+    """Each component over the GPUs it is spread on."""
+    c = case(model__expert_parameters=8e9, **{f"layout__{name}": v for name, v in layout.items()})
+    assert float(weight_bytes_per_gpu(c.model, c.layout)) == pytest.approx(expected)
+
+
+def test_what_is_left_for_the_cache(case: Build) -> None:
+    """90 % of 80 GB less 4.4 GB of weights, 1 GB of runtime and three layers of activations of 8,000 tokens."""
+    engine = {"memory_utilization": 0.9, "runtime_reserve_bytes": 1e9, "activation_bytes_factor": 3.0}
+    found = memory(case, **{f"engine__{name}": v for name, v in engine.items()})
+    assert float(found.weight_bytes) == pytest.approx(4.4e9)
+    assert float(found.reserve_bytes) == pytest.approx(1e9 + 3 * 8000 * 1000 * 2)
+    assert float(found.kv_capacity_bytes) == pytest.approx(72e9 - 4.4e9 - 1e9 - 48e6)
+
+
+def test_sequences_that_fit_by_division(case: Build) -> None:
+    """75.6 GB over 1,050.5 tokens of 20 kB each; two stages hold half the layers each, of two batches in flight."""
+    found = memory(case)
+    assert float(found.kv_bytes_per_sequence) == pytest.approx(1050.5 * 2e4)
+    assert float(found.sequences_that_fit) == pytest.approx(75.6e9 / (1050.5 * 2e4))
+    assert float(found.kv_bytes_longest_request) == pytest.approx(1101 * 2e4)
+    staged = memory(case, layout__pipeline_parallel=2.0)
+    assert float(staged.sequences_that_fit) == pytest.approx((80e9 - 2.2e9) / (1050.5 * 1e4))
+    ranks = memory(case, layout__data_parallel=2.0)
+    assert float(ranks.sequences_that_fit) == pytest.approx(2 * float(found.sequences_that_fit))
+
+
+def test_the_engines_own_limit_counts_each_batch_in_flight(case: Build) -> None:
+    """256 sequences on each of 2 ranks x 3 stages, where the cache would hold more."""
+    found = memory(case, engine__max_running_sequences=256.0, layout__data_parallel=2.0, layout__pipeline_parallel=3.0)
+    assert float(found.max_running_sequences) == 256 * 6
+    assert found.sequences_that_fit > found.max_running_sequences
+
+
+def test_weights_that_do_not_fit_leave_no_sequence(case: Build) -> None:
+    """Negative room and no batch, not a NaN."""
+    found = memory(case, gpu__memory_bytes=4e9)
+    assert float(found.kv_capacity_bytes) == pytest.approx(-0.4e9)
+    assert float(found.sequences_that_fit) == 0.0
+
+
+@given(k=st.floats(1e6, 1e12), mu=st.floats(1e3, 1e9), sd=st.floats(0, 1e9), z=st.floats(0, 4))
+def test_running_limit_solves_its_equation(k: float, mu: float, sd: float, z: float) -> None:
+    """B mu + z sqrt(B) sd = K at the limit; without spread it is K / mu."""
+    b = float(running_limit(np.array(k), np.array(mu), np.array(sd), np.array(z)))
+    assert b * mu + z * b**0.5 * sd == pytest.approx(k, rel=1e-6)
+    assert float(running_limit(np.array(k), np.array(mu), np.array(0.0), np.array(z))) == pytest.approx(k / mu)
+
+
+def test_the_batch_overflows_as_often_as_was_asked() -> None:
+    """20,000 drawn batches of lognormal caches overflow in 5 of 100 cases where z is the 95 % quantile."""
+    z, mean, cv, room = NormalDist().inv_cdf(0.95), 1.0, 0.8, 400.0
+    batch = int(running_limit(*(np.array(x) for x in (room, mean, mean * cv, z))))
+    sigma = np.sqrt(np.log(1 + cv**2))
+    draws = np.random.default_rng(8).lognormal(-(sigma**2) / 2, sigma, (20_000, batch))
+    assert np.mean(draws.sum(axis=1) > room) == pytest.approx(0.05, abs=0.015)
+
+
+@given(
+    cache_elements=st.floats(1e3, 1e5), more=st.floats(1.0, 5.0), cv=st.floats(0.0, 2.0), z=st.floats(0.0, 3.0),
+    window=st.sampled_from([100.0, 1500.0, np.inf]),
+)  # fmt: skip
+def test_more_cache_a_token_never_fits_more(
+    case: Build, cache_elements: float, more: float, cv: float, z: float, window: float
+) -> None:
+    """Nor do a wider spread or a surer fit."""
+    changes = {"engine__kv_overflow_z": z, "model__kv_window_elements": cache_elements, "model__window_tokens": window}
+
+    def fitting(elements: float, spread: float, **surer: float) -> float:
+        lengths = {"workload__generated_tokens_cv": spread, "workload__input_tokens_cv": spread}
+        found = memory(case, **changes | {"model__kv_full_elements": elements} | lengths | surer)
+        return float(found.sequences_that_fit)
+
+    base = fitting(cache_elements, cv)
+    assert fitting(cache_elements * more, cv) <= base * (1 + 1e-12)
+    assert fitting(cache_elements, cv, engine__kv_overflow_z=z + 1.0) <= base * (1 + 1e-12)
+
+
+@given(k=st.floats(1e-3, 1e3))
+def test_all_bytes_times_k_fit_as_many(case: Build, k: float) -> None:
+    """Weights, cache, state, reserve and memory in another unit: the same batch."""
+    base = {"model__state_bytes": 1e6, "engine__kv_overflow_z": 2.0, "workload__generated_tokens_cv": 1.0}
+    names = ("attention_weight_bytes", "ffn_weight_bytes", "expert_weight_bytes", "embedding_weight_bytes")
+    c = case()
+    scaled = {f"model__{name}": k * float(getattr(c.model, name)) for name in names}
+    scaled |= {"model__state_bytes": k * 1e6, "layout__kv_bytes": k * 2.0, "gpu__memory_bytes": k * 8e10}
+    one, other = memory(case, **base), memory(case, **base | scaled)
+    assert float(other.sequences_that_fit) == pytest.approx(float(one.sequences_that_fit), rel=1e-9)
+    assert float(other.kv_bytes_per_sequence_sd) == pytest.approx(k * float(one.kv_bytes_per_sequence_sd), rel=1e-9)
