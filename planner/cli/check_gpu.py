@@ -1,4 +1,4 @@
-"""`planner check-gpu`: the GPU of this machine against its spec, and what fits on it now."""
+"""`planner check-gpu`: compare the GPUs of this machine with their specs, and show what fits on them now."""
 
 import dataclasses
 import json
@@ -27,12 +27,12 @@ from planner.wording import count
 
 @click.command("check-gpu")
 @click.argument("scenario", default=common.DEFAULT_SCENARIO, metavar="[SCENARIO]")
-@click.option("--facts", "facts_file", metavar="FILE", help="Check facts that --save wrote on another machine.")
-@click.option("--save", metavar="FILE", help="Write what the driver says as JSON (no host name, no serial numbers).")
-@click.option("--write-spec", metavar="FILE", help="Draft a spec file of a card the catalogue does not know.")
-@click.option("--model", metavar="MODEL", help="Another model: a name, a spec file or a Hugging Face config.json.")
-@click.option("--precision", multiple=True, metavar="FORMAT", help="Only these weight formats.")
-@click.option("--engine", metavar="ENGINE", help="vllm, sglang, trtllm or any.")
+@click.option("--facts", "facts_file", metavar="FILE", help="Check facts saved on another machine with --save.")
+@click.option("--save", metavar="FILE", help="Save the driver's report as JSON (no host name, no serial numbers).")
+@click.option("--write-spec", metavar="FILE", help="Draft a spec file for a GPU that the catalogue lacks.")
+@click.option("--model", metavar="MODEL", help="Use another model: a name, a spec file or a Hugging Face config.json.")
+@click.option("--precision", multiple=True, metavar="FORMAT", help="Use only these weight formats.")
+@click.option("--engine", metavar="ENGINE", help="Serving engine: vllm, sglang, trtllm or any.")
 @click.option("--set", "sets", multiple=True, metavar="PATH=VALUE", help="Override a field of the scenario.")
 @common.format_option("table", "json")
 @common.output_option
@@ -47,14 +47,14 @@ def command(
     catalogs: tuple[str, ...],
     **question: Any,
 ) -> None:
-    """Compare the GPUs of this machine with their specs, and say what SCENARIO's model does on them now.
+    """Compare the GPUs of this machine with their specs, and show what SCENARIO's model does on them now.
 
     \b
     planner check-gpu
     planner check-gpu chat-assistant --model llama-3.1-8b --save facts.json
     planner check-gpu --facts facts.json
 
-    Exit codes: 0 all as the specs say; 1 something differs; 2 a bad file; 3 no driver, or an unknown card.
+    Exit codes: 0 all GPUs match their specs; 1 a GPU differs; 2 bad file; 3 no driver or unknown GPU.
     """
     catalog = Catalog(catalogs)
     facts = load_facts(facts_file) if facts_file else read_host(today())
@@ -74,7 +74,7 @@ def command(
 
 
 def load_facts(name: str) -> HostFacts:
-    """Return the facts of a file. Raises BadInputError with file, line, field and what was expected."""
+    """Return the facts of a file that --save wrote. Raises BadInputError with place and fault."""
     document = read_document(Path(name))
     return validate(HostFacts, document.data, document)
 
@@ -89,19 +89,19 @@ def _fits(checks: Sequence[Check], question: Question, catalog: Catalog) -> tupl
 
 
 def _warnings(facts: HostFacts, checks: Sequence[Check]) -> list[str]:
-    """Return what a person should know besides the findings."""
+    """Return warnings: unreadable GPUs, a Windows guest, unknown or sliced GPUs, a mixed machine."""
     said = [f"GPU {u.index} {u.reason}" for u in facts.unreadable]
     if facts.platform == "wsl":
-        said.append("this is a Windows guest (WSL): its driver does not report every fact, nor other programs")
+        said.append("this is WSL on Windows: the driver does not report all facts, nor other programs")
     for check in checks:
         name = check.gpus[0].name
         if check.spec is None:
             near = f" Nearest: {', '.join(check.nearest)}." if check.nearest else ""
-            said.append(f"no spec of {name!r} in the catalogue.{near} --write-spec FILE drafts one.")
+            said.append(f"the catalogue has no spec of {name!r}.{near} --write-spec FILE drafts one.")
         elif check.sliced:
-            said.append(f"{name}: MIG is on and an estimate does not model slices: no fit is worked out")
+            said.append(f"{name}: MIG is on; estimates do not model slices, so no fit is shown")
     if len({c.gpus[0].name for c in checks}) > 1:
-        said.append("the GPUs differ: each kind is taken for itself, a replica does not mix them")
+        said.append("the machine has different GPUs: each kind is checked separately; a replica uses one kind")
     return said
 
 
@@ -118,10 +118,11 @@ def _write_spec(checks: Sequence[Check], facts: HostFacts, target: str) -> None:
     check = next((c for c in checks if c.spec is None), checks[0])
     if check.spec is not None:
         click.echo(
-            f"note: the catalogue knows {check.gpus[0].name} as {check.spec.spec.id}; drafted all the same", err=True
+            f"note: the catalogue already has {check.gpus[0].name} ({check.spec.spec.id}); drafted anyway",
+            err=True,
         )
     write_file(target, draft_spec(check.gpus[0], facts, today()))
-    click.echo(f"wrote {target}; `planner validate {target}` names what a data sheet must add", err=True)
+    click.echo(f"wrote {target}; `planner validate {target}` lists what to fill in from the data sheet", err=True)
 
 
 def _as_json(facts: HostFacts, checks: Sequence[Check], fits: Sequence[Fit], warnings: Sequence[str]) -> str:
@@ -174,9 +175,9 @@ def _check_lines(check: Check) -> list[str]:
     label = _label([g.index for g in check.gpus])
     if check.spec is None:
         return [f"{label}: {check.gpus[0].name} - no spec in the catalogue"]
-    verdict = "as its spec says" if check.matches else "differs from its spec"
+    verdict = "matches its spec" if check.matches else "differs from its spec"
     lines = [f"{label}: {check.gpus[0].name} = {check.spec.spec.id} (by {check.how}): {verdict}"]
-    for word, verdicts in (("as the spec says", ("agrees",)), ("not reported", ("unknown",))):
+    for word, verdicts in (("matches", ("agrees",)), ("not reported", ("unknown",))):
         listed = [f.effect for f in check.findings if f.verdict in verdicts]
         if listed:
             lines.append(f"  {word}: {', '.join(listed)}")
@@ -185,7 +186,7 @@ def _check_lines(check: Check) -> list[str]:
 
 
 def _label(indices: Sequence[int]) -> str:
-    """Return what a check is of.
+    """Return the GPUs of a check in words.
 
     >>> _label([0]), _label([0, 1, 2]), _label([0, 2])
     ('GPU 0', 'GPUs 0-2', 'GPUs 0, 2')
@@ -199,7 +200,7 @@ def _label(indices: Sequence[int]) -> str:
 
 def _fit_title(fits: Sequence[Fit]) -> str:
     kinds = dict.fromkeys(
-        f"{f.gpus_of_host} x {f.gpu}, {gib(f.memory_bytes_per_gpu)} each for the engine" for f in fits
+        f"{f.gpus_of_host} x {f.gpu}, {gib(f.memory_bytes_per_gpu)} for the engine on each" for f in fits
     )
     return f"{fits[0].model} on {'; '.join(kinds)}:"
 
@@ -211,7 +212,7 @@ def _fit_table(fits: Sequence[Fit]) -> Table:
         "layout": (Rank.NAME, lambda f: f.layout),
         "replicas": (Rank.NUMBER, lambda f: f"{f.replicas:,}" if f.fits else "–"),
         "fits": (Rank.MONEY, _fits_in_words),
-        "missing a GPU": (Rank.NUMBER, lambda f: "–" if f.fits else gib(f.missing_bytes_per_gpu)),
+        "missing per GPU": (Rank.NUMBER, lambda f: "–" if f.fits else gib(f.missing_bytes_per_gpu)),
         "sequences": (Rank.NUMBER, lambda f: f"{f.max_concurrency:,.0f}" if f.fits else "–"),
         "output tokens/s": (Rank.NUMBER, lambda f: count(f.output_tokens_per_s if f.fits else None)),
         "by spec": (Rank.DETAIL, lambda f: count(f.output_tokens_per_s_by_spec)),
@@ -236,4 +237,4 @@ def _fit_notes(fits: Sequence[Fit]) -> list[str]:
     least = min(fits, key=lambda f: f.missing_bytes_per_gpu * f.gpus_per_replica)
     total = least.missing_bytes_per_gpu * least.gpus_per_replica
     where = f"{least.precision}, {least.layout}"
-    return [f"{least.model} does not fit: at least {gib(total)} are missing in all ({where})"]
+    return [f"{least.model} does not fit: at least {gib(total)} missing in total ({where})"]

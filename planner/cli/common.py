@@ -1,4 +1,4 @@
-"""What the commands share: options, opening questions, gates, output."""
+"""What the commands share: options, opening scenarios, gates, reports."""
 
 import datetime as dt
 from collections.abc import Callable, Mapping, Sequence
@@ -25,7 +25,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 class Word(click.Choice):  # type: ignore[type-arg]  # click 8.1 has no parameter there
-    """One of some words; a wrong one is answered with the nearest."""
+    """A choice among words; a wrong word is refused with the nearest ones."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Return the word. Raises click.BadParameter with the nearest ones."""
@@ -41,9 +41,9 @@ catalog_option = click.option(
     "catalogs",
     multiple=True,
     metavar="DIR",
-    help="Folder with hardware/ and scenarios/ that comes before the shipped catalogue.",
+    help="Folder with hardware/ and scenarios/, searched before the shipped catalogue.",
 )
-output_option = click.option("-o", "--output", metavar="FILE", help="Write to a file (replaced whole or not at all).")
+output_option = click.option("-o", "--output", metavar="FILE", help="Write to a file (nothing is written on failure).")
 
 
 set_option = click.option(
@@ -56,15 +56,15 @@ set_option = click.option(
 
 
 target_option = click.option(
-    "--target", metavar="accuracy=SHARE", help="The cheapest with this share of right answers, e.g. accuracy=0.8."
+    "--target", metavar="accuracy=SHARE", help="Cheapest option with at least this accuracy, e.g. accuracy=0.8."
 )
 
 
 def read_target(text: str) -> float:
-    """Return the accuracy of --target. Raises BadInputError for another name or what is no share."""
+    """Return the accuracy of --target. Raises BadInputError for another name or a value that is not a share."""
     name, equals, value = text.partition("=")
     if name.strip() != "accuracy" or not equals:
-        raise BadInputError(f"{text!r} is no target; expected accuracy=SHARE, e.g. accuracy=0.8", where="--target")
+        raise BadInputError(f"{text!r} is not a target; expected accuracy=SHARE, e.g. accuracy=0.8", where="--target")
     number = parse_value(value, "--target accuracy")
     if isinstance(number, bool) or not isinstance(number, int | float):
         raise BadInputError(f"{value!r} is not a number; expected a share, e.g. 0.8", where="--target accuracy")
@@ -82,16 +82,16 @@ def format_option(*names: str) -> Callable[[F], F]:
 
 
 def question_options(function: F) -> F:
-    """Add the options that change a question."""
+    """Add the options that change a scenario."""
     for option in reversed(
         (
             set_option,
-            click.option("--gpu", multiple=True, metavar="GPU", help="Only these GPUs (short for --set fleet.gpus=…)."),
+            click.option("--gpu", multiple=True, metavar="GPU", help="Use only these GPUs (as --set fleet.gpus=…)."),
             click.option(
-                "--model", metavar="MODEL", help="Another model: a name, a spec file or a Hugging Face config.json."
+                "--model", metavar="MODEL", help="Use another model: a name, a spec file or a Hugging Face config.json."
             ),
-            click.option("--precision", multiple=True, metavar="FORMAT", help="Only these weight formats."),
-            click.option("--engine", metavar="ENGINE", help="vllm, sglang, trtllm or any."),
+            click.option("--precision", multiple=True, metavar="FORMAT", help="Use only these weight formats."),
+            click.option("--engine", metavar="ENGINE", help="Serving engine: vllm, sglang, trtllm or any."),
         )
     ):
         function = option(function)
@@ -101,7 +101,7 @@ def question_options(function: F) -> F:
 def changes(
     sets: Sequence[str], gpu: Sequence[str], model: str | None, precision: Sequence[str], engine: str | None
 ) -> dict[str, Any]:
-    """Return path -> value of --set and the short forms."""
+    """Return path -> value of --set and of the short options (--gpu, --model, --precision, --engine)."""
     found: dict[str, Any] = {}
     if gpu:
         found["fleet.gpus"] = _names(gpu)
@@ -138,7 +138,7 @@ def _names(texts: Sequence[str]) -> tuple[str, ...]:
 def open_questions(
     names: Sequence[str], catalog: Catalog, overrides: Sequence[str], sets: dict[str, Any]
 ) -> list[Scenario]:
-    """Return the questions of some scenarios: the baseline, or the overrides asked for (`all`: both)."""
+    """Return the scenarios to solve: the baselines, or the named overrides; `all` is a baseline and every override."""
     questions, overrides = [], _names(overrides)
     for name in names or (DEFAULT_SCENARIO,):
         document, folder = open_scenario(name, catalog)
@@ -158,17 +158,20 @@ def day(text: str, where: str) -> dt.date | str:
     try:
         return dt.date.fromisoformat(text)
     except ValueError:
-        raise BadInputError(f"{text!r} is no date; expected YYYY-MM-DD or latest", where=where) from None
+        raise BadInputError(f"{text!r} is not a date; expected YYYY-MM-DD or latest", where=where) from None
 
 
 def part_of(scenario: Scenario, model: str | None) -> Scenario:
-    """Return the question of one model of a router; other questions as they are. Raises BadInputError."""
+    """Return the part of a router that one model serves; another scenario is returned as it is.
+
+    Raises BadInputError where a router needs a model, DataMissingError for a model that it does not have.
+    """
     parts = {part.spec.model: part for part in by_model(scenario)}
     if model is None and len(parts) == 1:
         return next(iter(parts.values()))
     if model is None:
         raise BadInputError(
-            f"{scenario.label} is answered by several models; expected --row with one of {', '.join(parts)}"
+            f"{scenario.label} is served by several models; expected --row with one of {', '.join(parts)}"
         )
     if model not in parts:
         raise DataMissingError(unknown(f"row of {scenario.label}", model, parts), where="--row")
@@ -184,9 +187,9 @@ def modelled(
     *,
     every: bool = False,
 ) -> list[Scenario]:
-    """Return the question that the performance model answers; with `every` and no row, each model's of a router.
+    """Return the scenario for the performance model; of a router the row's part, or with `every` and no row all parts.
 
-    Raises BadInputError where its rates are measured.
+    Raises BadInputError for a scenario with measured rates, which the performance model does not use.
     """
     scenario = load_scenario(name, catalog, override=override, changes=changes)
     refuse_measured(scenario)
@@ -197,17 +200,17 @@ def refuse_measured(scenario: Scenario) -> None:
     """Raise BadInputError where the rates of nodes are measured, which say nothing of single answers."""
     if scenario.spec.measured_rates is not None:
         raise BadInputError(
-            "the rates are measured, and say nothing of single answers; expected a question without measured_rates",
+            "measured rates do not describe single answers; expected a scenario without measured_rates",
             where=scenario.loaded.document.field_place(("measured_rates",)),
         )
 
 
 def answer_all(questions: Sequence[Scenario], catalog: Catalog) -> tuple[list[Answer], list[str]]:
-    """Answer every question; an interruption keeps the answers so far. Returns them and what is missing, in words."""
+    """Return the answers to all questions, and a sentence about those missing after an interruption."""
     answers: list[Answer] = []
     try:
         for question in questions:
-            answers.append(answer(question, catalog))  # noqa: PERF401 - what exists survives an interruption
+            answers.append(answer(question, catalog))  # noqa: PERF401 - an interruption keeps the answers so far
     except KeyboardInterrupt:
         if not answers:
             raise
@@ -230,7 +233,7 @@ def warn(warnings: Sequence[str]) -> None:
 
 
 class Gate:
-    """One --max or --min condition on the best option."""
+    """A --max or --min condition on the best option."""
 
     def __init__(self, text: str, *, largest: bool) -> None:
         flag = "--max" if largest else "--min"
@@ -244,7 +247,7 @@ class Gate:
         self.name, self.limit, self.largest = name.strip(), float(limit), largest
 
     def failure(self, row: Row) -> str | None:
-        """Return why the gate fails, or None."""
+        """Return why the gate fails; None where it passes."""
         value = row[self.name]
         if value is not None and (value <= self.limit if self.largest else value >= self.limit):
             return None
@@ -255,12 +258,12 @@ class Gate:
 
 
 def read_gates(largest: Sequence[str], smallest: Sequence[str]) -> list[Gate]:
-    """Return the gates of --max and --min. Raises BadInputError before anything is answered."""
+    """Return the gates of --max and --min. Raises BadInputError for a gate that is not FIELD=NUMBER."""
     return [Gate(t, largest=True) for t in largest] + [Gate(t, largest=False) for t in smallest]
 
 
 def check_gates(answers: Sequence[Answer], gates: Sequence[Gate]) -> int:
-    """Return the exit code: 1 where nothing meets the SLO or a gate fails, said on stderr.
+    """Return the exit code: 1 where nothing meets the SLO or a gate fails. Failed gates are printed on stderr.
 
     A router is judged by the row of all its models.
     """

@@ -1,4 +1,4 @@
-"""`planner completion`: the script that makes a shell complete commands and options."""
+"""`planner completion`: a script that completes commands and options in a shell."""
 
 import click
 from click.shell_completion import get_completion_class

@@ -22,29 +22,30 @@ from planner.errors import (
 from planner.report.output import prepare_stdout
 
 COMMANDS = {
-    "estimate": "GPUs, dollars and latency of a question, best option first.",
-    "compare": "Several questions or variants side by side.",
-    "explain": "The chain of formulas behind one number, with the source of every input.",
-    "validate": "Check files without answering them.",
-    "list": "What the catalogue knows: models, gpus, systems, engines, prices, api-prices, benchmarks, scenarios.",
+    "estimate": "Size a fleet for a scenario: GPUs, cost and latency, best option first.",
+    "compare": "Compare scenarios or their variants side by side.",
+    "explain": "Show the formulas behind a number and the source of every input.",
+    "validate": "Check files without solving them.",
+    "list": "List models, gpus, systems, engines, prices, api-prices, benchmarks or scenarios.",
     "init": "Write a commented scenario to start from.",
-    "schema": "JSON Schema of the files, or the dictionary of the result columns.",
-    "predict": "What a benchmark would show, row by row.",
-    "calibrate": "Engine factors from measured runs, and their errors on what they have not seen.",
-    "thinking": "What thinking multiplies: tokens, GPU time, dollars, energy, latency; and why.",
-    "energy": "Energy and carbon of an answer, from the GPUs to the meter, by grid and source.",
-    "quality": "What accuracy costs: models, efforts and samples, and the frontier of them.",
-    "quota": "What a subscription's message limits earn, cost and need.",
-    "payback": "What owning GPUs costs an hour, and whether and when it pays; the revenue a spending asks for.",
-    "break-even": "API or own machines: where they cost the same, in answers a day and in utilisation.",
-    "implied": "How many times another model a model is: by characters, latency, bill, quota.",
-    "budget": "How many answers a budget buys, and on which machines.",
-    "check-gpu": "Compare the local GPU with its spec, and what that does to an estimate.",
-    "completion": "Shell completion script.",
+    "schema": "Print the JSON Schema of a kind of file, or describe the result columns.",
+    "predict": "Predict load-test results, one row per run.",
+    "calibrate": "Fit engine factors to measured runs, with errors on unseen runs.",
+    "thinking": "Show how thinking multiplies tokens, GPU time, cost, energy and latency, and why.",
+    "energy": "Estimate energy and carbon per answer, by grid and data source.",
+    "quality": "Compare accuracy and cost of models, efforts and sample counts.",
+    "quota": "Estimate revenue, cost and GPUs of a subscription with message limits.",
+    "payback": "Estimate when owned GPUs pay back; the revenue needed to cover a GPU investment.",
+    "break-even": "Find the volume and utilisation at which an API and your own GPUs cost the same.",
+    "implied": "Estimate the size ratio of two models from observed length, latency, bill or quota.",
+    "budget": "Find how many answers a budget buys, and on which GPUs.",
+    "check-gpu": "Compare the local GPU with its spec and show what fits on it.",
+    "completion": "Print a shell completion script.",
 }
 _EPILOG = """\b
 Exit codes: 0 an answer; 1 a gate failed or nothing meets the SLO; 2 bad usage or a
-bad file; 3 data missing; 4 system error (disk, memory, network); 130 interrupted.
+bad file; 3 data missing; 4 system error (disk, memory, network);
+130 interrupted.
 Start with: planner estimate"""
 
 
@@ -52,11 +53,11 @@ class LazyGroup(click.Group):
     """A group whose commands live in planner.cli.<name> and are imported on use."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
-        """Return the commands in the order they are introduced."""
+        """Return the names of the commands, in the order of COMMANDS."""
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - click's signature
-        """Return a command; `--help` of the group needs only its one line."""
+        """Return a command, imported here: `planner --help` needs only the line in COMMANDS."""
         if cmd_name not in COMMANDS:
             return None
         module = "list_" if cmd_name == "list" else cmd_name.replace("-", "_")
@@ -82,12 +83,12 @@ class LazyGroup(click.Group):
 )
 @click.version_option(planner.__version__, prog_name="inference-planner", message="%(prog)s %(version)s")
 def cli() -> None:
-    """Say what thinking costs: from tokens per answer to GPUs, dollars and latency."""
+    """Plan LLM inference: from tokens per answer to GPUs, cost and latency."""
 
 
 def run(arguments: Sequence[str]) -> int:
     """Run the command line and return its exit code."""
-    if sys.__stdout__ is None:  # started with stdout closed: nothing can be answered
+    if sys.__stdout__ is None:  # started with stdout closed: there is nowhere to print
         return EXIT_SYSTEM
     prepare_stdout()
     try:
@@ -103,7 +104,7 @@ def run(arguments: Sequence[str]) -> int:
         return EXIT_SYSTEM
     except MemoryError as error:
         error.with_traceback(None)  # its frames hold what filled the memory
-        _report(arguments, "the memory is exhausted; expected a smaller question, or a machine with more", EXIT_SYSTEM)
+        _report(arguments, "out of memory; expected a smaller question, or a machine with more memory", EXIT_SYSTEM)
         return EXIT_SYSTEM
     return code
 
@@ -132,7 +133,7 @@ def _call(arguments: Sequence[str]) -> int:
 
 
 def _silence_stdout() -> None:
-    """Keep the interpreter from flushing into a closed pipe or a full disk at exit."""
+    """Redirect stdout to the null device, so that exit does not flush into a closed pipe or a full disk."""
     try:
         sink = os.open(os.devnull, os.O_WRONLY)
         os.dup2(sink, sys.stdout.fileno())

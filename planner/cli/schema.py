@@ -1,4 +1,4 @@
-"""`planner schema`: JSON Schema of the files, or the dictionary of the result columns."""
+"""`planner schema`: the JSON Schema of a kind of file, or its result columns with unit and meaning."""
 
 import json
 
@@ -15,15 +15,17 @@ from planner.report.columns import Column, columns, interval_columns
 from planner.report.output import emit
 
 _OF_SCENARIOS = {"thinking": thinking.PAGE, "energy": energy.PAGE}
-"""Commands that answer scenarios by a page of their own: they have columns, and no kind of file."""
+"""Commands that solve scenarios and have result columns of their own, but no kind of file."""
 
 
 @click.command("schema")
 @click.argument("kind", type=common.Word([*BY_WORD, *_OF_SCENARIOS]), default="scenario")
-@click.option("--columns", "show_columns", is_flag=True, help="The result columns: field, unit, description (CSV).")
+@click.option(
+    "--columns", "show_columns", is_flag=True, help="Print the result columns as CSV: field, unit, description."
+)
 @common.output_option
 def command(kind: str, show_columns: bool, output: str | None) -> None:
-    """Print the JSON Schema of a kind of file (for editors), or the column dictionary.
+    """Print the JSON Schema of a kind of file, for editors, or describe the result columns.
 
     \b
     planner schema -o scenario.schema.json
@@ -32,12 +34,14 @@ def command(kind: str, show_columns: bool, output: str | None) -> None:
     planner schema thinking --columns
     """
     if kind in _OF_SCENARIOS and not show_columns:
-        raise BadInputError(f"`planner {kind}` answers scenarios; expected --columns with it, or scenario", where=kind)
+        raise BadInputError(
+            f"`planner {kind}` reads scenarios; expected `schema scenario`, or --columns for its results", where=kind
+        )
     emit(_dictionary(kind) if show_columns else json.dumps(json_schema(BY_WORD[kind].spec), indent=2) + "\n", output)
 
 
 def _dictionary(kind: str) -> str:
-    """Return the columns of a scenario's results, or of an economic question's, with unit and meaning."""
+    """Return the result columns of a kind of file with unit and meaning. Raises BadInputError where it has none."""
     if kind in _OF_SCENARIOS:
         return _of_page(_OF_SCENARIOS[kind])
     asked = BY_WORD[kind]
@@ -46,7 +50,7 @@ def _dictionary(kind: str) -> str:
     if asked.page is None:
         answered = ", ".join(question.word for question in questions_of())
         raise BadInputError(
-            f"a file of kind {kind} has no result columns, it is data; expected scenario, {answered}", where="--columns"
+            f"{kind} files are data and have no result columns; expected scenario, {answered}", where="--columns"
         )
     return _of_page(asked.page)
 

@@ -24,7 +24,10 @@ from planner.scenario.load import build_scenario, open_any
 
 
 def check(name: str, catalog: Catalog) -> str:
-    """Validate a file, stdin or a shipped name, a scenario with all its overrides; return what it is."""
+    """Validate a file, stdin or a shipped name, and a scenario with all its overrides. Returns its kind in words.
+
+    Raises PlannerError, with one line for each problem of the file.
+    """
     path = Path(name)
     if path.suffix == ".json" and exists(path) and _is_config(path):
         return _config(path)
@@ -48,7 +51,7 @@ def check(name: str, catalog: Catalog) -> str:
 
 
 def _look_up(loaded: Loaded[Any], kind: Kind, catalog: Catalog) -> None:
-    """Look up the names a file refers to: GPUs of prices, whatever an economic question needs."""
+    """Look up the names a file refers to: the GPUs of price quotes, and all that an economic question needs."""
     if isinstance(loaded.spec, PricesFile):
         for index, quote in enumerate(loaded.spec.quotes):
             catalog.get(GpuSpec, quote.gpu, where=loaded.document.place(("quotes", index, "gpu")))
@@ -57,16 +60,16 @@ def _look_up(loaded: Loaded[Any], kind: Kind, catalog: Catalog) -> None:
 
 
 def _is_config(path: Path) -> bool:
-    """Return whether a JSON file says that it is a model's config.json."""
+    """Return whether a JSON file has the fields of a Hugging Face config.json."""
     try:
         data = json.loads(read_text(path))
     except (ValueError, RecursionError):
-        return False  # the reader of documents says what is wrong
+        return False  # read_document reports what is wrong with it
     return isinstance(data, dict) and not data.keys().isdisjoint({"model_type", "architectures"})
 
 
 def _config(path: Path) -> str:
-    """Read a Hugging Face config.json; return what it is."""
+    """Read a Hugging Face config.json and return its parameter counts in words."""
     from planner.catalog.huggingface.config import read_config  # noqa: PLC0415 - only a config.json needs it
 
     counts = count_parameters(read_config(path).spec)
@@ -77,9 +80,9 @@ def _config(path: Path) -> str:
 @click.argument("files", nargs=-1, required=True, metavar="FILE...")
 @common.catalog_option
 def command(files: tuple[str, ...], catalogs: tuple[str, ...]) -> None:
-    """Check scenarios, GPUs, systems, engines, prices, models and demand curves without answering them.
+    """Check scenarios, catalogue files and economic questions without solving them.
 
-    Names that a scenario refers to are looked up, its overrides are applied one by one.
+    Names that a file refers to are looked up. The overrides of a scenario are applied one by one.
 
     \b
     planner validate my.yaml o1-class

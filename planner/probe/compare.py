@@ -1,7 +1,8 @@
-"""What of a GPU differs from its spec, and what each difference does to an estimate."""
+"""Compare a GPU with its spec, and say how each difference changes an estimate."""
 
 import dataclasses
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 from planner.catalog.catalog import Catalog
@@ -15,53 +16,53 @@ from planner.probe.words import change, gb_per_s, gib
 
 Verdict = Literal["agrees", "note", "differs", "unknown"]
 USABLE_TOLERANCE = 0.01
-"""Of a total the spec has from a driver: releases differ by what they keep."""
+"""For a total that the spec took from a driver: driver releases reserve different amounts."""
 NAMEPLATE_TOLERANCE = 0.08
-"""Of a nameplate: GB against GiB (7 %), and what ECC on GDDR keeps (1/16)."""
+"""For a nameplate size: GB against GiB (7 %), and the memory that ECC takes on GDDR (1/16)."""
 POWER_TOLERANCE = 0.02
 BANDWIDTH_TOLERANCE = 0.03
 LINK_TOLERANCE = 0.1
 BITS_PER_BYTE = 8
 TRANSFERS_PER_CLOCK = 2
-"""Double data rate: NVML's memory clock is that of the data strobe for HBM and GDDR alike."""
+"""Double data rate: NVML reports the clock of the data strobe, for HBM and GDDR alike."""
 PCIE_BYTES_PER_S_PER_LANE = {1: 0.25e9, 2: 0.5e9, 3: 0.985e9, 4: 1.969e9, 5: 3.938e9, 6: 7.563e9}
-"""One direction, after line coding; PCI-SIG, by generation."""
+"""One direction, after line coding, by generation (PCI-SIG)."""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One fact beside what the spec says of it."""
+    """One fact compared with the spec."""
 
     field: str
     verdict: Verdict
     expected: float | bool | str | None
     found: float | bool | str | None
     effect: str
-    """What it does to an estimate; for `agrees` and `unknown`, what was looked at."""
+    """How the difference changes an estimate; for `agrees` and `unknown`, what was compared."""
 
 
 @dataclass(frozen=True)
 class Check:
-    """GPUs of one machine that are equal in everything that was found."""
+    """The GPUs of one machine that have the same findings."""
 
     gpus: tuple[GpuFacts, ...]
     spec: Loaded[GpuSpec] | None
     how: str | None
-    """How the name was found."""
+    """How the spec was found: by the driver's name or by another spelling."""
     nearest: tuple[str, ...]
     findings: tuple[Finding, ...]
     speed: Speed
     link_bytes_per_s: float | None
-    """Link that replaces the spec's, where that is down or narrower."""
+    """The actual link speed where the spec's link is down or narrower [B/s]."""
 
     @property
     def matches(self) -> bool | None:
-        """Whether all is as the spec says; None for an unknown card."""
+        """Whether all facts match the spec; None for an unknown GPU."""
         return None if self.spec is None else all(f.verdict != "differs" for f in self.findings)
 
     @property
     def sliced(self) -> bool:
-        """Whether MIG cuts the cards up."""
+        """Whether MIG slices the GPUs."""
         return any(g.mig_enabled for g in self.gpus)
 
 
@@ -75,7 +76,7 @@ class _Pair:
 
 
 def check_host(facts: HostFacts, catalog: Catalog) -> list[Check]:
-    """Return the checks of all GPUs; those that differ only in what runs on them share one."""
+    """Return the checks of all GPUs. GPUs that differ only in their running programs share one check."""
     checks: list[Check] = []
     for gpu in facts.gpus:
         check = _check(gpu, catalog, sum(g.name == gpu.name for g in facts.gpus))
@@ -106,53 +107,40 @@ def _check(gpu: GpuFacts, catalog: Catalog, equal_gpus: int) -> Check:
 def _memory(pair: _Pair) -> Finding:
     spec, total = pair.spec, pair.gpu.memory_total_bytes
     expected = spec.memory_usable_bytes or spec.memory_bytes
+    memory = partial(Finding, "memory_total_bytes", expected=expected, found=total)
     if total is None:
-        return Finding(
-            "memory_total_bytes",
-            "note",
-            expected,
-            None,
-            "the driver reports no memory, as on boards that share it with the CPU: the spec's "
-            f"{gib(expected)} are taken, and what the CPU's programs hold is not seen",
+        effect = (
+            "the driver reports no memory (boards that share memory with the CPU): assumes the spec's "
+            f"{gib(expected)}; memory used by CPU programs is not counted"
         )
+        return memory("note", effect=effect)
     tolerance = USABLE_TOLERANCE if spec.memory_usable_bytes else NAMEPLATE_TOLERANCE
     if abs(total - expected) <= tolerance * expected:
-        return Finding("memory_total_bytes", "agrees", expected, total, f"memory {gib(total)}")
-    less = total < expected
-    return Finding(
-        "memory_total_bytes",
-        "differs",
-        expected,
-        total,
-        f"{gib(abs(total - expected))} {'less' if less else 'more'} for the KV cache than the spec says; "
-        f"{'fewer' if less else 'more'} sequences run at once",
-    )
+        return memory("agrees", effect=f"memory {gib(total)}")
+    size, sequences = ("less", "fewer") if total < expected else ("more", "more")
+    effect = f"{gib(abs(total - expected))} {size} for the KV cache than in the spec; {sequences} concurrent sequences"
+    return memory("differs", effect=effect)
 
 
 def _power(pair: _Pair) -> Finding:
     limit, tdp = pair.gpu.power_limit_w, pair.spec.tdp_w
+    power = partial(Finding, "power_limit_w", expected=tdp, found=limit)
     if limit is None or tdp is None:
-        return Finding("power_limit_w", "unknown", tdp, limit, "power limit")
+        return power("unknown", effect="power limit")
     if abs(limit - tdp) <= POWER_TOLERANCE * tdp:
-        return Finding("power_limit_w", "agrees", tdp, limit, f"power limit {limit:.0f} W")
+        return power("agrees", effect=f"power limit {limit:.0f} W")
     if limit > tdp:
-        return Finding(
-            "power_limit_w",
-            "differs",
-            tdp,
-            limit,
-            f"may draw {limit:.0f} W where the spec says {tdp:.0f} W: up to {limit / tdp - 1:.0%} more power "
-            "and energy than estimated; speed at least as estimated",
+        effect = (
+            f"power limit {limit:.0f} W, spec {tdp:.0f} W: up to {limit / tdp - 1:.0%} more power "
+            "and energy than estimated; speed at least as estimated"
         )
+        return power("differs", effect=effect)
     speed = _capped(pair)
-    return Finding(
-        "power_limit_w",
-        "differs",
-        tdp,
-        limit,
+    effect = (
         f"power-capped at {limit:.0f} W of {tdp:.0f} W: prefill about {change(speed.prefill)}, "
-        f"decode about {change(speed.decode)} (assumed: clock ~ cube root of the watts above idle)",
+        f"decode about {change(speed.decode)} (assumes clock ~ cube root of power above idle)"
     )
+    return power("differs", effect=effect)
 
 
 def _capped(pair: _Pair) -> Speed:
@@ -165,145 +153,128 @@ def _capped(pair: _Pair) -> Speed:
 
 
 def _clock(pair: _Pair) -> Finding:
-    asked, default = pair.gpu.sm_clock_application_hz, pair.gpu.sm_clock_application_default_hz
-    name = "sm_clock_application_hz"
-    if asked is None or default is None:
-        return Finding(name, "unknown", default, asked, "application clock")
-    if asked >= default:
-        return Finding(name, "agrees", default, asked, f"application clock {asked / HERTZ_PER_MHZ:.0f} MHz")
-    return Finding(
-        name,
-        "differs",
-        default,
-        asked,
-        f"application clock set to {asked / HERTZ_PER_MHZ:.0f} MHz, below the card's default of "
-        f"{default / HERTZ_PER_MHZ:.0f} MHz: prefill about {change(asked / default)}, decode as estimated",
+    setting, default = pair.gpu.sm_clock_application_hz, pair.gpu.sm_clock_application_default_hz
+    clock = partial(Finding, "sm_clock_application_hz", expected=default, found=setting)
+    if setting is None or default is None:
+        return clock("unknown", effect="application clock")
+    if setting >= default:
+        return clock("agrees", effect=f"application clock {setting / HERTZ_PER_MHZ:.0f} MHz")
+    effect = (
+        f"application clock set to {setting / HERTZ_PER_MHZ:.0f} MHz, below the default of "
+        f"{default / HERTZ_PER_MHZ:.0f} MHz: prefill about {change(setting / default)}, decode as estimated"
     )
+    return clock("differs", effect=effect)
 
 
 def bandwidth(gpu: GpuFacts) -> float | None:
-    """Return the memory bandwidth [B/s]: 2 transfers a clock x bus width / 8, at the highest memory clock."""
+    """Return the memory bandwidth [B/s]: 2 transfers per clock x bus width / 8, at the highest memory clock.
+
+    None where the driver does not report the clock or the bus width.
+    """
     if gpu.memory_clock_max_hz is None or gpu.memory_bus_width_bits is None:
         return None
     return TRANSFERS_PER_CLOCK * gpu.memory_clock_max_hz * gpu.memory_bus_width_bits / BITS_PER_BYTE
 
 
 def _bandwidth(pair: _Pair) -> Finding:
-    found, expected = bandwidth(pair.gpu), pair.spec.hbm_bytes_per_s
-    name = "memory_bandwidth_bytes_per_s"
-    if found is None:
-        return Finding(name, "unknown", expected, None, "memory bandwidth (clock and bus width)")
-    if abs(found - expected) <= BANDWIDTH_TOLERANCE * expected:
-        return Finding(name, "agrees", expected, found, f"memory bandwidth {gb_per_s(found)}")
-    return Finding(
-        name,
-        "differs",
-        expected,
-        found,
-        f"2 x memory clock x bus width is {gb_per_s(found)}, the spec says {gb_per_s(expected)}: "
-        f"decode about {change(found / expected)}",
+    rate, expected = bandwidth(pair.gpu), pair.spec.hbm_bytes_per_s
+    memory = partial(Finding, "memory_bandwidth_bytes_per_s", expected=expected, found=rate)
+    if rate is None:
+        return memory("unknown", effect="memory bandwidth (clock and bus width)")
+    if abs(rate - expected) <= BANDWIDTH_TOLERANCE * expected:
+        return memory("agrees", effect=f"memory bandwidth {gb_per_s(rate)}")
+    effect = (
+        f"2 x memory clock x bus width gives {gb_per_s(rate)}, spec {gb_per_s(expected)}: "
+        f"decode about {change(rate / expected)}"
     )
+    return memory("differs", effect=effect)
 
 
 def _pcie(pair: _Pair) -> Finding:
     gpu, spec = pair.gpu, pair.spec
-    width, most, rate = gpu.pcie_width_lanes, gpu.pcie_width_max_lanes, _pcie_bytes_per_s(gpu)
-    name = "pcie_width_lanes"
-    if width is None or most is None or rate is None or pair.unified:
-        return Finding(name, "unknown", most, width, "PCIe width")
+    width, full_width, rate = gpu.pcie_width_lanes, gpu.pcie_width_max_lanes, _pcie_bytes_per_s(gpu)
+    pcie = partial(Finding, "pcie_width_lanes", expected=full_width, found=width)
+    if width is None or full_width is None or rate is None or pair.unified:
+        return pcie("unknown", effect="PCIe width")
     here = f"PCIe {gpu.pcie_generation_max}.0 x{width}"
-    if not _over_pcie(spec):
-        if width >= most:
-            return Finding(name, "agrees", most, width, here)
-        return Finding(
-            name, "note", most, width, f"{here} of x{most}: models load more slowly; {spec.link} is apart from it"
-        )
-    if rate >= (1 - LINK_TOLERANCE) * spec.link_bytes_per_s:
-        return Finding(name, "agrees", most, width, here)
-    pace = f"gives {gb_per_s(rate)}, the spec says {gb_per_s(spec.link_bytes_per_s)}"
-    slow = f"{here} of x{most} {pace}: models load more slowly"
+    is_the_link = "pcie" in spec.link.lower()
+    if (rate >= (1 - LINK_TOLERANCE) * spec.link_bytes_per_s) if is_the_link else (width >= full_width):
+        return pcie("agrees", effect=here)
+    if not is_the_link:
+        return pcie("note", effect=f"{here} of x{full_width}: models load more slowly; {spec.link} is not affected")
+    slow = (
+        f"{here} of x{full_width} gives {gb_per_s(rate)}, spec {gb_per_s(spec.link_bytes_per_s)}: "
+        "models load more slowly"
+    )
     if pair.equal_gpus == 1:
-        return Finding(name, "note", most, width, f"{slow}; no matter else for the only one of its kind")
-    effect = f"{slow}; collectives about {change(rate / spec.link_bytes_per_s)}, single GPUs are as fast"
-    return Finding(name, "differs", most, width, effect)
-
-
-def _over_pcie(spec: GpuSpec) -> bool:
-    """Return whether several GPUs of a kind talk over PCIe."""
-    return "pcie" in spec.link.lower()
+        return pcie("note", effect=f"{slow}; no other effect on a single GPU")
+    effect = f"{slow}; collectives about {change(rate / spec.link_bytes_per_s)}; single GPUs are not affected"
+    return pcie("differs", effect=effect)
 
 
 def _nvlink(pair: _Pair) -> Finding:
     gpu, spec = pair.gpu, pair.spec
-    name = "nvlink_links_active"
+    active, links, rate = gpu.nvlink_links_active, gpu.nvlink_links, gpu.nvlink_bytes_per_s
+    nvlink = partial(Finding, "nvlink_links_active", expected=links, found=active)
     if spec.scale_up_domain_gpus == 1 or "nvlink" not in spec.link.lower():
-        return Finding(name, "agrees", 0, gpu.nvlink_links_active, f"no NVLink ({spec.link})")
-    if gpu.nvlink_links_active is None:
-        return Finding(name, "unknown", None, None, "NVLink")
-    if gpu.nvlink_links_active == 0:
-        if pair.equal_gpus == 1:
-            return Finding(name, "note", gpu.nvlink_links, 0, "NVLink is down; no matter for the only one of its kind")
+        return nvlink("agrees", expected=0, effect=f"no NVLink ({spec.link})")
+    if active is None:
+        return nvlink("unknown", expected=None, effect="NVLink")
+    if active == 0 and pair.equal_gpus == 1:
+        return nvlink("note", effect="NVLink is down; no effect on a single GPU")
+    if active == 0:
         down = _pcie_bytes_per_s(gpu)
         pace = f" at {gb_per_s(down)} instead of {gb_per_s(spec.link_bytes_per_s)}" if down else ""
-        return Finding(
-            name,
-            "differs",
-            gpu.nvlink_links,
-            0,
-            f"NVLink is down: tensor and expert parallelism go over PCIe{pace}; single GPUs are as fast",
+        effect = f"NVLink is down: tensor and expert parallelism use PCIe{pace}; single GPUs are not affected"
+        return nvlink("differs", effect=effect)
+    if rate is not None and rate < (1 - LINK_TOLERANCE) * spec.link_bytes_per_s:
+        effect = (
+            f"{active} of {links} links give {gb_per_s(rate)}, spec {gb_per_s(spec.link_bytes_per_s)}: "
+            f"collectives about {change(rate / spec.link_bytes_per_s)}"
         )
-    speed = gpu.nvlink_bytes_per_s
-    if speed is not None and speed < (1 - LINK_TOLERANCE) * spec.link_bytes_per_s:
-        return Finding(
-            name,
-            "differs",
-            gpu.nvlink_links,
-            gpu.nvlink_links_active,
-            f"{gpu.nvlink_links_active} of {gpu.nvlink_links} links give {gb_per_s(speed)}, the spec says "
-            f"{gb_per_s(spec.link_bytes_per_s)}: collectives about {change(speed / spec.link_bytes_per_s)}",
-        )
-    active = gpu.nvlink_links_active
-    return Finding(name, "agrees", gpu.nvlink_links, active, f"NVLink, {active} links")
+        return nvlink("differs", effect=effect)
+    return nvlink("agrees", effect=f"NVLink, {active} links")
 
 
 def _ecc(pair: _Pair) -> Finding:
     enabled = pair.gpu.ecc_enabled
+    ecc = partial(Finding, "ecc_enabled", expected=None, found=enabled)
     if enabled is None:
-        return Finding("ecc_enabled", "unknown", None, None, "ECC")
+        return ecc("unknown", effect="ECC")
     if enabled:
-        return Finding("ecc_enabled", "agrees", None, found=True, effect="ECC on")
+        return ecc("agrees", effect="ECC on")
     effect = (
-        "ECC is off: memory errors go unnoticed. It costs HBM cards nothing; on GDDR cards it would take about "
-        "1/16 of the memory and a little bandwidth, which the estimate does not take off"
+        "ECC is off: memory errors go undetected. ECC is free on HBM cards; on GDDR cards it takes about "
+        "1/16 of the memory and some bandwidth, which the estimate does not subtract"
     )
-    return Finding("ecc_enabled", "note", None, found=False, effect=effect)
+    return ecc("note", effect=effect)
 
 
 def _mig(pair: _Pair) -> Finding:
     gpu = pair.gpu
+    mig = partial(Finding, "mig_enabled", expected=False, found=gpu.mig_enabled)
+    if gpu.mig_enabled is None:
+        return mig("unknown", effect="MIG")
     if not gpu.mig_enabled:
-        verdict: Verdict = "unknown" if gpu.mig_enabled is None else "agrees"
-        effect = "MIG" if verdict == "unknown" else "MIG off"
-        return Finding("mig_enabled", verdict, expected=False, found=gpu.mig_enabled, effect=effect)
+        return mig("agrees", effect="MIG off")
     sizes = [f"{gib(s.memory_total_bytes)}" if s.memory_total_bytes else "unknown" for s in gpu.mig_slices]
-    listed = f"slices of {', '.join(sizes)}" if sizes else "no slice set up"
-    effect = f"MIG cuts the card up ({listed}): the estimate is of the whole card and does not model slices"
-    return Finding("mig_enabled", "differs", expected=False, found=True, effect=effect)
+    listed = f"slices of {', '.join(sizes)}" if sizes else "no slices"
+    return mig("differs", effect=f"MIG slices the GPU ({listed}); the estimate is for the whole GPU")
 
 
 def _processes(gpus: tuple[GpuFacts, ...]) -> Finding:
     if any(g.processes is None for g in gpus):
         return Finding("processes", "unknown", 0, None, "other programs")
-    found = [p for g in gpus for p in g.processes or ()]
-    if not found:
-        return Finding("processes", "agrees", 0, 0, "no other program")
-    held = sum(p.memory_bytes or 0.0 for p in found)
-    effect = f"programs compute here ({len(found)}, holding {gib(held)}): less memory and speed for a model now"
-    return Finding("processes", "note", 0, len(found), effect)
+    programs = [p for g in gpus for p in g.processes or ()]
+    if not programs:
+        return Finding("processes", "agrees", 0, 0, "no other programs")
+    held = gib(sum(p.memory_bytes or 0.0 for p in programs))
+    effect = f"other programs are running ({len(programs)}, holding {held}): less memory and speed for a model now"
+    return Finding("processes", "note", 0, len(programs), effect)
 
 
 def _speed(pair: _Pair) -> Speed:
-    """Return how much slower the GPU is than its spec; what makes it faster is not counted."""
+    """Return how much slower the GPU is than its spec; faster is not counted."""
     speed, gpu = _capped(pair), pair.gpu
     if gpu.sm_clock_application_hz is not None and gpu.sm_clock_application_default_hz is not None:
         speed = speed.slowed(prefill=gpu.sm_clock_application_hz / gpu.sm_clock_application_default_hz)
@@ -319,7 +290,7 @@ def _pcie_bytes_per_s(gpu: GpuFacts) -> float | None:
 
 
 def _link(pair: _Pair) -> float | None:
-    """Return the link that is there in place of the spec's, where it is slower."""
+    """Return the actual link speed where it is slower than the spec's [B/s]; None where it is not."""
     gpu = pair.gpu
     if _nvlink(pair).verdict == "differs":
         return _pcie_bytes_per_s(gpu) if gpu.nvlink_links_active == 0 else gpu.nvlink_bytes_per_s

@@ -1,4 +1,4 @@
-"""A spec file for a card the catalogue does not know: what the driver says, and what a data sheet must add."""
+"""Draft a spec file for a GPU that the catalogue lacks, from what the driver reports."""
 
 import datetime as dt
 import json
@@ -11,13 +11,13 @@ _FILL = "FILL IN"
 
 
 def draft_spec(gpu: GpuFacts, facts: HostFacts, today: dt.date) -> str:
-    """Return the YAML of a spec; until the marked lines are filled in, `planner validate` names what is missing."""
+    """Return the YAML of a spec. Until the marked lines are filled in, `planner validate` lists what is missing."""
     same = sum(g.name == gpu.name for g in facts.gpus)
     linked = same if gpu.nvlink_links_active else 1
     lines = [
-        f"# Drafted from what the driver says. Lines marked {_FILL} need the maker's data sheet: remove the '# '",
-        "# in front and put the number in. `planner validate` names what is still missing.",
-        "# Its place is hardware/gpus/<id>.yaml of a folder given as --catalog.",
+        f"# Drafted from the driver's report. Lines marked {_FILL} need the vendor's data sheet: remove the '# '",
+        "# and put the number in. `planner validate` lists what is still missing.",
+        "# Save it as hardware/gpus/<id>.yaml in a folder given as --catalog.",
         f"id: {_identifier(gpu.name)}",
         f"name: {_text(gpu.name)}",
         "vendor: nvidia",
@@ -73,7 +73,7 @@ def _link(gpu: GpuFacts) -> list[str]:
 def _power(gpu: GpuFacts) -> str:
     limit = gpu.power_limit_default_w or gpu.power_limit_w
     if limit is None:
-        return "# tdp_w: 300                    # board power limit; the driver does not say (optional)"
+        return "# tdp_w: 300                    # board power limit; not reported by the driver (optional)"
     return f"tdp_w: {limit:.0f}                      # the card's default power limit"
 
 

@@ -1,4 +1,4 @@
-"""Spec of a facts file: what a driver said about the GPUs of one machine (`planner check-gpu --save`)."""
+"""Spec of a facts file: what a driver reported about the GPUs of one machine (`planner check-gpu --save`)."""
 
 from typing import Annotated, Literal
 
@@ -15,7 +15,7 @@ class ProcessFacts(Spec):
 
     pid: Whole
     memory_bytes: NonNegative | None = None
-    """Device memory it holds; null where the driver does not say (Windows)."""
+    """Device memory it holds; null where the driver does not report it (Windows)."""
 
 
 class SliceFacts(Spec):
@@ -27,7 +27,7 @@ class SliceFacts(Spec):
 
 
 class GpuFacts(Spec):
-    """One GPU as its driver describes it; null is "not reported"."""
+    """One GPU as reported by its driver; null means not reported."""
 
     index: Whole
     name: str
@@ -40,13 +40,13 @@ class GpuFacts(Spec):
     sm_clock_hz: NonNegative | None = None
     sm_clock_max_hz: Positive | None = None
     sm_clock_application_hz: Positive | None = None
-    """Clock asked for under load."""
+    """Clock setting for running work."""
     sm_clock_application_default_hz: Positive | None = None
     memory_clock_hz: NonNegative | None = None
     memory_clock_max_hz: Positive | None = None
     memory_clock_application_hz: Positive | None = None
     power_limit_w: Positive | None = None
-    """The limit that is enforced now."""
+    """The limit in force now."""
     power_limit_default_w: Positive | None = None
     power_limit_min_w: Positive | None = None
     power_limit_max_w: Positive | None = None
@@ -58,11 +58,11 @@ class GpuFacts(Spec):
     pcie_width_lanes: Count | None = None
     pcie_width_max_lanes: Count | None = None
     nvlink_links: Whole | None = None
-    """Links that the driver answers for."""
+    """Links that the driver reports."""
     nvlink_links_active: Whole | None = None
     nvlink_version: str | None = None
     nvlink_bytes_per_s: Positive | None = None
-    """All active links together, one direction."""
+    """Sum over the active links, one direction."""
     ecc_enabled: bool | None = None
     mig_enabled: bool | None = None
     mig_slices: tuple[SliceFacts, ...] = ()
@@ -71,7 +71,7 @@ class GpuFacts(Spec):
 
 
 class UnreadableGpu(Spec):
-    """A GPU that is there and does not answer."""
+    """A GPU that is present but does not respond."""
 
     index: Whole
     reason: str
@@ -82,13 +82,13 @@ class HostFacts(Spec):
 
     schema_version: Literal[1]
     date: Day
-    """The day it was read, UTC."""
+    """The day the facts were read, UTC."""
     tool_version: str
     origin: str | None = None
-    """Where the facts come from when they were not read by this tool."""
+    """Where the facts come from, if not read by this tool."""
     platform: Literal["linux", "wsl", "windows"] = "linux"
     driver_version: str | None = None
     cuda_version: str | None = None
-    """Newest CUDA version the driver serves."""
+    """Newest CUDA version the driver supports."""
     gpus: tuple[GpuFacts, ...] = ()
     unreadable: tuple[UnreadableGpu, ...] = ()

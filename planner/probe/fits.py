@@ -1,4 +1,4 @@
-"""What of a question's model fits on the GPUs that are there, with the memory that is free now."""
+"""Which layouts of a scenario's model fit on the GPUs of this machine, with the memory that is free now."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -29,22 +29,22 @@ _ANY_OFFER = {
     "prices.providers": "any",
     "prices.regions": "any",
 }
-"""The machine is there: what anybody sells does not matter."""
+"""The GPUs are already here, so offers do not matter."""
 
 
 _ANY_PRICE = 1.0
-"""No price is shown; without one an estimate names the price as its limit."""
+"""Prices are not shown; without one, the price would be the limit of an estimate."""
 
 
 class Question(NamedTuple):
-    """A scenario that is not yet bound to a GPU."""
+    """A scenario before it is bound to a GPU."""
 
     document: Document
     folder: Path
     changes: Mapping[str, Any]
 
     def on(self, gpu: Loaded[GpuSpec]) -> Scenario:
-        """Return the scenario with this GPU and no offers."""
+        """Return the scenario for this GPU, without offers."""
         day = today().fromisoformat(_BEFORE_ALL_PRICES)
         return build_scenario(
             self.document,
@@ -65,30 +65,30 @@ class Fit:
     gpus_of_host: int
     gpus_per_replica: int
     replicas: int
-    """Whole replicas the machine holds."""
+    """Replicas the machine holds."""
     fits: bool
     meets_slo: bool
     limit: str
-    """What keeps it from fitting or from the SLO; empty where nothing does."""
+    """Why it does not fit or misses the SLO; empty where it meets both."""
     memory_bytes_per_gpu: float
     """Memory the engine takes: its usual share of the total, or what is free."""
     missing_bytes_per_gpu: float
-    """Memory that lacks on each GPU of the replica; 0 where it fits."""
+    """Memory missing on each GPU of the replica; 0 where it fits."""
     max_concurrency: float
-    """Sequences at once on the whole machine."""
+    """Concurrent sequences on the whole machine."""
     output_tokens_per_s: float | None
     """Of the whole machine at its SLO capacity, as the GPUs are now."""
     output_tokens_per_s_by_spec: float | None
-    """The same with GPUs as their spec says, all memory free."""
+    """The same for GPUs that match their spec, with all memory free."""
 
 
 def fits_on(check: Check, question: Question, catalog: Catalog) -> tuple[list[Fit], list[str]]:
-    """Return one fit for each engine and precision, best first, and warnings; nothing for unknown or sliced cards."""
+    """Return the best fit for each engine and precision, best first, and warnings; none for unknown or sliced GPUs."""
     if check.spec is None or check.sliced:
         return [], []
     scenario = question.on(check.spec)
     if scenario.spec.measured_rates is not None:
-        return [], [f"{scenario.label} takes measured rates in place of a model: no fit is worked out"]
+        return [], [f"{scenario.label} uses measured rates instead of a model, so no fit is shown"]
     model, notes = find_model(scenario, catalog)
     warnings = [f"model {n}" if not n.startswith("model") else n for n in notes]
     count = len(check.gpus)
@@ -115,10 +115,10 @@ def _order(fit: Fit) -> tuple[bool, bool, float, float]:
 
 
 def as_found(cases: Cases, check: Check) -> Cases:
-    """Return cases with the GPU as it is now: free memory, clocks under the cap, the link that is up.
+    """Return cases with the GPU as it is now: free memory, clocks under the power cap, the link in use.
 
-    An engine takes its usual share of the total (`memory_utilization`) if that much is free, else all that is free;
-    so the memory counted on is min(total, free / memory_utilization).
+    An engine takes its usual share of the total (`memory_utilization`) if that much is free, else all that is free,
+    so the memory counted is min(total, free / memory_utilization).
     """
     gpu, speed = cases.gpu, check.speed
     totals = [g.memory_total_bytes for g in check.gpus]
@@ -155,7 +155,7 @@ def _columns(found: Estimate, rows: int) -> Estimate:
 
 
 def _missing(cases: Cases, rows: int) -> Any:  # noqa: ANN401 - an array
-    """Return the bytes each GPU lacks for the weights and the cache of one long request."""
+    """Return the bytes missing on each GPU for the weights and the KV cache of one long request."""
     with ignoring_float_errors():
         memory = build_replica(cases).memory
     lacking = np.maximum(memory.kv_bytes_longest_request - memory.kv_capacity_bytes, 0.0)
@@ -163,7 +163,7 @@ def _missing(cases: Cases, rows: int) -> Any:  # noqa: ANN401 - an array
 
 
 def _fit(table: _Table, indices: Sequence[int], count: int, model: str) -> Fit:
-    """Return the best of some layouts: fits, meets the SLO, most tokens; else the one that lacks least."""
+    """Return the best layout: it fits, meets the SLO and has the highest throughput; else the one missing least."""
     found = table.found
 
     def rate(estimated: Estimate, i: int) -> float:

@@ -1,4 +1,4 @@
-"""Which spec a driver's product name means."""
+"""Find the spec that a driver's product name means."""
 
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -20,9 +20,9 @@ class Match(NamedTuple):
 
 
 def find_spec(gpu: GpuFacts, catalog: Catalog) -> Match | None:
-    """Return the spec of a GPU: by the driver's name to the letter, then by other spellings.
+    """Return the spec of a GPU, by the exact driver name or by another spelling; None where there is none.
 
-    Where several specs carry the name, the one with the nearest memory wins.
+    Of several specs with the same name, the one with the closest memory size is returned.
     """
     specs = [loaded for loaded in catalog.all(GpuSpec) if loaded.spec.vendor == "nvidia"]
     exact = [s for s in specs if gpu.name in s.spec.nvml_names]
@@ -36,7 +36,7 @@ def find_spec(gpu: GpuFacts, catalog: Catalog) -> Match | None:
 
 
 def nearest_specs(gpu: GpuFacts, catalog: Catalog) -> list[str]:
-    """Return the ids whose names look most like a GPU's, best first: those it starts with, then the similar ones."""
+    """Return the ids of the three most similar specs, best first: names it starts with, then similar names."""
     wanted = _short(gpu.name)
     by_name = {_short(name): s.spec.id for s in catalog.all(GpuSpec) for name in _spellings(s.spec)}
     begins = sorted((n for n in by_name if wanted.startswith(n)), key=len, reverse=True)
@@ -48,7 +48,7 @@ def _spellings(spec: GpuSpec) -> tuple[str, ...]:
 
 
 def _forms(name: str) -> Iterator[str]:
-    """Yield the ways to compare a name: without case and dashes, then without the maker's brands in front."""
+    """Yield the forms to compare a name by: without case and dashes, then also without brands in front."""
     form = normal(name)
     yield form
     for brand in _BRANDS[:-1]:

@@ -1,4 +1,4 @@
-"""Reads NVML, the driver's own library. A question it cannot answer is null; a missing driver is a sentence."""
+"""Read the facts of the local GPUs through NVML, the driver's library. What it does not report is null."""
 
 import datetime as dt
 import platform
@@ -13,16 +13,16 @@ from planner.errors import DataMissingError
 from planner.probe.facts import SCHEMA_VERSION, GpuFacts, HostFacts, ProcessFacts, SliceFacts, UnreadableGpu
 
 WSL_LIBRARIES = Path("/usr/lib/wsl/lib")
-"""Where Windows mounts its driver libraries into a Linux guest."""
+"""Where WSL mounts the driver libraries of Windows."""
 HERTZ_PER_MHZ = 1e6
 MILLIWATTS_PER_WATT = 1e3
-_ELSEWHERE = "Facts saved on another machine are checked with --facts FILE."
+_ELSEWHERE = "To check facts saved on another machine, use --facts FILE."
 
 NO_PERMISSION, DRIVER_NOT_LOADED, LIBRARY_NOT_FOUND = 4, 9, 12
 FUNCTION_NOT_FOUND, GPU_IS_LOST, RESET_REQUIRED, VERSION_MISMATCH = 13, 15, 16, 18
 _GONE = {
-    GPU_IS_LOST: "has fallen off the bus; a power cycle of the machine brings it back, dmesg names the Xid",
-    RESET_REQUIRED: "needs a reset before it answers (nvidia-smi --gpu-reset), or a reboot",
+    GPU_IS_LOST: "has fallen off the bus; power-cycle the machine (dmesg shows the Xid)",
+    RESET_REQUIRED: "needs a reset (nvidia-smi --gpu-reset) or a reboot",
 }
 _SM, _MEMORY = 1, 2
 """NVML_CLOCK_SM, NVML_CLOCK_MEM."""
@@ -35,21 +35,24 @@ _NVLINK_VERSIONS = {1: "1.0", 2: "2.0", 3: "2.2", 4: "3.0", 5: "3.1", 6: "4.0", 
 
 
 class _GoneError(Exception):
-    """A GPU stopped answering in the middle."""
+    """A GPU stopped responding."""
 
 
 def library() -> Any:  # noqa: ANN401 - the module has no types
-    """Return the module of the NVML bindings, imported only here."""
+    """Return the module of the NVML bindings. Raises DataMissingError where the package is not installed."""
     try:
         return import_module("pynvml")
     except ImportError:
         raise DataMissingError(
-            "the package that reads the driver is missing: pip install 'inference-planner[gpu]'. " + _ELSEWHERE
+            "the NVML bindings are not installed: pip install 'inference-planner[gpu]'. " + _ELSEWHERE
         ) from None
 
 
 def read_host(today: dt.date) -> HostFacts:
-    """Return the facts of this machine's GPUs. Raises DataMissingError where there is no driver or no GPU."""
+    """Return the facts of this machine's GPUs. `today` is the date they carry.
+
+    Raises DataMissingError where there is no driver or no GPU.
+    """
     nvml = library()
     try:
         nvml.nvmlInit()
@@ -65,14 +68,14 @@ def read_host(today: dt.date) -> HostFacts:
 
 
 def _no_driver(error: Exception) -> str:
-    """Return why NVML does not start, in a sentence with what helps."""
+    """Return a sentence about why NVML does not start, and the remedy."""
     sentences = {
         LIBRARY_NOT_FOUND: _no_library(),
-        DRIVER_NOT_LOADED: f"the NVIDIA driver is installed but not loaded (no GPU, or its module fails). {_ELSEWHERE}",
-        NO_PERMISSION: "no permission to ask the NVIDIA driver; expected read and write access to /dev/nvidiactl "
+        DRIVER_NOT_LOADED: f"the NVIDIA driver is installed but not loaded (no GPU or a failed module). {_ELSEWHERE}",
+        NO_PERMISSION: "no permission to use the NVIDIA driver; expected read and write access to /dev/nvidiactl "
         "and /dev/nvidia0 (a container needs --gpus all)",
-        VERSION_MISMATCH: "the NVIDIA kernel module and its library are of different versions, as after an update; "
-        "a reboot, or reloading the module, cures it",
+        VERSION_MISMATCH: "the NVIDIA kernel module and library have different versions, as after an update; "
+        "reboot or reload the module",
         GPU_IS_LOST: f"a GPU {_GONE[GPU_IS_LOST]}",
         FUNCTION_NOT_FOUND: "the NVIDIA driver is too old for its library bindings; expected a driver of 2021 or later",
     }
@@ -83,12 +86,12 @@ def _no_driver(error: Exception) -> str:
 def _no_library() -> str:
     system = platform.system()
     if system == "Darwin":
-        return "no NVIDIA driver on this machine: there is none for macOS. " + _ELSEWHERE
+        return "no NVIDIA driver on this machine: none exists for macOS. " + _ELSEWHERE
     name = "nvml.dll" if system == "Windows" else "libnvidia-ml.so.1"
     if WSL_LIBRARIES.is_dir():
         return (
-            f"no NVIDIA driver in this Windows guest (WSL): {name} comes with the Windows driver, 510.06 or later, in "
-            f"{WSL_LIBRARIES.as_posix()}; where it is there, LD_LIBRARY_PATH must name that folder. {_ELSEWHERE}"
+            f"no NVIDIA driver in this WSL guest: the Windows driver, 510.06 or later, puts {name} into "
+            f"{WSL_LIBRARIES.as_posix()}; if it is there, add that folder to LD_LIBRARY_PATH. {_ELSEWHERE}"
         )
     return (
         f"no NVIDIA driver on this machine: {name} was not found; install the driver (a container needs "
@@ -97,7 +100,7 @@ def _no_library() -> str:
 
 
 def _host(nvml: Any, count: int, today: dt.date) -> HostFacts:  # noqa: ANN401 - the module has no types
-    machine = _Asked(nvml)
+    machine = _Query(nvml)
     gpus: list[GpuFacts] = []
     unreadable: list[UnreadableGpu] = []
     for index in range(count):
@@ -107,8 +110,8 @@ def _host(nvml: Any, count: int, today: dt.date) -> HostFacts:  # noqa: ANN401 -
             unreadable.append(UnreadableGpu(index=index, reason=str(gone)))
     if not gpus and not unreadable:
         raise DataMissingError(
-            "the NVIDIA driver runs and sees no GPU (a container needs --gpus all, a virtual "
-            f"machine a passed-through card). {_ELSEWHERE}"
+            "the NVIDIA driver runs but sees no GPU (a container needs --gpus all, a virtual "
+            f"machine a passed-through GPU). {_ELSEWHERE}"
         )
     cuda = machine.ask("nvmlSystemGetCudaDriverVersion_v2") or machine.ask("nvmlSystemGetCudaDriverVersion")
     return HostFacts(
@@ -130,15 +133,15 @@ def _platform() -> Literal["linux", "wsl", "windows"]:
 
 
 def _gpu(nvml: Any, index: int) -> GpuFacts:  # noqa: ANN401 - the module has no types
-    """Return the facts of one GPU. Raises _GoneError where it does not answer at all."""
+    """Return the facts of one GPU. Raises _GoneError where it does not respond."""
     try:
         handle = nvml.nvmlDeviceGetHandleByIndex(index)
     except nvml.NVMLError as error:
-        raise _GoneError(_GONE.get(getattr(error, "value", 0), f"does not answer: {error}")) from None
-    gpu = _Asked(nvml, handle)
+        raise _GoneError(_GONE.get(getattr(error, "value", 0), f"does not respond: {error}")) from None
+    gpu = _Query(nvml, handle)
     name = gpu.text("nvmlDeviceGetName")
     if name is None:
-        raise _GoneError("does not tell its name")
+        raise _GoneError("does not report its name")
     capability = gpu.ask("nvmlDeviceGetCudaComputeCapability")
     return GpuFacts.model_validate(
         {
@@ -159,8 +162,8 @@ def _gpu(nvml: Any, index: int) -> GpuFacts:  # noqa: ANN401 - the module has no
     )
 
 
-def _memory(gpu: "_Asked") -> dict[str, Any]:
-    """Return total, free, used; the newer call keeps the driver's own reserve out of `used`."""
+def _memory(gpu: "_Query") -> dict[str, Any]:
+    """Return total, free and used memory. The newer call does not count the driver's own reserve as used."""
     info = None
     version = getattr(gpu.nvml, "nvmlMemory_v2", None)
     if version is not None:
@@ -171,7 +174,7 @@ def _memory(gpu: "_Asked") -> dict[str, Any]:
     return {f"memory_{part}_bytes": float(getattr(info, part)) for part in ("total", "free", "used")}
 
 
-def _processes(gpu: "_Asked") -> tuple[ProcessFacts, ...] | None:
+def _processes(gpu: "_Query") -> tuple[ProcessFacts, ...] | None:
     found = gpu.ask("nvmlDeviceGetComputeRunningProcesses")
     if found is None:
         return None
@@ -180,7 +183,7 @@ def _processes(gpu: "_Asked") -> tuple[ProcessFacts, ...] | None:
     )
 
 
-def _clocks(gpu: "_Asked") -> dict[str, Any]:
+def _clocks(gpu: "_Query") -> dict[str, Any]:
     calls = {
         "clock": "nvmlDeviceGetClockInfo",
         "clock_max": "nvmlDeviceGetMaxClockInfo",
@@ -196,7 +199,7 @@ def _clocks(gpu: "_Asked") -> dict[str, Any]:
     return found | {"sm_clock_application_default_hz": default}
 
 
-def _power(gpu: "_Asked") -> dict[str, Any]:
+def _power(gpu: "_Query") -> dict[str, Any]:
     calls = {
         "limit": "nvmlDeviceGetEnforcedPowerLimit",
         "limit_default": "nvmlDeviceGetPowerManagementDefaultLimit",
@@ -213,7 +216,7 @@ def _watts(milliwatts: int | None) -> float | None:
     return milliwatts / MILLIWATTS_PER_WATT if milliwatts else None
 
 
-def _pcie(gpu: "_Asked") -> dict[str, Any]:
+def _pcie(gpu: "_Query") -> dict[str, Any]:
     return {
         "pcie_generation": gpu.ask("nvmlDeviceGetCurrPcieLinkGeneration") or None,
         "pcie_generation_max": gpu.ask("nvmlDeviceGetMaxPcieLinkGeneration") or None,
@@ -222,8 +225,8 @@ def _pcie(gpu: "_Asked") -> dict[str, Any]:
     }
 
 
-def _nvlink(gpu: "_Asked") -> dict[str, Any]:
-    """Return links, how many are active, their version and summed speed; nothing where no link answers."""
+def _nvlink(gpu: "_Query") -> dict[str, Any]:
+    """Return the number of links, active links, version and total speed; nothing where no link responds."""
     states = {
         link: gpu.ask("nvmlDeviceGetNvLinkState", link)
         for link in range(getattr(gpu.nvml, "NVML_NVLINK_MAX_LINKS", _MOST_LINKS))
@@ -243,7 +246,7 @@ def _nvlink(gpu: "_Asked") -> dict[str, Any]:
     }
 
 
-def _modes(gpu: "_Asked") -> dict[str, Any]:
+def _modes(gpu: "_Query") -> dict[str, Any]:
     ecc, mig = gpu.ask("nvmlDeviceGetEccMode"), gpu.ask("nvmlDeviceGetMigMode")
     enabled = bool(mig[0]) if mig else None
     return {
@@ -253,13 +256,13 @@ def _modes(gpu: "_Asked") -> dict[str, Any]:
     }
 
 
-def _slices(gpu: "_Asked") -> list[SliceFacts]:
+def _slices(gpu: "_Query") -> list[SliceFacts]:
     found = []
     for index in range(gpu.ask("nvmlDeviceGetMaxMigDeviceCount") or 0):
         handle = gpu.ask("nvmlDeviceGetMigDeviceHandleByIndex", index)
         if handle is None:
             continue
-        part = _Asked(gpu.nvml, handle)
+        part = _Query(gpu.nvml, handle)
         memory, attributes = part.ask("nvmlDeviceGetMemoryInfo"), part.ask("nvmlDeviceGetAttributes")
         found.append(
             SliceFacts(
@@ -271,14 +274,14 @@ def _slices(gpu: "_Asked") -> list[SliceFacts]:
     return found
 
 
-class _Asked:
-    """Asks NVML about one GPU (or the machine): None for whatever it does not answer."""
+class _Query:
+    """Calls NVML for one GPU, or for the machine without one. A call that it does not answer returns None."""
 
     def __init__(self, nvml: Any, handle: Any = None) -> None:  # noqa: ANN401 - the module has no types
         self.nvml, self.first = nvml, () if handle is None else (handle,)
 
     def ask(self, name: str, *arguments: Any) -> Any:  # noqa: ANN401 - whatever the call returns
-        """Return a call's answer. Raises _GoneError where the GPU is lost."""
+        """Return the result of a call, None where it fails. Raises _GoneError where the GPU is lost."""
         call: Callable[..., Any] | None = getattr(self.nvml, name, None)
         if call is None:
             return None
@@ -293,16 +296,16 @@ class _Asked:
             return None
 
     def number(self, name: str, scale: float, *arguments: Any) -> float | None:  # noqa: ANN401 - passed on
-        """Return a number in our unit; 0 of a clock or limit is "not reported" on some cards."""
+        """Return a number times `scale`; None also for 0, which some GPUs report for an unknown clock or limit."""
         value = self.ask(name, *arguments)
         return None if value is None or value <= 0 else float(value) * scale
 
     def flag(self, name: str) -> bool | None:
-        """Return a mode that is on or off."""
+        """Return whether a mode is on."""
         value = self.ask(name)
         return None if value is None else bool(value)
 
     def text(self, name: str) -> str | None:
-        """Return text; old bindings give bytes."""
+        """Return text; old bindings return bytes."""
         value = self.ask(name)
         return value.decode("utf-8", "replace") if isinstance(value, bytes) else value

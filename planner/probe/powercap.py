@@ -1,4 +1,4 @@
-"""What a power cap does to speed: an estimate with the basis "assumed".
+"""How a power cap slows a GPU: an estimate with the basis "assumed".
 
 The power of a busy GPU above idle is switching power, ~ f V^2. In the upper range the voltage rises about in
 proportion to the clock, so it is ~ f^3, and a cap L below the power P that the work would draw leaves the clock at
@@ -23,12 +23,12 @@ STREAMING_SHARE = 2.0 / 3.0
 
 @dataclass(frozen=True)
 class Speed:
-    """Speed over that of the spec: 1 where nothing is lost."""
+    """Speed relative to the spec; 1 is full speed."""
 
     prefill: float = 1.0
-    """Of compute-bound work: the SM clock."""
+    """Speed of compute-bound work: the SM clock."""
     decode: float = 1.0
-    """Of memory-bound work: the bandwidth reached."""
+    """Speed of memory-bound work: the bandwidth reached."""
 
     def slowed(self, *, prefill: float = 1.0, decode: float = 1.0) -> "Speed":
         """Return the slower of this and another limit, part by part."""
@@ -36,7 +36,7 @@ class Speed:
 
 
 def clock_share(limit_w: float, idle_w: float, wanted_w: float) -> float:
-    """Return the clock a cap leaves, over the clock at which the work would draw `wanted_w`.
+    """Return the clock under a power cap, relative to the clock at which the work would draw `wanted_w`.
 
     >>> clock_share(700.0, 70.0, 700.0)
     1.0

@@ -1,4 +1,4 @@
-"""Numbers of a finding as people write them."""
+"""Format the numbers of a finding."""
 
 from planner import units
 

@@ -107,13 +107,17 @@ Call = Callable[..., Any]
         (
             ["schema", "api-prices", "--columns"],
             2,
-            "error: --columns: a file of kind api-prices has no result columns, ",
+            "error: --columns: api-prices files are data and have no result columns; ",
         ),
-        (["schema", "benchmark", "--columns"], 2, "error: --columns: a file of kind benchmark has no result columns, "),
+        (
+            ["schema", "benchmark", "--columns"],
+            2,
+            "error: --columns: benchmark files are data and have no result columns; ",
+        ),
         (
             ["schema", "text", "--columns"],
             2,
-            "error: --columns: a file of kind text has no result columns, it is data; ",
+            "error: --columns: text files are data and have no result columns; ",
         ),
         (["schema", "-o", "new/"], 4, "error: new/: is a directory; expected a file name"),
         (["init", "x.txt"], 2, "error: init: 'x.txt' is not a YAML file name; expected e.g. scenario.yaml"),
@@ -502,7 +506,7 @@ def test_too_little_memory_is_one_line(call: Call, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr("planner.cli.validate.check", exhausted)
     outcome = call("validate", "o1-class")
     assert (outcome.code, outcome.out) == (4, "")
-    assert outcome.errors == ["error: the memory is exhausted; expected a smaller question, or a machine with more"]
+    assert outcome.errors == ["error: out of memory; expected a smaller question, or a machine with more memory"]
 
 
 def test_no_arguments_show_the_help_as_bad_usage(call: Call) -> None:

@@ -252,8 +252,8 @@ def test_memory_falls_back_to_the_older_call(monkeypatch: pytest.MonkeyPatch) ->
     [
         (nvml.LIBRARY_NOT_FOUND, "libnvidia-ml.so.1 was not found"),
         (nvml.DRIVER_NOT_LOADED, "installed but not loaded"),
-        (nvml.NO_PERMISSION, "no permission to ask the NVIDIA driver"),
-        (nvml.VERSION_MISMATCH, "of different versions"),
+        (nvml.NO_PERMISSION, "no permission to use the NVIDIA driver"),
+        (nvml.VERSION_MISMATCH, "have different versions"),
         (nvml.GPU_IS_LOST, "fallen off the bus"),
         (nvml.FUNCTION_NOT_FOUND, "too old"),
         (999, "does not start: code 999"),
@@ -271,13 +271,13 @@ def test_no_driver_is_a_sentence(code: int, words: str, monkeypatch: pytest.Monk
 def test_other_systems_have_their_own_sentence(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """No NVIDIA driver exists for macOS; Windows has another file name, WSL another folder."""
     use(monkeypatch, fake_nvml(facts_of("l4"), init=nvml.LIBRARY_NOT_FOUND))
-    for system, words in (("Darwin", "none for macOS"), ("Windows", "nvml.dll")):
+    for system, words in (("Darwin", "none exists for macOS"), ("Windows", "nvml.dll")):
         monkeypatch.setattr("platform.system", lambda s=system: s)
         with pytest.raises(DataMissingError, match=words):
             read_host(DAY)
     monkeypatch.setattr("platform.system", lambda: "Linux")
     monkeypatch.setattr(nvml, "WSL_LIBRARIES", tmp_path)
-    with pytest.raises(DataMissingError, match="Windows guest"):
+    with pytest.raises(DataMissingError, match="WSL guest"):
         read_host(DAY)
 
 
@@ -450,7 +450,7 @@ def test_a_plain_card_matches() -> None:
         ("power_limit_w", {"power_limit_w": 770.0}, "up to 10% more power"),
         ("sm_clock_application_hz", {"sm_clock_application_hz": 1485e6}, "prefill about -25 %, decode as estimated"),
         ("memory_bandwidth_bytes_per_s", {"memory_bus_width_bits": 4096}, "decode about -20 %"),
-        ("mig_enabled", {"mig_enabled": True}, "no slice set up"),
+        ("mig_enabled", {"mig_enabled": True}, "(no slices)"),
     ],
 )
 def test_differences_are_told_with_their_effect(field: str, changes: dict[str, Any], words: str) -> None:
@@ -493,9 +493,9 @@ def test_notes_do_not_fail_the_check() -> None:
     card = check_host(facts_of("rtx-4090"), Catalog())[0]
     assert finding(card, "ecc_enabled").verdict == "note"
     busy = check_host(facts_of("t4"), Catalog())[0]
-    assert "programs compute here (1, holding 1.0 GiB)" in finding(busy, "processes").effect
+    assert "programs are running (1, holding 1.0 GiB)" in finding(busy, "processes").effect
     shared = check_host(facts_of("gb10"), Catalog())[0]
-    assert "share it with the CPU" in finding(shared, "memory_total_bytes").effect
+    assert "share memory with the CPU" in finding(shared, "memory_total_bytes").effect
     assert card.matches
     assert busy.matches
     assert shared.matches
