@@ -76,7 +76,8 @@ def censored_moments(orders: Sequence[int], mean: Array, cv: Array, cap: Array) 
     Returns
     -------
     list[Array]
-        Moments [tokens^k], in the order of `orders`; NaN where the mean is not positive.
+        Moments [tokens^k], in the order of `orders`; NaN where the mean is not positive. A cap far beyond all lengths
+        costs digits: the last term is off by up to 2e-16 M^k.
 
     References
     ----------

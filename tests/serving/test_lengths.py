@@ -175,8 +175,9 @@ def test_a_higher_cap_never_lowers_a_moment(mean: float, cv: float, cap: float, 
     """E[min(X, M)^k] grows with M, is at most M^k and at most the uncut moment."""
     for k in (1, 2):
         low, high = (float(censored_moments([k], *np.array([mean, cv, m]))[0]) for m in (cap, cap * more))
-        assert low <= high * (1 + 1e-9)
-        assert high <= min((cap * more) ** k, mean**k * (1 + cv**2) ** (k * (k - 1) / 2)) * (1 + 1e-9)
+        slack = 1e-15 * (cap * more) ** k  # 1 - Phi is known to an ulp of 1
+        assert low <= high * (1 + 1e-9) + slack
+        assert high <= min((cap * more) ** k, mean**k * (1 + cv**2) ** (k * (k - 1) / 2)) * (1 + 1e-9) + slack
 
 
 def test_the_deviation_of_a_window_by_integration() -> None:
@@ -248,6 +249,10 @@ def test_two_request_classes_by_hand() -> None:
     # Time-averaged context: 10 token-times at 100 + 5, 100 (two samples) twice at 400 + 25; 20 to 200 in all.
     assert float(found.context_mean) == pytest.approx((20 * 105 + 200 * 425) / 220)
     assert float(found.held_mean) == pytest.approx((20 * 105 + 200 * 225) / 220)
+    # The square of a context that grows evenly from h to h + G has the mean h^2 + h G + G^2/3.
+    squares = [h * h + h * g + g * g / 3 for h, g in ((100, 10), (400, 50), (200, 50))]
+    assert float(found.context_second_moment) == pytest.approx((20 * squares[0] + 200 * squares[1]) / 220)
+    assert float(found.held_second_moment) == pytest.approx((20 * squares[0] + 200 * squares[2]) / 220)
     # A prefill token sees what stands before it: 50 on average of 0..100, 300 of 200..400.
     assert float(found.prefill_context_mean) == pytest.approx((200 * 50 + 400 * 300) / 600)
     assert float(found.longest_request_tokens) == pytest.approx(400 + 50, rel=1e-6)

@@ -5,7 +5,7 @@ from statistics import NormalDist
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from planner.serving.cases import Cases
@@ -115,6 +115,7 @@ def test_sequences_that_fit_by_division(case: Build) -> None:
     assert float(found.kv_bytes_longest_request) == pytest.approx(1101 * 2e4)
     staged = memory(case, layout__pipeline_parallel=2.0)
     assert float(staged.sequences_that_fit) == pytest.approx((80e9 - 2.2e9) / (1050.5 * 1e4))
+    assert float(staged.kv_bytes_longest_request) == pytest.approx(1101 * 1e4)
     ranks = memory(case, layout__data_parallel=2.0)
     assert float(ranks.sequences_that_fit) == pytest.approx(2 * float(found.sequences_that_fit))
 
@@ -150,6 +151,7 @@ def test_the_batch_overflows_as_often_as_was_asked() -> None:
     assert np.mean(draws.sum(axis=1) > room) == pytest.approx(0.05, abs=0.015)
 
 
+@settings(max_examples=30)
 @given(
     cache_elements=st.floats(1e3, 1e5), more=st.floats(1.0, 5.0), cv=st.floats(0.0, 2.0), z=st.floats(0.0, 3.0),
     window=st.sampled_from([100.0, 1500.0, np.inf]),

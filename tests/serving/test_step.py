@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from planner.serving.cases import Cases
@@ -191,6 +191,7 @@ def test_overheads_count_equivalents_of_layers(case: Build) -> None:
     assert float(step_costs(c, token_demand(c.workload)).overhead_s) == pytest.approx(13 * 2e-5 + 1e-3)
 
 
+@settings(max_examples=40)
 @given(k=st.floats(1e-3, 1e3), tp=st.sampled_from([1.0, 4.0, 16.0]), sequences=st.floats(0.1, 1000.0))
 def test_bytes_or_flop_in_another_unit_change_no_time(case: Build, k: float, tp: float, sequences: float) -> None:
     """All bytes and bandwidths times k, or all FLOP rates and inverse efficiencies: the same step."""
