@@ -152,13 +152,13 @@ def largest_running(replica: Replica) -> Array:
 
 
 def throughput_limit(replica: Replica) -> Array:
-    """Return the index of the `Limit`: what sets the largest running batch."""
+    """Return what sets the largest running batch, as the number of a `Limit`."""
     prefill_first = _prefill_limit(replica) <= replica.memory.max_running_sequences
     return np.where(prefill_first, Limit.PREFILL, running_limit(replica))
 
 
 def binding_limit(replica: Replica, lengths: Lengths, slo: SloColumns, capacity: Capacity) -> Array:
-    """Return the index of the `Limit`: what keeps the load from rising, or what fails at the smallest load.
+    """Return what keeps the load from rising, or what fails at the smallest load, as the number of a `Limit`.
 
     Parameters
     ----------
@@ -177,14 +177,14 @@ def binding_limit(replica: Replica, lengths: Lengths, slo: SloColumns, capacity:
 
 
 def worst_metric(ratios: dict[str, Array], metrics: Sequence[str]) -> Array:
-    """Return the index of the `Limit` of the metric that is nearest to its limit, or farthest beyond it."""
+    """Return the metric that is nearest to its limit, or farthest beyond it, as the number of a `Limit`."""
     stack = np.stack(np.broadcast_arrays(*(ratios.get(metric, _NO_LIMIT) for metric in metrics)))
     worst = np.argmax(np.nan_to_num(stack, posinf=_LARGEST_RATIO), axis=0)
     return np.asarray(np.take([Limit[metric.upper()] for metric in metrics], worst))
 
 
 def running_limit(replica: Replica) -> Array:
-    """Return the index of the `Limit`: what keeps the running batch from growing: the cache, or the engine's limit."""
+    """Return what keeps the running batch from growing, the cache or the engine, as the number of a `Limit`."""
     memory = replica.memory
     engine_first = memory.max_running_sequences < memory.sequences_that_fit
     return np.where(engine_first, Limit.MAX_SEQUENCES, Limit.KV_CACHE)

@@ -153,7 +153,7 @@ def waits(replica: Replica, load: Load) -> tuple[Wait, Wait]:
 
 
 def ttft_mean_s(replica: Replica, load: Load) -> Array:
-    """Return the mean time to first token [s]: the host, the mean waits, the steps of scheduling, the prompt."""
+    """Return the mean time to first token [s]: the fixed part, the means of both waits, and the prompt n_1 w PP."""
     return _ttft_mean_s(replica, load, *waits(replica, load))
 
 
@@ -163,7 +163,11 @@ def _ttft_mean_s(replica: Replica, load: Load, prefill: Wait, slots: Wait) -> Ar
 
 
 def fixed_ttft_s(replica: Replica, load: Load) -> Array:
-    """Return what of a TTFT neither waits in a queue nor grows with the prompt [s]: the host, steps of others."""
+    """Return what of a TTFT neither waits in a queue nor grows with the prompt [s].
+
+    t_request + t_prompt + s t(B, P) + t(B, 0): the host, the s steps of scheduling, and the decodes of the step that
+    reads the end of the prompt. Speculative decoding: whole steps count, not the time of a token.
+    """
     steps = replica.scheduling_steps * load.step_s * replica.tokens_per_step + load.step_alone_s
     return np.asarray(replica.request_overhead_s + replica.prompt_overhead_s + steps)
 

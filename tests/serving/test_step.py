@@ -164,6 +164,20 @@ def test_the_costs_of_a_dense_model_by_hand(case: Build) -> None:
     assert float(found.overhead_s) == float(found.collective_s) == 0.0
 
 
+def test_tensor_parallel_shares_all_that_streams_and_multiplies(case: Build) -> None:
+    """On four ranks, as many as KV heads, every side of every operation takes a quarter; host time does not."""
+    changes = {"model__expert_parameters": 8e9, "engine__layer_overhead_s": 1e-5, "engine__sequence_overhead_s": 1e-6}
+    one, four = (
+        step_costs(c, token_demand(c.workload)) for c in (case(**changes), case(**changes, layout__tensor_parallel=4.0))
+    )
+    shared = [name for name in COSTS if "_memory_s" in name or "_compute_s" in name or "_products_s" in name]
+    assert len(shared) == 9
+    for name in shared:
+        assert float(getattr(four, name)) == pytest.approx(float(getattr(one, name)) / 4, rel=1e-12), name
+    assert float(four.overhead_s) == float(one.overhead_s) > 0
+    assert float(four.overhead_s_per_sequence) == float(one.overhead_s_per_sequence) > 0
+
+
 def test_the_costs_of_experts_by_hand(case: Build) -> None:
     """8e9 weights in 16 experts of 1,000 channels, 2 a token, over TP 2 x DP 4 with and without expert parallelism."""
     changes = {"expert_parameters": 8e9, "experts": 16.0, "experts_per_token": 2.0, "expert_width": 1000.0}
