@@ -101,7 +101,7 @@ def prepare(rows: Sequence[Mapping[str, str]], catalog: Catalog) -> Bench:
             if math.isnan(measured_of(row, run)["tpot_mean_s"]) or not row.get("concurrency") or run.layout is None:
                 raise BadInputError("needs measured_tpot_mean_s, concurrency and tensor_parallel or data_parallel")
             if run.pool is not None:
-                raise BadInputError("prompts are read by workers of their own; such runs are not fitted")
+                raise BadInputError("the run has a prefill pool; such runs are not fitted")
         except PlannerError as error:
             left_out[row.get("id", "")] = str(error).replace("\n", "; ")
             continue

@@ -146,7 +146,7 @@ def _why(line: Line, plain: Line) -> str:
         return f"{line.label}: {times(tokens)} the tokens; no load meets the limits ({line.texts['limit']})"
     text = f"{line.label}: {times(tokens)} the tokens, {times(gpu_time)} the GPU time"
     if math.isnan(line.values["running_batch"]):
-        return f"{text}, of the replicas that read and those that write together"
+        return f"{text}, over the prefill and decode pools"
     batches = [significant(of.values["running_batch"]) for of in (line, plain)]
     steps = [significant(of.values["step_s"] * 1e3) for of in (line, plain)]
     return (

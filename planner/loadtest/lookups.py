@@ -14,7 +14,7 @@ from planner.options.candidates import Precision, named_precision
 T = TypeVar("T")
 
 
-class Once(Generic[T]):
+class Memo(Generic[T]):
     """A look-up that is made once for the same names; its error is kept and raised again."""
 
     def __init__(self, look_up: Callable[..., T]) -> None:
@@ -48,11 +48,11 @@ class Names:
         def format_of(name: str) -> FormatSpec:
             return catalog.format(name)[1]
 
-        self.model: Once[Loaded[ModelSpec]] = Once(lambda name: catalog.get(ModelSpec, name))
-        self.gpu: Once[Loaded[GpuSpec]] = Once(lambda name: catalog.get(GpuSpec, name))
-        self.engine: Once[Loaded[EngineSpec]] = Once(lambda name: catalog.get(EngineSpec, name))
-        self.system = Once(system_of)
+        self.model: Memo[Loaded[ModelSpec]] = Memo(lambda name: catalog.get(ModelSpec, name))
+        self.gpu: Memo[Loaded[GpuSpec]] = Memo(lambda name: catalog.get(GpuSpec, name))
+        self.engine: Memo[Loaded[EngineSpec]] = Memo(lambda name: catalog.get(EngineSpec, name))
+        self.system = Memo(system_of)
         """By the id of its GPU."""
-        self.precision = Once(precision_of)
+        self.precision = Memo(precision_of)
         """By its name and the model's."""
-        self.format = Once(format_of)
+        self.format = Memo(format_of)

@@ -65,7 +65,7 @@ class Run:
     replicas: float
     """Replicas that share the load; of two pools the decode workers."""
     pool: Pool | None
-    """The workers that only read prompts, where answers are written by others."""
+    """The prefill workers, where the others only decode."""
     numbers: Mapping[str, float]
 
 

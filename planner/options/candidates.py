@@ -93,7 +93,7 @@ class Candidate:
     layout: Layout
     offer: Offer | None
     prefill: Layout | None = None
-    """Of the replicas that read prompts, where those of `layout` only write answers; None: one pool does both."""
+    """Of a prefill pool, where the replicas of `layout` only decode; None: one pool does both."""
 
 
 def candidates(scenario: Scenario, catalog: Catalog, model: Loaded[ModelSpec], today: dt.date) -> list[Candidate]:

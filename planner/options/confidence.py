@@ -29,7 +29,7 @@ def unseen(
     ----------
     lengths : mean input and output tokens, where they are to be looked at.
     layout : of a replica, likewise; data-parallel ranks count as unseen, since few runs have them.
-    pools : whether prompts are read by workers of their own.
+    pools : whether the run has a prefill pool.
     """
     seen = engine.fitted_on
     if seen is None:

@@ -189,7 +189,7 @@ def _sizes(layouts: Sequence[Layout | None]) -> list[Array]:
 
 
 def _prefill_layout(layout: LayoutColumns, options: Sequence[Candidate]) -> LayoutColumns | None:
-    """Return the layouts of replicas that only read prompts, which draft nothing; None where no option has any."""
+    """Return the layouts of prefill pools, which draft nothing; None where no option has one."""
     if not any(c.prefill for c in options):
         return None
     return LayoutColumns(*[*_sizes([c.prefill for c in options]), layout.kv_bytes, np.zeros(()), np.zeros(())])

@@ -113,9 +113,9 @@ def _replicas(row: Row) -> str:
     on = f"{row['precision']}, {row['engine']}"
     if row["prefill_replicas"] is None:
         return f"{plural(row['replicas'], 'replica')} + {count(spare)} spare of {size} ({sizes(row)}, {on})"
-    reads = f"{count(row['prefill_replicas'])} × {plural(row['prefill_gpus_per_replica'], 'GPU')}"
-    writes = f"{count(row['replicas'])} × {size} ({sizes(row)})"
-    return f"{reads} ({sizes(row, 'prefill_')}) read prompts, {writes} write answers, {count(spare)} spare ({on})"
+    prefill = f"{count(row['prefill_replicas'])} × {plural(row['prefill_gpus_per_replica'], 'GPU')}"
+    decode = f"{count(row['replicas'])} × {size} ({sizes(row)})"
+    return f"prefill {prefill} ({sizes(row, 'prefill_')}), decode {decode}, {count(spare)} spare ({on})"
 
 
 def _interval(answer: Answer) -> list[str]:

@@ -30,7 +30,7 @@ _WIDEST = 40.0
 """How far below the concurrency the running batch is looked for, in logarithms: answers of one token hardly run."""
 _ALL_BUT_FULL = 1.0 - 1e-9
 _SHARE_OF_BURST = {"mean": 0.5, **QUANTILES}
-"""The part of a burst's prompts that is read before the mean request, or before one at a quantile."""
+"""The part of a burst's prompts that is processed before the mean request, or before one at a quantile."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -142,15 +142,15 @@ def _largest_batch(deployment: Deployment) -> tuple[Array, Array]:
 
 
 def in_waves(replica: Replica, traffic: Traffic) -> Mask:
-    """Return where a closed loop runs in waves: prompts are read before any decode goes on, and all lengths are equal.
+    """Return where a closed loop runs in waves: prefill comes before any decode, and all lengths are equal.
 
-    The opening burst is read as one, decodes as one and ends as one: the next burst arrives together again.
+    The opening burst is prefilled as one, decodes as one and ends as one: the next burst arrives together again.
     """
     return traffic.equal_lengths & (replica.prefill_first > 0.0) & ~np.isnan(traffic.concurrency)
 
 
 def wave_load(replica: Replica, load: Load, concurrency: Array) -> Load:
-    """Return the load of a wave: every request in flight that finds room runs, none is read meanwhile."""
+    """Return the load of a wave: every request in flight that finds room decodes, no prompt is processed meanwhile."""
     held = np.where(np.isnan(load.running), np.nan, np.minimum(concurrency, replica.memory.max_running_sequences))
     wave = load_at(replica, held)
     wave = replace(wave, prefill_tokens_per_step=np.zeros_like(held))
@@ -167,13 +167,13 @@ def _burst_s(replica: Replica, wave: Load) -> tuple[Array, Array]:
 
 
 def wave_ttft_s(replica: Replica, wave: Load, name: str) -> Array:
-    """Return a TTFT of a wave [s]: the prompts read before, one's own."""
+    """Return a TTFT of a wave [s]: the prompts processed before, one's own."""
     prompt, others = _burst_s(replica, wave)
     return np.asarray(fixed_ttft_s(replica, wave) + prompt + _SHARE_OF_BURST[name] * others)
 
 
 def wave_tpot_s(replica: Replica, wave: Load, name: str) -> Array:
-    """Return a TPOT of a wave [s]: a step of decodes, and a part of the wait for the prompts read after one's own."""
+    """Return a TPOT of a wave [s]: a step of decodes, and a part of the wait for the prompts after one's own."""
     _, others = _burst_s(replica, wave)
     tokens = np.maximum(replica.tokens.generated_tokens_mean - 1.0, 1.0)
     per_token = wave.step_alone_s * (1.0 + replica.draft_share) / replica.tokens_per_step
@@ -273,15 +273,15 @@ def _roomy(replica: Replica, load: Load) -> Replica:
 
 
 def _prompt_s(replica: Replica, load: Load) -> Array:
-    """Return the time in which a rank reads one prompt after another [s]: engine and host."""
+    """Return the time a rank takes for one of many prompts [s]: engine and host."""
     return np.asarray(replica.tokens.prefill_tokens_mean * load.prefill_work_s + replica.prompt_overhead_s)
 
 
 def _opening_s(replica: Replica, load: Load, concurrency: Array, name: str) -> Array:
     """Return what the opening of a closed loop adds to the mean TTFT, or a quantile of the wait with it alone [s].
 
-    All C requests arrive at once and are read one after the other: the last one waits W = (C - 1) prompts, engine and
-    host, those between evenly less. They are 1 in OPENING_ROUNDS of the run's requests, and the others count as zero.
+    All C requests arrive at once and wait for one another: the last one for W = (C - 1) prompts, engine and host, those
+    between evenly less. They are 1 in OPENING_ROUNDS of the run's requests, and the others count as zero.
     """
     held = np.minimum(concurrency, replica.memory.max_running_sequences) / (replica.ranks / replica.stages)
     last = np.maximum(held - 1.0, 0.0) * _prompt_s(replica, load)

@@ -153,7 +153,7 @@ class EngineColumns(Columns):
     scheduling_steps: Array
     """Steps between arrival and first token beside the prompt's own."""
     prefill_first: Array
-    """1 where prompts are read before any decode goes on, else 0."""
+    """1 where prefill comes before any decode, else 0."""
     expert_imbalance: Array
     """Work of the busiest GPU over the mean, with expert parallelism."""
     memory_utilization: Array

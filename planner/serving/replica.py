@@ -42,7 +42,7 @@ class Replica:
     scheduling_steps: Array
     """Steps between arrival and first token beside the prompt's own."""
     prefill_first: Array
-    """1 where prompts are read before any decode goes on."""
+    """1 where prefill comes before any decode."""
     tokens_per_step: Array
     """Tokens a step yields a sequence: 1, more with speculative decoding."""
     draft_share: Array

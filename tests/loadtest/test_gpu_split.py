@@ -71,11 +71,11 @@ def test_rows_of_a_sheet_are_split_each_by_itself() -> None:
 
 
 def test_whole_splits_use_every_gpu() -> None:
-    """All u with u reader + v writer = gpus, found by trying each."""
+    """All u with u prefill + v decode = gpus, found by trying each."""
     for gpus in range(1, 60):
-        for reader, writer in ((1, 1), (2, 4), (4, 2), (6, 4), (8, 3)):
-            tried_all = [u for u in range(1, gpus) if (left := gpus - u * reader) > 0 and left % writer == 0]
-            assert list(whole_splits(gpus, reader, writer)) == tried_all
+        for prefill, decode in ((1, 1), (2, 4), (4, 2), (6, 4), (8, 3)):
+            tried_all = [u for u in range(1, gpus) if (left := gpus - u * prefill) > 0 and left % decode == 0]
+            assert list(whole_splits(gpus, prefill, decode)) == tried_all
 
 
 @pytest.mark.parametrize(

@@ -75,7 +75,7 @@ def test_maximum_load_is_not_below_any_closed_loop() -> None:
 PREFILL = {"input_tokens": "8000", "output_tokens": "10"}
 CACHE = {"input_tokens": "800", "output_tokens": "2000"}
 SEQUENCES = {"input_tokens": "20", "output_tokens": "200", "gpu": "h200-sxm"}
-FEW_READERS, FEW_WRITERS = {"prefill_gpus": "1", "decode_gpus": "8"}, {"prefill_gpus": "8", "decode_gpus": "1"}
+FEW_PREFILL, FEW_DECODE = {"prefill_gpus": "1", "decode_gpus": "8"}, {"prefill_gpus": "8", "decode_gpus": "1"}
 TTFTS = ("ttft_mean_s", "ttft_p50_s", "ttft_p99_s")
 BOUND = pytest.mark.parametrize(
     ("changes", "limit"),
@@ -84,9 +84,9 @@ BOUND = pytest.mark.parametrize(
         pytest.param(PREFILL | {"output_tokens": "1"}, "prefill", id="one pool, nothing but prefill"),
         pytest.param(CACHE, "kv_cache", id="one pool, cache"),
         pytest.param(SEQUENCES, "max_sequences", id="one pool, sequences"),
-        pytest.param(PREFILL | FEW_READERS, "prefill", id="two pools, prefill"),
-        pytest.param(CACHE | FEW_WRITERS, "kv_cache", id="two pools, cache"),
-        pytest.param(SEQUENCES | FEW_WRITERS, "max_sequences", id="two pools, sequences"),
+        pytest.param(PREFILL | FEW_PREFILL, "prefill", id="two pools, prefill"),
+        pytest.param(CACHE | FEW_DECODE, "kv_cache", id="two pools, cache"),
+        pytest.param(SEQUENCES | FEW_DECODE, "max_sequences", id="two pools, sequences"),
     ],
 )
 
@@ -123,9 +123,9 @@ def test_no_more_sequences_run_than_prompts_are_read_for() -> None:
 
 
 def test_an_open_loop_of_two_pools_waits_for_a_place_to_write() -> None:
-    """Near the most that the decode workers can hold, TTFT grows, though prompts are read as fast as before."""
-    most = run(**CACHE | FEW_WRITERS)["requests_per_s"]
-    easy, busy = (run(**CACHE | FEW_WRITERS, request_rate=repr(most * share)) for share in (0.5, 0.9999))
+    """Near the most that the decode workers can hold, TTFT grows, though prefill is as fast as before."""
+    most = run(**CACHE | FEW_DECODE)["requests_per_s"]
+    easy, busy = (run(**CACHE | FEW_DECODE, request_rate=repr(most * share)) for share in (0.5, 0.9999))
     assert busy["ttft_p99_s"] > 2 * easy["ttft_p99_s"]
 
 
@@ -312,9 +312,9 @@ def test_a_bug_at_one_row_is_told_and_loses_no_other(monkeypatch: pytest.MonkeyP
 
 def test_a_split_is_found_without_trying_all_workers() -> None:
     """The same numbers of workers as by trying each, and workers of a million GPUs take no time."""
-    for gpus, reader, writer in product(range(1, 40), range(1, 9), range(1, 9)):
-        tried = [u for u in range(1, gpus) if gpus > u * reader and (gpus - u * reader) % writer == 0]
-        assert list(whole_splits(gpus, reader, writer)) == tried
+    for gpus, prefill, decode in product(range(1, 40), range(1, 9), range(1, 9)):
+        tried = [u for u in range(1, gpus) if gpus > u * prefill and (gpus - u * prefill) % decode == 0]
+        assert list(whole_splits(gpus, prefill, decode)) == tried
     assert len(whole_splits(10**15, 999_983, 1_000_003)) == pytest.approx(10**15 / (999_983 * 1_000_003), abs=1)
 
 

@@ -44,8 +44,8 @@ def gain(case: Cases, drafted: float, kept: float, running: float) -> float:
 
     def per_token(of: Cases) -> float:
         replica: Replica = build_replica(of)
-        writing = dataclasses.replace(replica, prefill_tokens_per_decode=np.zeros(()))
-        return float(load_at(writing, np.asarray(running)).step_s)
+        decode_only = dataclasses.replace(replica, prefill_tokens_per_decode=np.zeros(()))
+        return float(load_at(decode_only, np.asarray(running)).step_s)
 
     return per_token(drafting(case, 0.0, 0.0)) / per_token(drafting(case, drafted, kept))
 
