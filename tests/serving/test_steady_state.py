@@ -155,6 +155,14 @@ def test_a_first_token_with_nobody_else_around(case: Build) -> None:
         assert float(latency_at(replica, lengths, load, percentile).ttft) == pytest.approx(fixed + prompt, rel=1e-4)
 
 
+def test_scheduling_waits_for_whole_steps_drafts_included(case: Build) -> None:
+    """Three steps of 1.75 tokens each last as long as they last, whatever they yield."""
+    drafting = {"layout__draft_tokens": 2.0, "engine__scheduling_steps": 3.0}
+    replica, _, load = solved(case, 10.0, **drafting)
+    whole_step = float(average_step(replica, np.array(10.0))[1])
+    assert float(fixed_ttft_s(replica, load)) == pytest.approx(3 * whole_step + float(load.step_alone_s))
+
+
 def test_stages_lengthen_a_prompts_own_time_but_not_its_queue(case: Build) -> None:
     """With two stages a prompt occupies the queue half as long as it takes."""
     replica, _, load = solved(case, 2e-6, layout__pipeline_parallel=2.0)
