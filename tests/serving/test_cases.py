@@ -60,6 +60,16 @@ def test_an_axis_as_long_as_the_components_is_not_mistaken_for_them(case: Build)
     assert two.rows(slice(0, 1)).workload.share.tolist() == [0.25, 0.75]
 
 
+def test_a_grid_laid_flat_has_its_cells_in_order(case: Build) -> None:
+    """Three rates by four multipliers become twelve rows, each column of full length; classes stay classes."""
+    flat = grid(case).flat()
+    assert flat.shape == (12,)
+    assert flat.demand.answers_per_s.tolist() == [1.0] * 4 + [10.0] * 4 + [100.0] * 4
+    assert flat.workload.reasoning_multiplier.tolist() == [[m, m] for m in (1.0, 2.0, 3.0, 4.0)] * 3
+    assert flat.workload.share.shape == (12, 2)
+    assert case().flat().shape == (1,)
+
+
 def test_a_single_row_becomes_a_point(case: Build) -> None:
     """Rows of one lose their axis, classes keep theirs."""
     row = case(demand__answers_per_s=np.array([1.0, 7.0]), workload__share=np.array([[0.5, 0.5], [0.25, 0.75]]))

@@ -79,6 +79,13 @@ def test_tensor_parallel_reduces_twice_a_layer(case: Build) -> None:
     assert float(found.start_s) == pytest.approx(20 * 5e-6)
 
 
+def test_engines_reach_a_share_of_each_rate(case: Build) -> None:
+    """TP 16 over two domains at half the links' rate and a quarter of the network's."""
+    found = step(case, layout__tensor_parallel=16.0, engine__link_efficiency=0.5, engine__network_efficiency=0.25)
+    inside, between = 2 * 7 / 8 / 0.5e11, 2 * 1 / 2 / (8 * 0.25e10)
+    assert float(found.s_per_token) == pytest.approx(20 * PAYLOAD * (inside + between))
+
+
 def test_tensor_parallel_beyond_the_domain_starts_with_the_networks_latency(case: Build) -> None:
     """TP 16 over domains of 8."""
     latency = {"engine__collective_latency_s": 5e-6, "engine__network_latency_s": 20e-6}

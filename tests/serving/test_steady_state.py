@@ -246,6 +246,23 @@ def test_latencies_of_the_end_are_left_out_where_nobody_asks(case: Build) -> Non
     assert np.isnan(short.time_to_answer).all()
 
 
+def test_the_first_visible_token_adds_no_spread(case: Build) -> None:
+    """300 thinking tokens with cv 1 and one constant token: mean 301, standard deviation 300."""
+    thinks = {"answer_tokens_mean": 100.0, "reasoning_multiplier": 4.0, "thinking_tokens_cv": 1.0}
+    found = length_quantiles(case(**{f"workload__{name}": v for name, v in thinks.items()}))
+    sigma = math.sqrt(math.log(1 + (300 / 301) ** 2))
+    expected = 301 * math.exp(-(sigma**2) / 2 + 1.6448536 * sigma)
+    assert float(found.thinking["p95"]) == pytest.approx(expected, rel=1e-7)
+
+
+def test_a_cut_answer_cuts_its_thinking_in_proportion(case: Build) -> None:
+    """400 tokens of which 301 come up to the first visible one, cut at 200: at most 200 x 301/400 of them."""
+    thinks = {"answer_tokens_mean": 100.0, "reasoning_multiplier": 4.0, "max_tokens": 200.0}
+    found = length_quantiles(case(**{f"workload__{name}": v for name, v in thinks.items()}))
+    assert float(found.thinking["p99"]) == pytest.approx(200 * 301 / 400)
+    assert float(found.output["p99"]) == pytest.approx(200.0)
+
+
 def test_the_quantiles_of_lengths_by_hand(case: Build) -> None:
     """A lognormal prompt, a quarter of it cached; three samples, of which the longest counts."""
     found = length_quantiles(
