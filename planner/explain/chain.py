@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from planner import units
 from planner.errors import BadInputError, suggestion
 from planner.explain.chain_pools import pool_formulas, pool_values
+from planner.explain.code_formulas import one_pool_formulas
 from planner.explain.formulas import Formula, Step, completed, formulas, walk
 from planner.explain.no_value import why_no_value
 from planner.fleet.estimate import Estimate, EstimateDetail, solve
@@ -145,7 +146,7 @@ def measured_namespace(answer: Answer) -> dict[str, float]:
 def known_formulas(answer: Answer) -> dict[str, Formula]:
     """Return the formulas behind an answer's best option: of one pool, of two, or those of measured rates."""
     if answer.scenario.spec.measured_rates is None:
-        return formulas() if answer.options[0].prefill is None else pool_formulas()
+        return one_pool_formulas() if answer.options[0].prefill is None else pool_formulas()
     known = formulas("explain/formulas_measured.csv")
     if answer.scenario.spec.workload.tokens_per_day is not None:
         return known
@@ -154,6 +155,4 @@ def known_formulas(answer: Answer) -> dict[str, Formula]:
 
 def known_fields(measured: bool) -> list[str]:  # noqa: FBT001 - one flag, named at the call
     """Return the result fields that can be explained."""
-    return [
-        n for n in formulas("explain/formulas_measured.csv" if measured else "explain/formulas.csv") if "." not in n
-    ]
+    return [n for n in (formulas("explain/formulas_measured.csv") if measured else one_pool_formulas()) if "." not in n]

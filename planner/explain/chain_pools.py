@@ -7,6 +7,7 @@ from functools import cache
 
 import numpy as np
 
+from planner.explain.code_formulas import one_pool_formulas
 from planner.explain.formulas import Formula, formulas
 from planner.fleet.result import EstimateDetail
 from planner.serving.cases import Cases
@@ -23,7 +24,7 @@ _NAME = re.compile(r"[A-Za-z_][\w.]*")
 @cache
 def pool_formulas() -> dict[str, Formula]:
     """Return the formulas by name: those of a layout stand twice, for a decode and a prefill replica."""
-    plain = formulas()
+    plain = one_pool_formulas()
     own = {name for name in _below("costs.", plain) if _has_layout(name, plain)}
 
     def renamed(found: re.Match[str]) -> str:

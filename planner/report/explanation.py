@@ -76,7 +76,7 @@ def _lines(found: Explanation, steps: Sequence[Step]) -> list[str]:
             lines += [
                 f"{pad}{step.name} = {step.expression}",
                 f"{pad}{_INDENT}= {step.substituted}",
-                f"{pad}{_INDENT}= {short(step.value)}   ({step.why})",
+                f"{pad}{_INDENT}= {short(step.value)}" + f"   ({step.why})" * bool(step.why),
             ]
     deeper = len(found.steps) - len(steps)
     lines += ["", f"{plural(deeper, 'deeper step')}: --all shows them"] * bool(deeper)

@@ -25,9 +25,25 @@ def decode_attention_s(cases: Cases, tokens: TokenDemand) -> tuple[Array, Array]
     tuple[Array, Array]
         Time of reading cache and state, and of the products of one token [s].
     """
-    m, mean, second = cases.model, tokens.context_mean, tokens.context_second_moment
-    read, macs = _attended(cases, mean, second, (m.decode_macs_full, m.decode_macs_window, m.decode_macs_sparse))
-    return _read_s(cases, read + STATE_PASSES * state_bytes(cases)), _products_s(cases, macs)
+    m, g, e, tp = cases.model, cases.gpu, cases.engine, cases.layout.tensor_parallel
+    mean, second = tokens.context_mean, tokens.context_second_moment
+    # mean of the context, capped at the window
+    window_context = mean_of_minimum(mean, second, m.window_tokens)
+    # mean of the context, capped at the top k
+    sparse_context = mean_of_minimum(mean, second, m.sparse_top_k)
+    # length-biased context; windows and top k cap it, indexer keys are all read; a state is read and written
+    decode_read_bytes = cache_bytes(cases, mean, window_context, sparse_context) + STATE_PASSES * state_bytes(cases)
+    # multiply-adds of one sequence in one step
+    decode_macs = (
+        m.decode_macs_full * mean
+        + m.decode_macs_index * mean
+        + m.decode_macs_window * window_context
+        + m.decode_macs_sparse * sparse_context
+    )
+    return (
+        np.asarray(decode_read_bytes / (g.hbm_bytes_per_s * e.cache_memory_efficiency)),
+        np.asarray(FLOP_PER_MAC * (decode_macs / tp) / (g.kv_flop_per_s * e.attention_compute_efficiency)),
+    )
 
 
 def prefill_attention_s(cases: Cases, tokens: TokenDemand) -> tuple[Array, Array]:
@@ -43,33 +59,29 @@ def prefill_attention_s(cases: Cases, tokens: TokenDemand) -> tuple[Array, Array
     tuple[Array, Array]
         Time of reading the cache, and of the products [s].
     """
-    m, mean, second = cases.model, tokens.prefill_context_mean, tokens.prefill_context_second_moment
-    read, macs = _attended(cases, mean, second, (m.prefill_macs_full, m.prefill_macs_window, m.prefill_macs_sparse))
-    return _read_s(cases, read / prefill_chunk(cases, tokens)), _products_s(cases, macs)
+    m, g, e, tp = cases.model, cases.gpu, cases.engine, cases.layout.tensor_parallel
+    mean, second = tokens.prefill_context_mean, tokens.prefill_context_second_moment
+    # what a prompt token attends to, capped at the window
+    prefill_window_context = mean_of_minimum(mean, second, m.window_tokens)
+    # what a prompt token attends to, capped at the top k
+    prefill_sparse_context = mean_of_minimum(mean, second, m.sparse_top_k)
+    # the context before a piece of a prompt
+    prefill_read_bytes = cache_bytes(cases, mean, prefill_window_context, prefill_sparse_context)
+    # multiply-adds of one prompt token
+    prefill_macs = (
+        m.prefill_macs_full * mean
+        + m.decode_macs_index * mean
+        + m.prefill_macs_window * prefill_window_context
+        + m.prefill_macs_sparse * prefill_sparse_context
+    )
+    # each piece reads the cache once
+    read_bytes_per_token = prefill_read_bytes / prefill_chunk(cases, tokens)
+    return (
+        np.asarray(read_bytes_per_token / (g.hbm_bytes_per_s * e.cache_memory_efficiency)),
+        np.asarray(FLOP_PER_MAC * (prefill_macs / tp) / (g.kv_flop_per_s * e.attention_compute_efficiency)),
+    )
 
 
 def prefill_chunk(cases: Cases, tokens: TokenDemand) -> Array:
     """Return the piece in which a prompt is read [tokens]: the mean uncached prompt, at most the step's budget."""
     return np.maximum(np.minimum(tokens.prefill_tokens_mean, cases.engine.max_batched_tokens), 1.0)
-
-
-def _attended(cases: Cases, mean: Array, second_moment: Array, macs: tuple[Array, Array, Array]) -> tuple[Array, Array]:
-    """Return (cache bytes read, multiply-adds) of a token on one GPU, given the moments of its context.
-
-    Windows and the top k of sparse layers cap the context; indexer keys are all read, whatever is then attended to.
-    `macs` are multiply-adds per token of context in full, windowed and sparse layers.
-    """
-    m, (full, windowed, sparse) = cases.model, macs
-    in_window = mean_of_minimum(mean, second_moment, m.window_tokens)
-    in_top_k = mean_of_minimum(mean, second_moment, m.sparse_top_k)
-    products = full * mean + m.decode_macs_index * mean + windowed * in_window + sparse * in_top_k
-    return cache_bytes(cases, mean, in_window, in_top_k), products / cases.layout.tensor_parallel
-
-
-def _read_s(cases: Cases, read_bytes: Array) -> Array:
-    return np.asarray(read_bytes / (cases.gpu.hbm_bytes_per_s * cases.engine.cache_memory_efficiency))
-
-
-def _products_s(cases: Cases, macs: Array) -> Array:
-    rate = cases.gpu.kv_flop_per_s * cases.engine.attention_compute_efficiency
-    return np.asarray(FLOP_PER_MAC * macs / rate)

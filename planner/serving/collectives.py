@@ -39,10 +39,14 @@ def all_reduce_s_per_byte(group: Array, domain: Array, link_bytes_per_s: Array, 
     P. Patarasuk, X. Yuan, "Bandwidth optimal all-reduce algorithms for clusters of workstations", Journal of Parallel
     and Distributed Computing 69 (2009) 117-124: a ring moves 2 (g - 1)/g of the payload over each link.
     """
-    d = np.minimum(group, domain)
-    n = group / d
-    inside = 2.0 * (d - 1.0) / d / link_bytes_per_s
-    return np.asarray(inside + 2.0 * (n - 1.0) / n / (d * network_bytes_per_s))
+    # GPUs of the ring inside the domain
+    reduce_domain = np.minimum(group, domain)
+    # domains the group spans
+    reduce_nodes = group / reduce_domain
+    return np.asarray(
+        2.0 * (reduce_domain - 1.0) / reduce_domain / link_bytes_per_s
+        + 2.0 * (reduce_nodes - 1.0) / reduce_nodes / (reduce_domain * network_bytes_per_s)
+    )
 
 
 def all_gather_s_per_byte(group: Array, domain: Array, link_bytes_per_s: Array, network_bytes_per_s: Array) -> Array:
@@ -59,9 +63,14 @@ def all_gather_s_per_byte(group: Array, domain: Array, link_bytes_per_s: Array, 
     Array
         Time over what a GPU sends [s/byte]; 0 for one GPU.
     """
-    d = np.minimum(group, domain)
-    others = np.maximum(group - 1.0, 1.0)
-    return np.asarray((d - 1.0) / others / link_bytes_per_s + (group - d) / others / network_bytes_per_s)
+    # GPUs of the group inside the domain
+    exchange_domain = np.minimum(group, domain)
+    # the other GPUs of the group
+    exchange_others = np.maximum(group - 1.0, 1.0)
+    return np.asarray(
+        (exchange_domain - 1.0) / exchange_others / link_bytes_per_s
+        + (group - exchange_domain) / exchange_others / network_bytes_per_s
+    )
 
 
 def others_reached(places: Array, draws: Array) -> Array:
@@ -103,9 +112,13 @@ def all_to_all_s_per_byte(
     Array
         Time over the bytes of a token [s/byte]; 0 for one GPU.
     """
-    domains = np.maximum(group / domain, 1.0)
-    inside, between = others_reached(group, copies), others_reached(domains, copies)
-    return np.asarray(inside / link_bytes_per_s + between / network_bytes_per_s)
+    # domains the group spans
+    exchange_domains = np.maximum(group / domain, 1.0)
+    # other GPUs a token goes to, once each
+    exchange_ranks = others_reached(group, copies)
+    # other domains a token goes to, once each
+    exchange_nodes = others_reached(exchange_domains, copies)
+    return np.asarray(exchange_ranks / link_bytes_per_s + exchange_nodes / network_bytes_per_s)
 
 
 @dataclass(frozen=True, eq=False)
@@ -137,27 +150,42 @@ def collectives(model: ModelColumns, layout: LayoutColumns, gpu: GpuColumns, eng
         Times of the broadcast shape of all columns; 0 on a single GPU.
     """
     tensor, pipeline, data = layout.tensor_parallel, layout.pipeline_parallel, layout.data_parallel
-    link = gpu.link_bytes_per_s * engine.link_efficiency
-    network = gpu.network_bytes_per_s * engine.network_efficiency
-    domain, payload, group = gpu.scale_up_domain_gpus, model.hidden_size * BYTES_PER_ACTIVATION, tensor * data
-
-    def latency(gpus: Array) -> Array:
-        return np.where(gpus > domain, engine.network_latency_s, engine.collective_latency_s)
-
-    reduces = np.where(tensor > 1.0, COLLECTIVES_PER_LAYER * model.layers, 0.0)
+    link_rate = gpu.link_bytes_per_s * engine.link_efficiency
+    network_rate = gpu.network_bytes_per_s * engine.network_efficiency
+    domain, payload_bytes = gpu.scale_up_domain_gpus, model.hidden_size * BYTES_PER_ACTIVATION
+    # GPUs that exchange
+    exchange_group = tensor * data
+    # two a layer under tensor parallelism
+    all_reduces = np.where(tensor > 1.0, COLLECTIVES_PER_LAYER * model.layers, 0.0)
+    # dispatch and combine of each MoE layer
     exchanges = np.where(data > 1.0, COLLECTIVES_PER_LAYER * model.moe_layers, 0.0)
-    hand_overs = pipeline - 1.0
-    hand_over_rate = np.where(group * pipeline > domain, network, link)
+    # ring inside the scale-up domain, then between the domains
+    reduce_s_per_byte = all_reduce_s_per_byte(tensor, domain, link_rate, network_rate)
+    # to every rank
+    gather_s_per_byte = all_gather_s_per_byte(exchange_group, domain, link_rate, network_rate)
+    # to the experts' GPUs
+    scatter_s_per_byte = all_to_all_s_per_byte(exchange_group, domain, model.experts_per_token, link_rate, network_rate)
+    # The ranks of a TP group hold the same token, so each sends a part of it to the experts' GPUs.
     exchange_s_per_byte = np.where(
-        layout.expert_parallel > 1.0,
-        # The ranks of a TP group hold the same token, so each sends a part of it.
-        all_to_all_s_per_byte(group, domain, model.experts_per_token, link, network) / tensor,
-        (data - 1.0) * all_gather_s_per_byte(group, domain, link, network),
+        layout.expert_parallel > 1.0, scatter_s_per_byte / tensor, (data - 1.0) * gather_s_per_byte
     )
-    per_token = (
-        reduces * payload * all_reduce_s_per_byte(tensor, domain, link, network)
-        + exchanges * payload * exchange_s_per_byte
-        + hand_overs * payload / tensor / hand_over_rate
+    hand_over_rate = np.where(exchange_group * pipeline > domain, network_rate, link_rate)
+    return Collectives(
+        # start-up of each collective
+        start_s=np.asarray(
+            all_reduces * start_up_s(tensor, gpu, engine)
+            + exchanges * start_up_s(exchange_group, gpu, engine)
+            + (pipeline - 1.0) * start_up_s(exchange_group * pipeline, gpu, engine)
+        ),
+        # all-reduces, exchanges and hand-overs between stages
+        s_per_token=np.asarray(
+            all_reduces * payload_bytes * reduce_s_per_byte
+            + exchanges * payload_bytes * exchange_s_per_byte
+            + (pipeline - 1.0) * payload_bytes / tensor / hand_over_rate
+        ),
     )
-    start = reduces * latency(tensor) + exchanges * latency(group) + hand_overs * latency(group * pipeline)
-    return Collectives(np.asarray(start), np.asarray(per_token))
+
+
+def start_up_s(gpus: Array, gpu: GpuColumns, engine: EngineColumns) -> Array:
+    """Return the start-up of a collective of some GPUs [s]: over the network where they exceed the scale-up domain."""
+    return np.where(gpus > gpu.scale_up_domain_gpus, engine.network_latency_s, engine.collective_latency_s)

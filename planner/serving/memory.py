@@ -85,10 +85,14 @@ def cache_bytes(cases: Cases, full: Array, window: Array, sparse: Array) -> Arra
         Cache of all layers [bytes].
     """
     m, layout = cases.model, cases.layout
-    split = kv_split(layout.tensor_parallel, m.kv_heads)
-    gqa = (m.kv_full_elements * full + m.kv_window_elements * window + m.kv_sparse_elements * sparse) / split
-    latent = m.latent_full_elements * full + m.latent_sparse_elements * sparse + m.index_elements * full
-    return np.asarray((gqa + latent) * layout.kv_bytes)
+    return np.asarray(
+        (
+            (m.kv_full_elements * full + m.kv_window_elements * window + m.kv_sparse_elements * sparse)
+            / kv_split(layout.tensor_parallel, m.kv_heads)
+            + (m.latent_full_elements * full + m.latent_sparse_elements * sparse + m.index_elements * full)
+        )
+        * layout.kv_bytes
+    )
 
 
 def state_bytes(cases: Cases) -> Array:

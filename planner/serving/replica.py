@@ -9,7 +9,7 @@ from planner.serving import step
 from planner.serving.attention import FLOP_PER_MAC, decode_attention_s, prefill_attention_s, prefill_chunk
 from planner.serving.cases import Cases
 from planner.serving.collectives import collectives
-from planner.serving.columns import PauseColumns
+from planner.serving.columns import ModelColumns, PauseColumns
 from planner.serving.lengths import TokenDemand, token_demand
 from planner.serving.memory import Memory, build_memory, held_bytes, running_limit
 from planner.serving.normal import Array
@@ -175,6 +175,15 @@ def prompt_transfer_s(prefill: Cases, decode: Cases, prefill_replicas: Array, de
     return np.asarray(held_bytes(dataclasses.replace(prefill, layout=one_gpu), prompt) / (senders * rate))
 
 
+def dense_weight_bytes(model: ModelColumns) -> Array:
+    """Return the bytes of the weights that every step reads [bytes]: token mixers, dense blocks, output head."""
+    return np.asarray(
+        model.attention_parameters * model.attention_weight_bytes
+        + model.ffn_parameters * model.ffn_weight_bytes
+        + model.head_parameters * model.embedding_weight_bytes
+    )
+
+
 def step_costs(cases: Cases, tokens: TokenDemand) -> step.StepCosts:
     """Return the coefficients of the step time: all of it that depends neither on the batch nor on the prefill.
 
@@ -191,42 +200,59 @@ def step_costs(cases: Cases, tokens: TokenDemand) -> step.StepCosts:
     """
     m, g, e, layout = cases.model, cases.gpu, cases.engine, cases.layout
     tp, dp = layout.tensor_parallel, layout.data_parallel
-    bandwidth = g.hbm_bytes_per_s * e.memory_efficiency
     flop = FLOP_PER_MAC / e.compute_efficiency
-    dense_bytes = (
-        m.attention_parameters * m.attention_weight_bytes
-        + m.ffn_parameters * m.ffn_weight_bytes
-        + m.head_parameters * m.embedding_weight_bytes
-    )
-    verified = 1.0 + layout.draft_tokens
+    # what every step streams
+    dense_bytes = dense_weight_bytes(m)
+    # a token and those drafted
+    verified_tokens = 1.0 + layout.draft_tokens
+    # weights over the rate of each
     dense_flop = m.attention_parameters / g.attention_flop_per_s + m.ffn_parameters / g.ffn_flop_per_s
+    # share of the experts a token goes to
     routed = m.experts_per_token / m.experts
+    # work of the busiest GPU over the mean
     imbalance = np.where(layout.expert_parallel > 1.0, e.expert_imbalance, 1.0)
     exchange = collectives(m, layout, g, e)
-    decode_memory, one_product = decode_attention_s(cases, tokens)
-    decode_products = one_product * verified
-    prefill_memory, prefill_products = prefill_attention_s(cases, tokens)
+    decode_memory_s, product_s = decode_attention_s(cases, tokens)
+    # of every token that is verified
+    decode_products_s = product_s * verified_tokens
+    prefill_memory_s, prefill_products_s = prefill_attention_s(cases, tokens)
     expert_bytes = m.expert_parameters * m.expert_weight_bytes / (tp * dp)
+    # channels of an expert on one GPU
+    expert_slice_width = m.expert_width * layout.expert_parallel / (tp * dp)
     # A grouped product over a narrow slice of an expert does not fill the GPU: at the half width it runs at half speed.
-    slice_width = m.expert_width * layout.expert_parallel / (tp * dp)
-    expert_flop = flop * m.expert_parameters * routed / tp * (1.0 + e.expert_half_width / slice_width)
+    expert_flop = flop * m.expert_parameters * routed / tp * (1.0 + e.expert_half_width / expert_slice_width)
     return step.StepCosts(
-        dense_memory_s=np.asarray(dense_bytes / tp / bandwidth),
+        # bytes over bandwidth
+        dense_memory_s=np.asarray(dense_bytes / tp / (g.hbm_bytes_per_s * e.memory_efficiency)),
+        # 2 FLOP a weight
         dense_compute_s_per_token=np.asarray(flop * dense_flop / tp),
-        tokens_per_sequence=np.asarray(verified),
-        head_compute_s_per_sequence=np.asarray(flop * m.head_parameters / g.attention_flop_per_s / tp * verified),
+        # tokens a step computes for a sequence
+        tokens_per_sequence=np.asarray(verified_tokens),
+        # output head
+        head_compute_s_per_sequence=np.asarray(
+            flop * m.head_parameters / g.attention_flop_per_s / tp * verified_tokens
+        ),
+        # all routed experts of a GPU
         expert_memory_s=np.asarray(expert_bytes / (g.hbm_bytes_per_s * e.expert_memory_efficiency)),
+        # active experts
         expert_compute_s_per_token=np.asarray(expert_flop / g.expert_flop_per_s * imbalance),
+        # logarithm of the probability that a token of the rank leaves an expert untouched
         expert_miss_log_per_token=np.asarray(dp * np.log1p(-np.minimum(routed, _ALMOST_ONE))),
-        decode_attention_s_per_sequence=step.overlapped(decode_memory, decode_products, e.overlap_exponent),
-        decode_memory_s_per_sequence=decode_memory,
-        decode_products_s_per_sequence=decode_products,
-        prefill_attention_s_per_token=step.overlapped(prefill_memory, prefill_products, e.overlap_exponent),
-        prefill_memory_s_per_token=prefill_memory,
-        prefill_products_s_per_token=prefill_products,
+        # one sequence reads its cache and multiplies by it
+        decode_attention_s_per_sequence=step.overlapped(decode_memory_s, decode_products_s, e.overlap_exponent),
+        decode_memory_s_per_sequence=decode_memory_s,
+        decode_products_s_per_sequence=decode_products_s,
+        # a prompt token attends to what stands before it
+        prefill_attention_s_per_token=step.overlapped(prefill_memory_s, prefill_products_s, e.overlap_exponent),
+        prefill_memory_s_per_token=prefill_memory_s,
+        prefill_products_s_per_token=prefill_products_s,
+        # start-up of all collectives
         collective_s=exchange.start_s,
+        # payload of a token over the rates
         collective_s_per_token=exchange.s_per_token,
+        # layers and host
         overhead_s=np.asarray(e.layer_equivalents * e.layer_overhead_s + e.step_overhead_s),
+        # sampling and detokenising
         overhead_s_per_sequence=e.sequence_overhead_s,
         overlap_exponent=e.overlap_exponent,
     )
