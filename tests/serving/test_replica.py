@@ -66,6 +66,12 @@ def test_ranks_and_stages_hold_their_part_of_what_waits(case: Build) -> None:
     assert float(batch / 2 * memory.kv_bytes_per_sequence) + held == pytest.approx(1e10 - 2.2e9, rel=1e-9)
 
 
+def test_the_engines_limit_counts_each_batch_beside_pauses_too(case: Build) -> None:
+    """Ten sequences on each of two ranks x two stages, where the cache would hold more."""
+    layout = {"layout__data_parallel": 2.0, "layout__pipeline_parallel": 2.0, "engine__max_running_sequences": 10.0}
+    assert float(paused(case, 1.0, **layout).memory.max_running_sequences) == 40.0
+
+
 def test_a_pause_of_no_time_takes_no_room(case: Build) -> None:
     """The batch is that without pauses, and nothing is held."""
     plain = build_replica(case(gpu__memory_bytes=1e10)).memory
