@@ -120,6 +120,11 @@ def test_sequences_that_fit_by_division(case: Build) -> None:
     assert float(ranks.sequences_that_fit) == pytest.approx(2 * float(found.sequences_that_fit))
 
 
+def test_the_spread_of_constant_lengths_is_that_of_their_age(case: Build) -> None:
+    """A context that grows evenly over 101 tokens has a standard deviation of 101/sqrt(12), at 20 kB each."""
+    assert float(memory(case).kv_bytes_per_sequence_sd) == pytest.approx(101 / 12**0.5 * 2e4, rel=1e-6)
+
+
 def test_the_engines_own_limit_counts_each_batch_in_flight(case: Build) -> None:
     """256 sequences on each of 2 ranks x 3 stages, where the cache would hold more."""
     found = memory(case, engine__max_running_sequences=256.0, layout__data_parallel=2.0, layout__pipeline_parallel=3.0)
