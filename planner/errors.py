@@ -1,4 +1,4 @@
-"""Errors a user can act on: where, what, what was expected, the nearest name; each with its exit code."""
+"""Errors that a user can act on: place, fault, what was expected, the nearest name; each with its exit code."""
 
 import difflib
 from collections.abc import Iterable
@@ -32,7 +32,7 @@ class PlannerError(Exception):
 
 
 class BadInputError(PlannerError):
-    """Bad usage or a bad file (exit 2). Several problems of one file are joined by line breaks."""
+    """Bad usage or a bad file (exit 2). Several problems of a file are joined by line breaks."""
 
 
 class DataMissingError(PlannerError):
@@ -42,7 +42,7 @@ class DataMissingError(PlannerError):
 
 
 class NoPriceError(DataMissingError):
-    """None of the options of a search has a price (exit 3)."""
+    """No option of a search has a price (exit 3)."""
 
 
 class SystemFailureError(PlannerError):

@@ -1,4 +1,4 @@
-"""Spec of a provider's API prices: what a million tokens cost, from which day to which."""
+"""Spec of a provider's API prices per million tokens, with the days they held."""
 
 import datetime as dt
 from collections.abc import Iterator
@@ -18,26 +18,26 @@ class TokenRates(Spec):
     usd_per_mtok_input: NonNegative
     """Input tokens that are not read from a cache [USD per million tokens]."""
     usd_per_mtok_cached_input: NonNegative | None = None
-    """Input tokens read from the provider's cache; null where the provider gives no discount for them."""
+    """Input tokens read from the provider's cache [USD per million tokens]; null where they have no discount."""
     usd_per_mtok_output: NonNegative
     """All generated tokens, reasoning included [USD per million tokens]."""
 
 
 class ApiQuote(TokenRates):
-    """The price of one model over a stretch of days."""
+    """The price of one model over a period."""
 
     model: str
     """The provider's name for the model."""
     aliases: tuple[str, ...] = ()
-    """Other names that meant this model on these days."""
+    """Other names of this model in this period."""
     valid_from: Day
     """First day of the price."""
     valid_from_is_bound: bool = False
-    """True where the price was only seen: it held on `valid_from`, and nobody says since when."""
+    """True where `valid_from` is the day the price was seen, and its real first day is not known."""
     valid_to: Day | None = None
-    """Last day of the price; null while it holds."""
+    """Last day of the price; null while it is current."""
     batch: TokenRates | None = None
-    """What the provider's batch service charges instead; null where it has none or none is known."""
+    """Prices of the provider's batch service; null where it has none or they are not known."""
     confidence: Confidence
     note: str | None = None
 
@@ -50,7 +50,7 @@ class ApiQuote(TokenRates):
         return self.valid_from <= day and (self.valid_to is None or day <= self.valid_to)
 
     def overlaps(self, other: "ApiQuote") -> bool:
-        """Return whether both are in force on some day."""
+        """Return whether the periods of both overlap."""
         return self.valid_from <= (other.valid_to or dt.date.max) and other.valid_from <= (self.valid_to or dt.date.max)
 
     def period(self) -> str:
@@ -76,11 +76,14 @@ class ApiPricesFile(FileSpec):
     name: str
     aliases: tuple[str, ...] = ()
     currency: Annotated[Literal["USD"], BeforeValidator(_only_dollars)] = "USD"
-    """The price list's currency: only USD is read."""
+    """Currency of the price list; only USD is accepted."""
     token_prices: Annotated[tuple[ApiQuote, ...], Field(min_length=1)]
 
     def check_document(self, document: Document) -> None:
-        """Refuse a price that ends before it begins, and two prices of one name on the same day, with both places."""
+        """Refuse a price that ends before it starts, and two prices of one name on the same day.
+
+        Raises BadInputError with both places.
+        """
         key: Key = ("token_prices",)
         for index, quote in enumerate(self.token_prices):
             if quote.valid_to is not None and quote.valid_to < quote.valid_from:
@@ -97,7 +100,7 @@ class ApiPricesFile(FileSpec):
                 )
 
     def _pairs(self) -> Iterator[tuple[str, tuple[int, ApiQuote], tuple[int, ApiQuote]]]:
-        """Yield every two prices that share a name."""
+        """Yield every pair of prices that share a name."""
         for one, other in combinations(enumerate(self.token_prices), 2):
             known = {name.lower() for name in one[1].names()}
             if shared := next((name for name in other[1].names() if name.lower() in known), None):

@@ -1,4 +1,4 @@
-"""What models scored on benchmarks, and how long they thought."""
+"""Benchmark scores of models, and how long they thought."""
 
 from typing import Annotated, Literal
 
@@ -18,31 +18,31 @@ from planner.errors import BadInputError
 
 PERCENT = 100.0
 Method = Literal["single", "majority", "best_of_n", "reranked", "retry"]
-"""How samples become an answer: one; the most frequent; any right one, found by a verifier; the one a learned
-scorer prefers; tries one after another until a verifier accepts."""
+"""How samples become an answer: a single sample; the most frequent one; any right one, found by a verifier; the one
+that a learned scorer prefers; one try after another until a verifier accepts."""
 
 
 _LEAST_PERCENTAGE = 2.0
-"""Between 1 and this a number may as well be a slip in a share: 1.2 is not called 0.012."""
+"""Below this, a number above 1 may be a mistyped share: nobody means 0.012 by 1.2."""
 
 
 def no_percentage(value: object) -> object:
-    """Return a value as it is. Raises ValueError that names the share where it looks like a percentage."""
+    """Return a value unchanged. Raises ValueError with the share meant where it looks like a percentage."""
     if isinstance(value, int | float) and _LEAST_PERCENTAGE <= value <= PERCENT:
         raise ValueError(f"{value:g} looks like a percentage; expected a share between 0 and 1: {value / PERCENT:g}")
     return value
 
 
 def share_of_right(value: float) -> float:
-    """Return an accuracy, a share between 0 and 1. Raises ValueError that says so where it looks like a percentage."""
+    """Return an accuracy unchanged. Raises ValueError where it is not between 0 and 1, or looks like a percentage."""
     no_percentage(value)
     if not 0.0 <= value <= 1.0:
-        raise ValueError(f"{value:g} is not a share of right answers; expected a number between 0 and 1")
+        raise ValueError(f"{value:g} is not an accuracy; expected a number between 0 and 1")
     return value
 
 
 Accuracy = Annotated[float, AfterValidator(share_of_right)]
-"""Share of right answers [1]."""
+"""Share of correct answers [1]."""
 Samples = Annotated[int, Field(ge=1, le=10**6)]
 SampleSizes = Annotated[Annotated[tuple[Samples, ...], Field(min_length=1)], BeforeValidator(one_or_many)]
 Budgets = Annotated[Annotated[tuple[Count, ...], Field(min_length=1)], BeforeValidator(one_or_many)]
@@ -58,7 +58,7 @@ class TokenCounts(Spec):
     @model_validator(mode="after")
     def _ordered(self) -> "TokenCounts":
         if (self.p50 is None) != (self.p90 is None):
-            raise ValueError("p50 and p90 come together")
+            raise ValueError("p50 and p90 must be given together")
         if self.p50 is not None and self.p90 is not None and self.p90 < self.p50:
             raise ValueError(f"p90 {self.p90:g} is below p50 {self.p50:g}; expected a p90 above the p50")
         return self
@@ -68,28 +68,28 @@ class Point(Spec):
     """One measurement: a model at an effort or a budget, on the file's questions."""
 
     model: str
-    """A model of the catalogue, or what its seller calls it."""
+    """A model of the catalogue, or the provider's name for it."""
     effort: str | None = None
-    """none, low, medium, high, thinking; or as the maker calls it."""
+    """none, low, medium, high, thinking; or the vendor's word."""
     setting: str | None = None
-    """What else was different: tools, a prompt, a way to count."""
+    """Any other difference: tools, a prompt, a way of counting."""
     budget_tokens: Count | None = None
-    """Thinking was cut at so many tokens."""
+    """Limit on thinking tokens."""
     method: Literal["single", "majority", "best_of_n", "reranked"] = "single"
-    """What `samples` became: best_of_n counts a question where any sample is right."""
+    """How the samples became an answer: best_of_n counts a question as right if any sample is right."""
     samples: Samples = 1
     accuracy: Accuracy | None = None
-    """Share of the questions answered right [1]."""
+    """Share of questions answered correctly [1]."""
     generated_tokens: TokenCounts | None = None
-    """Of one sample, reasoning included."""
+    """Generated tokens of one sample, reasoning included."""
     reasoning_tokens: NonNegative | None = None
-    """Mean of those that were thinking."""
+    """Mean number of thinking tokens among them."""
     answers: Count | None = None
-    """Answers the numbers are of; several runs of a question count each."""
+    """Number of answers behind the numbers; each run of a question counts."""
     usd_per_sample: NonNegative | None = None
-    """What a sample cost when it was measured, where that was published."""
+    """Published cost of a sample at the time of the measurement."""
     as_of: Day
-    """The day it was measured or published."""
+    """Day of the measurement or publication."""
 
     @model_validator(mode="after")
     def _coherent(self) -> "Point":
@@ -105,26 +105,26 @@ class Point(Spec):
         return self
 
     def words(self) -> str:
-        """Return what tells it from the model's other points."""
+        """Return what distinguishes it from the model's other points, in words."""
         budget = f"≤{self.budget_tokens:,} thinking tokens" if self.budget_tokens else ""
         return ", ".join(x for x in (self.effort or "", budget, self.setting or "") if x)
 
 
 class BenchmarkFile(FileSpec):
-    """scenarios/benchmarks/<id>.yaml: what models scored, and how long they thought, on one set of questions."""
+    """scenarios/benchmarks/<id>.yaml: scores and thinking lengths of models on one set of questions."""
 
     id: str
     title: str
     questions: Count | None = None
-    """Different questions: what the range of an accuracy comes from."""
+    """Number of distinct questions; the uncertainty of an accuracy depends on it."""
     wrong_answers: Annotated[int, Field(ge=1, le=20)] = 1
-    """Different wrong answers that compete in a vote; 1 (the wrong ones agree) is the hardest case."""
+    """Number of distinct wrong answers that compete in a vote; 1 (all wrong answers agree) is the worst case."""
     scale: Literal["share", "percentile"] = "share"
-    """percentile: a rank among people or programs, not a share of right answers."""
+    """percentile: a rank among people or programs, not a share of correct answers."""
     points: Annotated[tuple[Point, ...], Field(min_length=1)]
 
     def check_document(self, document: Document) -> None:
-        """Refuse a measurement that stands twice, with both places: neither could be told from the other."""
+        """Refuse a measurement that is given twice. Raises BadInputError with both places."""
         seen: dict[tuple[object, ...], int] = {}
         for index, p in enumerate(self.points):
             first = seen.setdefault((p.model, p.effort, p.setting, p.budget_tokens, p.method, p.samples), index)

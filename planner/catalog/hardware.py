@@ -1,4 +1,4 @@
-"""Specs of machines: accelerators, systems, number formats, serving engines."""
+"""Specs of hardware: accelerators, systems, number formats, serving engines."""
 
 from typing import Annotated, Any, Literal, Self
 
@@ -11,7 +11,7 @@ Basis = Literal["measured", "calibrated", "datasheet", "assumed"]
 
 
 class DenseFlops(Spec):
-    """Dense matrix rate by operand format (data sheets often quote the sparse rate, twice as high)."""
+    """Dense matrix rate by operand format. Data sheets often quote the sparse rate, which is twice as high."""
 
     fp16: Positive
     """16-bit operands: bf16, or fp16 on cards without bf16."""
@@ -29,33 +29,33 @@ class GpuSpec(FileSpec):
     released: Annotated[int, Field(ge=2010, le=2100)]
     """Year of first shipment."""
     aliases: tuple[str, ...] = ()
-    """Other spellings people use; compared without case, blanks and dashes."""
+    """Other spellings of the name; compared without case, blanks and dashes."""
     nvml_names: tuple[str, ...] = ()
     """Product names as the driver reports them."""
     memory_bytes: Positive
     """Nameplate device memory."""
     memory_usable_bytes: Positive | None = None
-    """Total memory as the driver reports it, where known; below the nameplate on some cards."""
+    """Total memory reported by the driver, where known; less than the nameplate on some cards."""
     hbm_bytes_per_s: Positive
     """Device memory bandwidth."""
     dense_flop_per_s: DenseFlops
     link: str
     """Name of the scale-up link."""
     link_bytes_per_s: Positive
-    """Scale-up bandwidth of one GPU, one direction (data sheets often add both)."""
+    """Scale-up bandwidth of one GPU, one direction. Data sheets often add both directions."""
     scale_up_domain_gpus: Count
-    """GPUs that reach each other over the scale-up link; 1 where there is none."""
+    """GPUs connected by the scale-up link; 1 where there is none."""
     tdp_w: Positive | None = None
     """Board power limit."""
     idle_w: Positive | None = None
     gpus_per_node: Count = 8
-    """GPUs in the usual node."""
+    """GPUs in a typical node."""
     confidence: Confidence
     notes: str | None = None
 
 
 class SystemSpec(FileSpec):
-    """One node or rack as it is bought."""
+    """One node or rack, as sold."""
 
     id: str
     name: str
@@ -75,14 +75,14 @@ class SystemSpec(FileSpec):
 
 
 class FormatSpec(Spec):
-    """A number format of weights: how much it holds and how it is computed."""
+    """A number format of weights: its size and how it is computed."""
 
     weight_bytes: Positive
     """Bytes per weight, scales included."""
     compute: Literal["fp16", "fp8", "int8", "fp4"]
-    """The format of the matrix product where the GPU has it; else 16 bit (weights are widened on the fly)."""
+    """Format of the matrix product where the GPU supports it; otherwise 16 bit, with weights widened on the fly."""
     activation_scales: Literal["tensor", "blocks"] = "tensor"
-    """blocks: activations are narrowed block by block on the fly, by launches of their own."""
+    """blocks: activations are quantised block by block on the fly, with kernel launches of their own."""
     aliases: tuple[str, ...] = ()
     note: str | None = None
 
@@ -104,7 +104,7 @@ class EngineLimits(Spec):
 
 
 class EngineFactors(Spec):
-    """What separates an engine on a real GPU from the data sheet."""
+    """How far an engine on a real GPU stays behind the data sheet."""
 
     memory_efficiency: Annotated[float, Field(gt=0, le=1)]
     """Share of the memory bandwidth reached when streaming dense weights."""
@@ -114,92 +114,92 @@ class EngineFactors(Spec):
     """Share of the memory bandwidth reached when streaming the routed experts a step touches."""
     expert_half_width: NonNegative
     """Width of an expert's slice on a GPU [intermediate channels] at which its grouped product reaches half of
-    compute_efficiency: narrow products waste tiles, and moving tokens to and fro weighs more."""
+    compute_efficiency: narrow products waste tiles and spend more on moving tokens."""
     cache_memory_efficiency: Annotated[float, Field(gt=0, le=1)]
     """Share of the memory bandwidth reached when attention reads the KV cache or a recurrent state."""
     attention_compute_efficiency: Annotated[float, Field(gt=0, le=1)]
-    """Share of the dense FLOP rate reached by attention's own products."""
+    """Share of the dense FLOP rate reached by the products inside attention."""
     link_efficiency: Annotated[float, Field(gt=0, le=1)]
     """Share of the one-way link bandwidth reached by collectives inside the scale-up domain."""
     network_efficiency: Annotated[float, Field(gt=0, le=1)]
-    """Share of the one-way network bandwidth reached by collectives that leave it."""
+    """Share of the one-way network bandwidth reached by collectives that leave the scale-up domain."""
     overlap_exponent: Annotated[float, Field(ge=1, le=8)]
     """p of (t_memory^p + t_compute^p)^(1/p): 1 is no overlap, large is perfect overlap."""
     collective_latency_s: NonNegative
-    """Start-up time of one collective inside the scale-up domain."""
+    """Latency of one collective inside the scale-up domain."""
     network_latency_s: NonNegative
-    """Start-up time of one collective that leaves the scale-up domain."""
+    """Latency of one collective that leaves the scale-up domain."""
     layer_overhead_s: NonNegative
-    """Fixed time of one plain layer (grouped-query attention, dense block) in one step: launches, ramps, norms."""
+    """Fixed time of one plain layer (grouped-query attention, dense block) in one step: launches and norms."""
     moe_overhead: NonNegative
-    """What routed experts add to that, as a share of it: routing, permutation, grouped launches."""
+    """Time that routed experts add, as a share of layer_overhead_s: routing, permutation, grouped launches."""
     shared_expert_overhead: NonNegative
-    """What shared experts beside them add, likewise."""
+    """Time that shared experts add, as a share of layer_overhead_s."""
     mla_overhead: NonNegative
-    """What multi-head latent attention adds."""
+    """Time that multi-head latent attention adds, as a share of layer_overhead_s."""
     sparse_overhead: NonNegative
-    """What the indexer of sparse attention adds."""
+    """Time that the indexer of sparse attention adds, as a share of layer_overhead_s."""
     linear_overhead: NonNegative
-    """What a linear mixer adds."""
+    """Time that a linear mixer adds, as a share of layer_overhead_s."""
     fp8_block_overhead: NonNegative
-    """What narrowing activations to 8 bit in blocks adds."""
+    """Time that quantising activations to 8 bit in blocks adds, as a share of layer_overhead_s."""
     fp4_overhead: NonNegative
-    """What narrowing activations to 4 bit in blocks adds."""
+    """Time that quantising activations to 4 bit in blocks adds, as a share of layer_overhead_s."""
     step_overhead_s: NonNegative
     """Host time of one step (scheduler, input preparation)."""
     sequence_overhead_s: NonNegative
-    """Host time of one sequence in one step (sampling, detokenise)."""
+    """Host time of one sequence in one step (sampling, detokenising)."""
     request_overhead_s: NonNegative
-    """Host time before a request reaches the scheduler (HTTP, tokenise); part of TTFT."""
+    """Host time before a request reaches the scheduler (HTTP, tokenising); part of TTFT."""
     prompt_overhead_s: NonNegative
-    """Host time of one prompt; where many arrive at once it is spent on one after the other."""
+    """Host time of one prompt; prompts that arrive together are processed one after the other."""
     scheduling_steps: NonNegative
-    """Steps between the arrival of a request and its first token beside its own prompt's: running, planned, shown."""
+    """Steps between a request's arrival and its first token, besides those of its own prompt."""
     prefill_first: bool
-    """Prompts are read before any decode goes on, instead of in steps shared with decodes."""
+    """Whether prefill runs before decode continues, instead of in steps shared with decode."""
     expert_imbalance: Annotated[float, Field(ge=1, le=4)]
     """Load of the slowest expert-parallel rank over the mean."""
     other_makers_speed: Annotated[float, Field(gt=0, le=2)]
-    """Speed on GPUs of other makers than NVIDIA over what the factors above say."""
+    """Speed on GPUs of other vendors than NVIDIA, relative to the factors above."""
     memory_utilization: Share
     """Share of the device memory the engine takes."""
     runtime_reserve_bytes: NonNegative
-    """CUDA context, graphs, communication buffers, allocator slack, on each GPU."""
+    """Memory per GPU for CUDA context, graphs, communication buffers and allocator slack."""
     activation_bytes_factor: NonNegative
     """Peak activations over max_batched_tokens x hidden size x 2 bytes."""
     kv_overflow_z: NonNegative
-    """Standard normal quantile of the admission margin: how rarely the running batch outgrows the KV cache."""
+    """Standard normal quantile of the admission margin: the higher, the more rarely the batch outgrows the KV cache."""
     limits: Annotated[tuple[EngineLimits, ...], Field(min_length=1)]
-    """By device memory, ascending; the last one that applies counts."""
+    """Limits by device memory, ascending; the last one that applies is used."""
 
     def limits_for(self, memory_bytes: float) -> EngineLimits:
-        """Return the defaults for a device of this memory."""
+        """Return the default limits for a device with this memory."""
         return [x for x in self.limits if x.memory_from_bytes <= memory_bytes][-1]
 
 
 def _a_pair(value: Any) -> Any:  # noqa: ANN401 - whatever the file holds
     if isinstance(value, tuple) and len(value) != 2:  # noqa: PLR2004 - a pair
-        raise ValueError(f"{shown(value)} is no pair; expected two numbers, the lower one first")
+        raise ValueError(f"{shown(value)} is not a pair; expected two numbers, the lower one first")
     return value
 
 
 def _ascending(pair: tuple[float, float]) -> tuple[float, float]:
     if pair[0] > pair[1]:
-        raise ValueError(f"[{pair[0]:g}, {pair[1]:g}] runs downwards; expected the lower number first")
+        raise ValueError(f"[{pair[0]:g}, {pair[1]:g}] is in descending order; expected the lower number first")
     return pair
 
 
 Range = Annotated[tuple[Positive, Positive], BeforeValidator(_a_pair), AfterValidator(_ascending)]
-"""The lower number and the higher one."""
+"""Two numbers, the lower one first."""
 
 
 class FittedOn(Spec):
-    """The runs behind fitted factors: what an answer may lie outside of."""
+    """What the runs behind fitted factors covered; an answer may lie outside of it."""
 
     gpus: tuple[str, ...]
     models: tuple[str, ...]
     architectures: tuple[str, ...]
-    """ModelSpec.architecture of the models."""
+    """Architectures of the models (ModelSpec.architecture)."""
     replica_gpus: Count
     """GPUs of the largest replica."""
     input_tokens: Range
@@ -207,7 +207,7 @@ class FittedOn(Spec):
 
 
 class ErrorRanges(Spec):
-    """Measured over predicted: the 10th and the 90th percentile over runs that the prediction had not seen."""
+    """Measured over predicted: 10th and 90th percentile over runs that were not used in the fit."""
 
     ttft: Range
     tpot: Range
@@ -216,23 +216,24 @@ class ErrorRanges(Spec):
 
 
 class EngineErrors(Spec):
-    """How far predictions by an engine's factors were off, by what the fit had not seen."""
+    """Prediction errors of an engine's factors, by what lay outside the fitted data."""
 
     known: ErrorRanges
-    """Nothing: the runs were fitted."""
+    """Nothing: runs like these were fitted."""
     model: ErrorRanges | None = None
-    """The model, though others of its architecture."""
+    """The model, but other models of its architecture were fitted."""
     architecture: ErrorRanges | None = None
-    """No model of the architecture."""
+    """The architecture: no model of it was fitted."""
     gpu: ErrorRanges | None = None
+    """The GPU, but other GPUs of its vendor were fitted."""
     maker: ErrorRanges | None = None
-    """No GPU of the maker."""
+    """The vendor: none of its GPUs was fitted."""
     lengths: ErrorRanges | None = None
-    """Inputs of that order of length."""
+    """The lengths: input or output tokens beyond those of the runs."""
     layout: ErrorRanges | None = None
-    """A replica of data-parallel ranks, or of more GPUs than any measured."""
+    """The layout: a replica with data-parallel ranks, or with more GPUs than any that was measured."""
     pools: ErrorRanges | None = None
-    """Prompts read by workers of their own."""
+    """Disaggregated serving: prefill on workers of its own."""
 
 
 class EngineSpec(FileSpec):
@@ -252,35 +253,35 @@ class EngineSpec(FileSpec):
     @model_validator(mode="after")
     def _errors_say_of_what(self) -> Self:
         if self.errors is not None and self.fitted_on is None:
-            raise ValueError("errors are given without fitted_on; expected what the runs behind them were of")
+            raise ValueError("errors are given without fitted_on; expected fitted_on to say what the runs covered")
         return self
 
 
 class AssumptionsFile(FileSpec):
-    """hardware/assumptions.yaml: what the model takes for granted where a spec is silent."""
+    """hardware/assumptions.yaml: values used where a spec gives none."""
 
     network_bytes_per_s_per_gpu: Positive
-    """Scale-out bandwidth of one GPU, one direction, where no system says otherwise."""
+    """Scale-out bandwidth of one GPU, one direction, where no system gives one."""
     busy_power_base: Share
-    """Share of TDP drawn by a GPU that runs steps, whatever they do."""
+    """Power of a GPU that runs steps of any kind, as a share of TDP."""
     busy_power_memory: NonNegative
-    """What a memory that is busy all the time adds, as a share of TDP."""
+    """Power added by memory that is always busy, as a share of TDP."""
     busy_power_compute: NonNegative
-    """What matrix products all the time would add, as a share of TDP."""
+    """Power added by matrix products that never stop, as a share of TDP."""
     busy_power_top: Share
-    """The most a busy GPU draws, as a share of TDP."""
+    """Highest power of a busy GPU, as a share of TDP."""
     idle_power: Share
-    """Share of TDP drawn by a GPU that waits."""
+    """Power of an idle GPU, as a share of TDP."""
     tdp_w_per_byte_per_s: Positive
-    """TDP over memory bandwidth for accelerators whose maker publishes no TDP."""
+    """TDP over memory bandwidth, for accelerators whose vendor publishes no TDP."""
     node_power_overhead: Annotated[float, Field(ge=1)]
     """Node power over the power of its GPUs: CPUs, fans, network."""
     embodied_kgco2e_per_gpu: Positive
-    """Emissions of making an accelerator [kgCO2e]."""
+    """Emissions from making an accelerator [kgCO2e]."""
     embodied_kgco2e_per_server: Positive
-    """Emissions of making a server of `embodied_server_gpus` without its accelerators [kgCO2e]."""
+    """Emissions from making a server for `embodied_server_gpus` accelerators, without the accelerators [kgCO2e]."""
     embodied_server_gpus: Count
     hardware_life_years: Positive
-    """Years over which the making is spread."""
+    """Years over which these emissions are spread."""
     largest_fleet_gpus: Count
-    """The largest single fleet on record: a bigger answer is given with a loud warning."""
+    """Size of the largest known fleet: a larger answer carries a warning."""

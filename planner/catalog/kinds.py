@@ -1,4 +1,4 @@
-"""The one table of the kinds of files: what tells each apart, its spec, where the shipped ones are, who answers it."""
+"""The table of the kinds of files: how each is recognised, its spec, its folder, the command that reads it."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -25,23 +25,23 @@ class Kind:
     word: str
     """Its name in `planner schema` and `planner validate`."""
     mark: str
-    """A required field that tells files of this kind from those of the kinds below it in the table."""
+    """A required field that distinguishes files of this kind from the kinds below it in the table."""
     what: str
-    """What a file of this kind holds, as messages say it."""
+    """The content of such a file, as messages call it."""
     spec_path: str
-    """module:class of its spec; a string, so that the table imports none of them."""
+    """module:class of its spec; a string, so that this table does not import them."""
     folder: str | None = None
-    """Folder of the shipped ones; None where the catalogue has a single file."""
+    """Folder of the shipped files; None where the catalogue has a single file."""
     noun: str = ""
-    """What one entry is called where its name is unknown; empty where nothing is looked up by name."""
+    """What messages call one entry; empty where entries are not looked up by name."""
     listed: str | None = None
-    """The word of `planner list` that shows them all."""
+    """The argument of `planner list` that lists them."""
     command: str | None = None
-    """The command that answers it; None where it is data."""
+    """The command that solves it; None for data."""
     page: str | None = None
-    """File of formulas that answers it."""
+    """The file of formulas that solves it."""
     solver: str | None = None
-    """module:function of (question, catalogue) that answers it."""
+    """module:function of (question, catalogue) that solves it."""
 
     @property
     def spec(self) -> type[FileSpec]:
@@ -56,7 +56,7 @@ class Kind:
 
     @property
     def schema_path(self) -> str:
-        """Return where its generated JSON Schema is kept, relative to the catalogue."""
+        """Return the path of its generated JSON Schema, relative to the catalogue."""
         root = (self.folder or "hardware").partition("/")[0]
         return f"{root}/{self.word}.schema.json"
 
@@ -150,7 +150,7 @@ KINDS = (
     Kind(
         "owning",
         "cost_of_capital",
-        "machines to own",
+        "GPUs to own",
         f"{_QUESTIONS}.owning:OwningFile",
         "scenarios/owning",
         command="payback",
@@ -160,7 +160,7 @@ KINDS = (
     Kind(
         "required-revenue",
         "data_centre_factor",
-        "a spending",
+        "an investment",
         f"{_QUESTIONS}.revenue:RevenueFile",
         "scenarios/required-revenue",
         command="payback",
@@ -191,7 +191,7 @@ KINDS = (
     Kind(
         "break-even",
         "tiers",
-        "an API beside machines",
+        "an API compared with own GPUs",
         f"{_QUESTIONS}.break_even:BreakEvenFile",
         "scenarios/break-even",
         command="break-even",
@@ -201,7 +201,7 @@ KINDS = (
     Kind("formats", "formats", "number formats", "planner.catalog.hardware:FormatsFile"),
     Kind("assumptions", "busy_power_base", "assumptions", "planner.catalog.hardware:AssumptionsFile"),
 )
-"""A new kind of file is a line here, a spec, and a folder; an economic question also has a page and a solver."""
+"""A new kind of file needs an entry here, a spec and a folder; an economic question also a page and a solver."""
 BY_WORD = {kind.word: kind for kind in KINDS}
 _BY_SPEC = {kind.spec_path: kind for kind in KINDS}
 
@@ -212,22 +212,22 @@ def kind_of_spec(spec: type[FileSpec]) -> Kind:
 
 
 def questions_of(command: str | None = None) -> list[Kind]:
-    """Return the kinds of economic question that a command answers, or all of them."""
+    """Return the kinds of economic question that a command solves; without a command, all of them."""
     return [kind for kind in KINDS if kind.solver and command in {None, kind.command}]
 
 
 def kind_of(document: Document) -> Kind | None:
-    """Return the kind of a document by its fields, None where they do not tell; a `workload` makes a scenario."""
+    """Return the kind of a document by its fields; None where no field identifies it."""
     return next((kind for kind in KINDS if kind.mark in document.data), None)
 
 
 def is_scenario(document: Document) -> bool:
-    """Return whether a document has the field that only scenarios have."""
+    """Return whether a document is a scenario."""
     return kind_of(document) is SCENARIO
 
 
 def wrong_kind(document: Document, expected: str) -> BadInputError:
-    """Return the error of a document that is of another kind than expected: what it is, and who answers it."""
+    """Return the error for a document of another kind than expected; it names the command that reads it."""
     kind = kind_of(document) or SCENARIO
-    told = f"is a file that `planner {kind.command}` answers ({kind.what})" if kind.command else f"holds {kind.what}"
+    told = f"is a file for `planner {kind.command}` ({kind.what})" if kind.command else f"holds {kind.what}"
     return BadInputError(f"{told}; expected {expected}", where=document.where)

@@ -1,4 +1,4 @@
-"""Specs of the market and of the outside: price quotes, demand curves."""
+"""Specs of price quotes and demand curves."""
 
 from typing import Annotated, Literal
 
@@ -10,7 +10,7 @@ Tier = Literal["on_demand", "spot", "committed_1y", "committed_3y", "capacity_bl
 
 
 class Quote(Spec):
-    """One price at one date."""
+    """One price on one date."""
 
     gpu: str
     """Catalogue id of the accelerator."""
@@ -19,17 +19,17 @@ class Quote(Spec):
     region: str = "any"
     usd_per_gpu_hour: Positive
     as_of: Day
-    """The day the price was seen, or the latest day it can have been seen where `as_of_is_bound`."""
+    """Day the price was seen; with `as_of_is_bound`, the latest day it can have been seen."""
     as_of_is_bound: bool = False
-    """True where only "not later than" is known."""
+    """True where only the latest possible day is known."""
     valid_until: Day | None = None
-    """Set on a price known to have been replaced."""
+    """Last day of a price that has been replaced."""
     sold_by: Literal["gpu", "instance", "node"] = "gpu"
-    """gpu: any number up to a node at this rate; instance: machines of `gpus_per_instance`; node: whole nodes."""
+    """gpu: any number of GPUs up to a node; instance: machines with `gpus_per_instance` GPUs; node: whole nodes."""
     gpus_per_instance: Count = 1
     kind: Literal["offer", "survey", "index", "estimate", "assumption"] = "offer"
-    """offer: a seller's own price; survey and index: what a market paid; estimate: somebody's cost model;
-    assumption: a figure a publisher assumed. Only offers are searched unless a provider is named."""
+    """offer: a provider's own price; survey, index: market prices; estimate: a published cost model;
+    assumption: a figure that a publisher assumed. Only offers are searched unless a provider is named."""
     confidence: Confidence
     note: str | None = None
 
@@ -50,6 +50,6 @@ class DemandCurve(FileSpec):
     name: str
     hourly_relative_rate: Annotated[tuple[NonNegative, ...], Field(min_length=24, max_length=168)]
     starts: str
-    """What hour 0 is, e.g. "Sunday 00:00 UTC"."""
+    """Time of the first hour, e.g. "Sunday 00:00 UTC"."""
     peak_minute_over_peak_hour: Annotated[float, Field(ge=1)] | None = None
     notes: str | None = None

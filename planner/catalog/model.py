@@ -1,4 +1,4 @@
-"""Spec of a language model: groups of equal layers, so that hybrids need no special case."""
+"""Spec of a language model, as groups of equal layers: a hybrid model is several groups."""
 
 from typing import Annotated, Literal
 
@@ -8,7 +8,7 @@ from planner.documents.length import AnyLength
 from planner.documents.spec import Confidence, Count, FileSpec, Positive, Spec
 
 Reasoning = Literal["none", "hybrid", "always"]
-"""Whether the model thinks before it answers: never, when asked, always."""
+"""Whether the model thinks before it answers: never, on request, always."""
 
 
 class AttentionGroup(Spec):
@@ -26,24 +26,24 @@ class AttentionGroup(Spec):
     v_head_dim: Count | None = None
     """Width of one value head where it differs from head_dim."""
     window: Count | None = None
-    """Sliding-window or chunked attention: tokens of context a layer can see and keeps."""
+    """Sliding-window or chunked attention: tokens of context that a layer sees and caches."""
     q_lora_rank: Count | None = None
     kv_lora_rank: Count | None = None
     qk_rope_head_dim: Count | None = None
     sparse_top_k: Count | None = None
-    """Sparse attention: tokens of context attended to, chosen by an indexer; the cache still holds all."""
+    """Sparse attention: tokens of context that the indexer selects; the cache still holds all tokens."""
     index_heads: Count | None = None
     index_head_dim: Count | None = None
-    """Width of the indexer's own key, cached per token; absent where a layer reuses another one's choice."""
+    """Width of the indexer's key, cached per token; absent where a layer reuses the selection of another layer."""
     compression: Count = 1
     """Tokens of context that share one cache entry (compressed attention), the indexer's key included."""
     shared_kv: bool = False
-    """One cached vector serves as key and as value."""
+    """Whether one cached vector is both key and value."""
     state_elements: Count | None = None
-    """What one sequence keeps in one layer whatever its length: recurrent state and convolution of a linear mixer."""
+    """State of one sequence in one layer, independent of its length: recurrent state and convolution inputs."""
     state_bytes_per_element: Positive = 2.0
     parameters_per_layer: Positive | None = None
-    """Weights of one layer, its indexer included, where they do not follow from the widths (linear mixers, gates)."""
+    """Weights of one layer with its indexer, where the widths do not determine them (linear mixers, gates)."""
 
     @model_validator(mode="after")
     def _complete(self) -> "AttentionGroup":
@@ -61,9 +61,9 @@ class FfnGroup(Spec):
     intermediate_size: Count
     """Width of a dense block, or of one expert."""
     gated: bool = True
-    """Three matrices (SwiGLU and its kin) instead of two."""
+    """Three matrices (as in SwiGLU) instead of two."""
     bias: bool = False
-    """Every matrix has a bias vector."""
+    """Whether every matrix has a bias vector."""
     experts: Count | None = None
     experts_per_token: Count | None = None
     shared_experts: Annotated[int, Field(ge=0)] = 0
@@ -75,7 +75,7 @@ class FfnGroup(Spec):
     @model_validator(mode="after")
     def _complete(self) -> "FfnGroup":
         if (self.experts is None) != (self.experts_per_token is None):
-            raise ValueError("experts and experts_per_token come together")
+            raise ValueError("experts and experts_per_token must be given together")
         if self.experts is not None and self.experts_per_token is not None and self.experts_per_token > self.experts:
             raise ValueError("experts_per_token is larger than experts")
         return self
@@ -88,7 +88,7 @@ class WeightFormats(Spec):
     ffn: str
     """Dense feed-forward blocks and shared experts."""
     experts: str | None = None
-    """Routed experts; as `ffn` where absent."""
+    """Routed experts; the format of `ffn` where absent."""
     embedding: str = "bf16"
     """Token embedding and output head."""
 
@@ -113,16 +113,16 @@ class ModelSpec(FileSpec):
     learned_positions: Annotated[int, Field(ge=0)] = 0
     """Learned position vectors (GPT-2)."""
     other_parameters: Annotated[float, Field(ge=0)] = 0.0
-    """Weights read on every step that no other field counts (biases, gates), over all layers."""
+    """Weights read in every step that no other field counts (biases, gates), over all layers."""
     weights: WeightFormats
     parameters_total: Positive | None = None
     """Published total, for comparison only."""
     parameters_active: Positive | None = None
     """Published parameters active per token, for comparison only."""
     effort_multipliers: dict[str, float] = Field(default_factory=dict)
-    """Reasoning multiplier by effort level, measured; each level's source stands in the file."""
+    """Measured reasoning multiplier by effort level; the file names the source of each level."""
     effort_generated_tokens: dict[str, AnyLength] = Field(default_factory=dict)
-    """Where only the whole length was measured: generated tokens by effort level, reasoning and answer together."""
+    """Generated tokens by effort level, reasoning and answer together, where only this total was measured."""
     confidence: Confidence = "high"
     notes: str | None = None
 
@@ -134,7 +134,7 @@ class ModelSpec(FileSpec):
 
     @property
     def architecture(self) -> str:
-        """What layers it has, e.g. dense, moe, moe+mla+sparse: models alike run alike."""
+        """Its kinds of layers, e.g. dense, moe, moe+mla+sparse. Models with equal architecture behave alike."""
         parts = {
             "mla": any(g.kind == "mla" for g in self.attention),
             "sparse": any(g.sparse_top_k for g in self.attention),

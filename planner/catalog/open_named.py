@@ -11,15 +11,15 @@ _FOLDERS = (
     str(SCENARIO.folder),
     *(k.folder for k in sorted(KINDS, key=lambda k: k.command is None) if k.folder and k is not SCENARIO),
 )
-"""Where any name is looked for: questions before data, as a question may have the name of its data."""
+"""Folders to search for a name: questions before data, since both may have the same name."""
 FILE_BY_PATH = "A file is given by its path."
 """Ends the message about an unknown name where a file would do."""
 
 
 def open_named(name: str, catalog: Catalog, folders: Sequence[str]) -> tuple[Document, Path] | None:
-    """Return the document of `-` (stdin), of a shipped name or of a file, and its folder; None where nothing has it.
+    """Return the document of `-` (stdin), a shipped name or a file, and its folder; None for an unknown name.
 
-    Names of `folders` come first, then files, then the names of every other kind.
+    Names in `folders` come first, then files, then the names of every other kind. Raises BadInputError for a bad file.
     """
     if name == STDIN:
         return parse_document(read_stdin(), "stdin"), Path.cwd()

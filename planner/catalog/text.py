@@ -1,4 +1,4 @@
-"""Spec of a kind of text: how many characters a token of it has, by tokenizer."""
+"""Spec of a kind of text: characters per token, by tokenizer."""
 
 from typing import Annotated, Self
 
@@ -13,13 +13,13 @@ class Ratio(Spec):
     """Characters per token of one tokenizer on this kind of text."""
 
     tokenizer: str
-    """o200k (GPT-4o, o1), cl100k (GPT-4), deepseek, claude-2; `any` where the vocabulary is not known."""
+    """o200k (GPT-4o, o1), cl100k (GPT-4), deepseek, claude-2; `any` where the tokenizer is not known."""
     characters_per_token: Positive
-    """Mean over the text that was counted [characters/token]."""
+    """Mean over the counted text [characters/token]."""
     low: Positive | None = None
-    """Lowest that is plausible; leave out where one text was counted exactly."""
+    """Lowest plausible value; leave out where one text was counted exactly."""
     high: Positive | None = None
-    """Highest that is plausible."""
+    """Highest plausible value."""
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
@@ -30,11 +30,11 @@ class Ratio(Spec):
 
 
 class TextFile(FileSpec):
-    """scenarios/texts/<id>.yaml: a kind of text, counted with real vocabularies."""
+    """scenarios/texts/<id>.yaml: a kind of text, counted with real tokenizers."""
 
     id: str
     title: str
     language: str
-    """The text's language, human or of programs."""
+    """Language of the text: a human language or a programming language."""
     ratios: Annotated[tuple[Ratio, ...], Field(min_length=1)]
     """One entry per tokenizer."""

@@ -1,4 +1,4 @@
-"""CSV by RFC 4180, read and written: dialects of spreadsheets, and the guard before text that looks like a formula."""
+"""CSV by RFC 4180, read and written: spreadsheet dialects, and the guard before text that looks like a formula."""
 
 import csv
 import io
@@ -18,13 +18,13 @@ _GUARD = "'"
 
 
 class Sheet(NamedTuple):
-    """A CSV file as read: the cells of each row by header, the line it starts at, and what is wrong with it."""
+    """A CSV file as read: the cells of each row by header, the line of each row, and its fault."""
 
     header: list[str]
     rows: list[dict[str, str]]
     numbers: list[int]
     faults: list[str]
-    """Empty for a row with as many cells as the header."""
+    """Empty for a row with as many cells as the header has."""
 
 
 def read_sheet(name: str) -> Sheet:
@@ -33,7 +33,10 @@ def read_sheet(name: str) -> Sheet:
 
 
 def read_rows(text: str, where: str) -> Sheet:
-    """Return the rows of CSV text: comma, semicolon or tab; BOM, LF and CRLF accepted."""
+    """Return the rows of CSV text, separated by comma, semicolon or tab; BOM, LF and CRLF are accepted.
+
+    Raises BadInputError for text without a header or rows, a repeated column, or broken quotes.
+    """
     text = text.removeprefix(BOM)
     delimiter = max(",;\t", key=next(iter(_QUOTED.sub(r"\1", text).splitlines()), "").count)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
@@ -58,7 +61,7 @@ def read_rows(text: str, where: str) -> Sheet:
         wrong = len(cells) != len(header)
         sheet.rows.append(dict(zip_longest(header, values[: len(header)], fillvalue="")))
         sheet.numbers.append(number)
-        fault = f"{where}:{number}: has {len(cells)} cells; expected {len(header)}, as the header has"
+        fault = f"{where}:{number}: has {len(cells)} cells; expected {len(header)}, as in the header"
         sheet.faults.append(fault if wrong else "")
     if not sheet.rows:
         raise BadInputError("has a header but no rows; expected at least one", where=where)
@@ -66,11 +69,11 @@ def read_rows(text: str, where: str) -> Sheet:
 
 
 _QUOTED = re.compile(r'(^|[,;\t\r\n])"(?:[^"]|"")*"')
-"""A quoted cell: what stands in it does not separate cells."""
+"""A quoted cell; the delimiters inside it do not count."""
 
 
 def _unguarded(text: str) -> str:
-    """Return a cell without blanks around it and without the guard that `as_csv.cell` puts before a formula."""
+    """Return a cell without blanks around it and without the guard that `cell` puts before a formula."""
     for _ in range(2):  # blanks may stand before the guard, or be what it guards
         text = (text[1:] if text.startswith(_GUARD) and text[1:2] in FORMULA_START else text).strip()
     return text
@@ -80,12 +83,12 @@ _DECIMAL_COMMA = re.compile(r"[-+]?\d+,\d+([eE][-+]?\d+)?")
 
 
 def _decimal(text: str, delimiter: str) -> str:
-    """Return a cell with the decimal comma of a semicolon sheet turned into a point."""
+    """Return a cell of a semicolon sheet with its decimal comma as a point; other cells unchanged."""
     return text.replace(",", ".") if delimiter == ";" and _DECIMAL_COMMA.fullmatch(text) else text
 
 
 def cell(value: Any, *, decimal_comma: bool = False) -> str:  # noqa: ANN401 - any field value
-    """Return the text of a cell: numbers stay numbers, text that looks like a formula is guarded, None is empty.
+    """Return the text of a cell: a plain number, guarded text where it looks like a formula, empty for None.
 
     >>> cell(-1.5), cell("=1+1"), cell(None), cell(True), cell(2.5, decimal_comma=True)
     ('-1.5', "'=1+1", '', 'TRUE', '2,5')

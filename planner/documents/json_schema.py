@@ -1,4 +1,4 @@
-"""JSON Schema of every kind of file, generated from the specs; what the reader accepts, editors accept."""
+"""JSON Schema of every kind of file, generated from the specs, so that editors accept what the reader accepts."""
 
 import ast
 import inspect
@@ -15,7 +15,7 @@ _SOURCE = {"type": "string", "description": "Name of an entry of `sources`; cove
 
 
 def json_schema(kind: type[FileSpec]) -> dict[str, Any]:
-    """Return the JSON Schema (draft 7 words only) of a kind of file."""
+    """Return the JSON Schema of a kind of file, in terms of draft 7."""
     schema: dict[str, Any] = kind.model_json_schema()
     _describe(schema, kind)
     schema = _shared(_relax(schema), "Length", _relax(LENGTH_SCHEMA)["anyOf"])
@@ -24,9 +24,9 @@ def json_schema(kind: type[FileSpec]) -> dict[str, Any]:
 
 
 def _describe(schema: dict[str, Any], kind: type[BaseModel]) -> None:
-    """Add the docstrings of the fields, which stand below them in the source.
+    """Add the docstrings below the fields as descriptions.
 
-    (pydantic's use_attribute_docstrings does this when a class is made: 25 ms at every start, for editors only.)
+    (pydantic's use_attribute_docstrings would do this when a class is created: 25 ms at every start.)
     """
     classes = {c.__name__: c for c in _models_of(kind)}
     for name, part in {kind.__name__: schema, **schema.get("$defs", {})}.items():
@@ -37,7 +37,7 @@ def _describe(schema: dict[str, Any], kind: type[BaseModel]) -> None:
 
 
 def _models_of(kind: type[BaseModel]) -> set[type[BaseModel]]:
-    """Return a spec class and the spec classes inside its fields."""
+    """Return a spec class and the spec classes of its fields, at every depth."""
     found, new = set[type[BaseModel]](), {kind}
     while new:
         found |= new
@@ -47,7 +47,7 @@ def _models_of(kind: type[BaseModel]) -> set[type[BaseModel]]:
 
 
 def field_docs(kind: type[BaseModel]) -> dict[str, str]:
-    """Return field -> the docstring below it, own fields and inherited ones."""
+    """Return field -> the docstring below it, for own and inherited fields."""
     docs: dict[str, str] = {}
     for base in reversed(kind.__mro__):
         if not issubclass(base, BaseModel) or base is BaseModel:
@@ -61,7 +61,7 @@ def field_docs(kind: type[BaseModel]) -> dict[str, str]:
 
 
 def _shared(schema: dict[str, Any], name: str, choices: list[Any]) -> dict[str, Any]:
-    """Keep a part that stands at many places once, under $defs."""
+    """Return the schema with a part that occurs at many places moved to $defs."""
     found = False
 
     def walk(node: Any) -> Any:  # noqa: ANN401 - any part of a schema

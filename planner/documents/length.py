@@ -1,4 +1,4 @@
-"""A quantity per request as files give it: a number, a distribution or a histogram."""
+"""A quantity per request, such as its input tokens: a number, a distribution or a histogram."""
 
 from typing import Annotated, Any
 
@@ -7,7 +7,7 @@ from pydantic import BeforeValidator, WithJsonSchema, model_validator
 from planner.documents.spec import NonNegative, Positive, Spec, shown
 
 _WIDEST = 1e6
-"""Largest p90 over p50 a lognormal is fitted to."""
+"""Largest p90 over p50 that a lognormal is fitted to."""
 _EXPECTED_LENGTH = "expected a number, {mean, cv}, {p50, p90} or {histogram: file.csv}"
 
 
@@ -29,9 +29,9 @@ class Length(Spec):
     p50: Positive | None = None
     p90: Positive | None = None
     histogram: str | None = None
-    """CSV file with the columns tokens, weight; found beside the scenario."""
+    """CSV file with the columns tokens and weight, relative to the scenario's folder."""
     points: tuple[tuple[NonNegative, NonNegative], ...] | None = None
-    """A histogram in place: [value, weight] pairs."""
+    """A histogram as a list of [value, weight] pairs."""
 
     @model_validator(mode="after")
     def _one_form(self) -> "Length":
@@ -39,7 +39,7 @@ class Length(Spec):
         has_points = self.points is not None
         if has_points and not given:
             if not self.points or sum(w for _, w in self.points) <= 0:
-                raise ValueError("the histogram holds no weight; expected rows of value and weight")
+                raise ValueError("the weights of the histogram sum to 0; expected rows of value and weight")
             return self
         if given in ({"mean"}, {"mean", "cv"}) and not has_points:
             return self
@@ -52,7 +52,7 @@ class Length(Spec):
         raise ValueError(_EXPECTED_LENGTH)
 
     def typical(self) -> float:
-        """Return the mean, or the median where that is given."""
+        """Return the mean, or the median of a length given by p50 and p90."""
         if self.points:
             return sum(x * w for x, w in self.points) / sum(w for _, w in self.points)
         return float(self.mean if self.mean is not None else self.p50 or 0.0)

@@ -1,4 +1,4 @@
-"""One frozen, strict base class for every spec, and the bridge from pydantic's errors to file:line:column."""
+"""The frozen, strict base class of every spec, and pydantic's errors turned into lines with file:line:column."""
 
 import datetime as dt
 import re
@@ -13,7 +13,7 @@ from planner.documents.yaml_reader import SOURCE_EXPECTED, Document, Key, path_t
 from planner.errors import BadInputError, suggestion
 
 LARGEST, SMALLEST, LARGEST_COUNT = 1e21, 1e-21, 10**15
-"""Beyond these no quantity of this field lies, and products of several could leave what a float can hold."""
+"""Limits of any plausible quantity. Beyond them, products of several could exceed the range of a float."""
 
 
 def _sane(value: float) -> float:
@@ -23,13 +23,13 @@ def _sane(value: float) -> float:
 
 
 def _day(value: object) -> object:
-    """Return the date of an ISO text, which is how JSON writes one; anything else as it is."""
+    """Return the date of an ISO text, as JSON writes it; any other value unchanged."""
     if not isinstance(value, str) or not _ISO_DAY.fullmatch(value):
         return value
     try:
         return dt.date.fromisoformat(value)
     except ValueError:
-        raise ValueError(f"{value} is not a date of the calendar; expected YYYY-MM-DD") from None
+        raise ValueError(f"{value} is not a calendar date; expected YYYY-MM-DD") from None
 
 
 def _day_or_latest(value: object) -> object:
@@ -51,12 +51,12 @@ Confidence = Literal["high", "medium", "low"]
 
 
 def today() -> dt.date:
-    """Return the date of today, UTC: what `prices.as_of: latest` means."""
+    """Return today's date in UTC, which is what `prices.as_of: latest` means."""
     return dt.datetime.now(tz=dt.UTC).date()
 
 
 class Spec(BaseModel):
-    """What every spec is: unknown fields refused, nothing coerced, nothing changed afterwards."""
+    """Base of every spec: it refuses unknown fields, coerces nothing and is immutable."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, defer_build=True)
 
@@ -65,25 +65,25 @@ class Source(Spec):
     """Where a number comes from."""
 
     title: str
-    """Document, file or page; with its version or commit where it has one."""
+    """Document, file or page, with its version or commit where it has one."""
     url: str | None = None
     checked: Day
-    """The day the number was last looked up; a note says where that was second hand."""
+    """Day the number was last looked up; a note says if that was second hand."""
     published: Day | None = None
     confidence: Confidence | None = None
     note: str | None = None
 
     def cite(self) -> str:
-        """Return one line a reader can follow."""
+        """Return the citation as one line: title, link, day of the check."""
         link = f", {self.url}" if self.url else ""
         return f"{self.title}{link} (checked {self.checked.isoformat()})"
 
 
 class FileSpec(Spec):
-    """A spec with a file of its own: it names its sources and, with `source:`, the one that covers the rest."""
+    """A spec with a file of its own. It lists its `sources`; `source:` names the one that covers everything else."""
 
     sources: Annotated[Mapping[str, Source], Field(default_factory=dict)]
-    """Where numbers come from, by the names that `source:` uses."""
+    """Sources by the names that `source:` uses."""
 
     @classmethod
     def for_another_scenario(cls, data: dict[str, Any]) -> dict[str, Any]:
@@ -91,11 +91,11 @@ class FileSpec(Spec):
         return data
 
     def check_document(self, document: Document) -> None:
-        """Refuse what only shows between fields, with places. Raises BadInputError; most kinds have no such rule."""
+        """Check rules between fields that need places. Raises BadInputError. Most kinds have no such rule."""
 
 
 def repeated(names: Sequence[str]) -> str | None:
-    """Return the first name that stands twice, None where each is its own.
+    """Return the first repeated name; None where all names differ.
 
     >>> repeated(["a", "b", "a"]), repeated(["a", "b"])
     ('a', None)
@@ -104,7 +104,7 @@ def repeated(names: Sequence[str]) -> str | None:
 
 
 def one_or_many(value: Any) -> Any:  # noqa: ANN401 - whatever the file holds
-    """Return a list, None for `any`, and one value as a list of it."""
+    """Return a list unchanged, None for `any`, and any other value as a list with one entry."""
     if value == "any" or value is None:
         return None
     return value if isinstance(value, tuple) else (value,)
@@ -139,13 +139,13 @@ class Loaded(Generic[AnyFileSpec]):
     document: Document
 
     def source(self, *key: str | int) -> Source | None:
-        """Return the source of a value of the document, or None where the file names none."""
+        """Return the source of a value of the document; None where the file names none."""
         name = self.document.source_name(key)
         return self.spec.sources.get(name) if name else None
 
 
 def load(kind: type[AnyFileSpec], document: Document) -> Loaded[AnyFileSpec]:
-    """Validate a document into a spec; every problem becomes one line with its place."""
+    """Return the spec of a document. Raises BadInputError with one line and place for each problem."""
     spec = validate(kind, document.data, document)
     for key, name in document.source_names.items():
         if name and name not in spec.sources:
@@ -156,7 +156,10 @@ def load(kind: type[AnyFileSpec], document: Document) -> Loaded[AnyFileSpec]:
 
 
 def validate(kind: type[AnySpec], data: Mapping[str, Any], document: Document) -> AnySpec:
-    """Validate plain data; `document` says where each value stands. Raises BadInputError."""
+    """Return the spec of plain data; `document` knows the place of each value.
+
+    Raises BadInputError with one line and place for each problem.
+    """
     try:
         return kind.model_validate(data)
     except ValidationError as error:
@@ -171,10 +174,10 @@ def validate(kind: type[AnySpec], data: Mapping[str, Any], document: Document) -
 
 
 def _of_own_type(errors: Sequence[ErrorDetails], data: Any) -> list[list[ErrorDetails]]:  # noqa: ANN401 - plain data
-    """Return the errors without those of the types that a value could have had and has not; what is left, by value.
+    """Return the errors by value, without type errors of the alternatives that a value does not have.
 
-    Where a field takes a number or a mapping, a number out of range is no missing mapping. A value of neither type
-    keeps the errors of all of them.
+    Where a field takes a number or a mapping, a number out of range is not also reported as a missing mapping. A value
+    of neither type keeps the errors of both.
     """
     keyed = [(_known_part(e["loc"], data), e) for e in errors]
     judged = {key for key, e in keyed if e["type"] not in _WRONG_TYPE} | {
@@ -190,7 +193,7 @@ def _of_own_type(errors: Sequence[ErrorDetails], data: Any) -> list[list[ErrorDe
 
 
 def _joined(problems: Sequence[tuple[str, str]]) -> tuple[str, str]:
-    """Return the problem of a value of no expected type: one place, one fault, all that was expected."""
+    """Return the problem of a value that has none of the expected types: place, fault and all expected types."""
     place, message = problems[0]
     others = (other.partition("; expected ")[2] for _, other in problems[1:])
     return place, " or ".join((message, *dict.fromkeys(others)))
@@ -221,7 +224,7 @@ _WRONG_TYPE = {name for name in _EXPECTED if name.endswith("_type")}
 
 
 def _problem(error: ErrorDetails, kind: type[Spec], document: Document) -> tuple[str, str]:
-    """Return where a value is wrong, and what is wrong and expected."""
+    """Return the place of an error, and the fault with what was expected."""
     key = _known_part(error["loc"], document.data)
     place = document.field_place(key)
     if error["type"] == "extra_forbidden":
@@ -249,7 +252,7 @@ def _fault(error: ErrorDetails) -> str:
 
 
 def shown(value: object) -> str:
-    """Return a value as the user wrote it, shortened.
+    """Return a value as a user writes it, shortened.
 
     >>> shown(("a", 1)), shown({"mean": None})
     ("['a', 1]", '{mean: null}')
@@ -269,7 +272,7 @@ def shown(value: object) -> str:
 
 
 def _known_part(loc: tuple[str | int, ...], data: Any) -> Key:  # noqa: ANN401 - plain data of any shape
-    """Keep the parts of a pydantic location that exist in the data (union tags and validators do not)."""
+    """Return the parts of a pydantic location that exist in the data; union tags and validators do not."""
     key: list[str | int] = []
     for part in loc:
         in_list = isinstance(data, tuple) and isinstance(part, int) and part < len(data)
@@ -280,7 +283,7 @@ def _known_part(loc: tuple[str | int, ...], data: Any) -> Key:  # noqa: ANN401 -
 
 
 def field_names(kind: type[BaseModel], key: Key) -> list[str]:
-    """Return the field names known at a path of a spec (best effort through lists and optional fields)."""
+    """Return the field names at a path of a spec, through lists and optional fields; empty where there is no spec."""
     for part in key:
         if isinstance(part, int):
             continue

@@ -1,8 +1,8 @@
-"""The strict YAML reader: positions kept, traps refused, provenance taken out of the data.
+"""The strict YAML reader: it keeps positions, refuses the traps of YAML, and separates sources from data.
 
-What YAML 1.1 gets wrong is decided here: `1e6` is the number a person meant; `12:30` (750), `NO` (False)
-and a repeated key are refused with file:line:column. A mapping may carry `source: name` (it sources
-everything inside), and a number may be written `{value: 1, source: name}`.
+YAML 1.1 reads some scalars as people do not mean them. Here `1e6` is a number; `12:30` (750), `NO` (False) and a
+repeated key are refused with file:line:column. A mapping may have `source: name`, which covers everything inside it,
+and a number may be written `{value: 1, source: name}`.
 """
 
 import datetime as dt
@@ -20,7 +20,7 @@ from planner.errors import BadInputError, SystemFailureError, did_you_mean
 Key = tuple[str | int, ...]
 """A path into a document, e.g. ("workload", "classes", 0, "share")."""
 STDIN = "-"
-"""The name of standard input among file names."""
+"""The file name that means standard input."""
 
 MAX_FILE_BYTES = 10_000_000
 MAX_NODES = 200_000
@@ -33,13 +33,13 @@ _YAML11_BOOL = {"yes", "no", "on", "off", "y", "n"}
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _LINE_BREAKS = "\n\r\x85\u2028\u2029"
 _PROSE = "note"
-"""The field that may have several lines."""
+"""The only field that may have several lines."""
 SOURCE_EXPECTED = "expected the name of an entry of `sources`"
 _NAMED_BY_PEOPLE = {("sources",), ("overrides",)}
-"""Mappings whose keys are names: `source` is one of them there."""
+"""Mappings whose keys are names given by people, so that `source` is a name like others there."""
 _SOURCED_SCALAR = {"value", "source", "note"}
 _LONG = 40
-"""Length from which a number is described, not shown."""
+"""Numbers with more digits than this are described instead of shown."""
 
 
 def path_text(key: Key) -> str:
@@ -55,28 +55,28 @@ def path_text(key: Key) -> str:
 
 
 class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
-    """Composes nodes only: what a scalar means is decided here, so YAML's own guesses are not even made."""
+    """Composes nodes without YAML's guesses about scalars; `plain_scalar` decides what they mean."""
 
     def descend_resolver(self, *_: Any) -> None:  # noqa: ANN401 - PyYAML's own nodes
-        """Do nothing: no tag is looked up."""
+        """Do nothing: tags are not looked up."""
 
     ascend_resolver = descend_resolver
 
     def resolve(self, kind: Any, *_: Any) -> str:  # noqa: ANN401 - PyYAML's own nodes
-        """Return the plain tag of a kind of node."""
+        """Return the default tag of a kind of node."""
         return str(self.DEFAULT_SCALAR_TAG if kind is yaml.ScalarNode else self.DEFAULT_MAPPING_TAG)
 
 
 @dataclass(frozen=True)
 class Document:
-    """A YAML document: plain data, where each value stands, and which source it names."""
+    """A YAML document: plain data, the position of each value, and the source it names."""
 
     data: dict[str, Any]
     where: str
     positions: dict[Key, tuple[int, int]] = field(default_factory=dict)
     source_names: dict[Key, str] = field(default_factory=dict)
     origins: dict[Key, str] = field(default_factory=dict)
-    """Places of values that were set from elsewhere: an override, --set, a sheet."""
+    """Places of values that were set outside the file: an override, --set, a sheet."""
 
     def place(self, key: Key) -> str:
         """Return file:line:column of a value, or of the nearest ancestor that has a place."""
@@ -93,7 +93,7 @@ class Document:
         return self.where
 
     def changed_inside(self, key: Key) -> str:
-        """Return the place of the last value that was set from elsewhere inside a part; empty where none was."""
+        """Return the place of the last value inside a part that was set outside the file; empty where none was."""
         inside = [place for k, place in self.origins.items() if len(k) > len(key) > 0 and k[: len(key)] == key]
         return inside[-1] if inside else ""
 
@@ -103,7 +103,7 @@ class Document:
         return place if not path or place.endswith((f" {path}", f":{path}")) else f"{place} {path}"
 
     def source_name(self, key: Key) -> str | None:
-        """Return the name of the source that covers a value: its own, or its nearest ancestor's."""
+        """Return the name of the source of a value or of its nearest ancestor; None where neither names one."""
         for size in range(len(key), -1, -1):
             if key[:size] in self.source_names:
                 return self.source_names[key[:size]] or None
@@ -111,7 +111,7 @@ class Document:
 
 
 def exists(path: Path) -> bool:
-    """Return whether a path exists; a name no file can have does not."""
+    """Return whether a path exists; False for a name that no file can have."""
     try:
         return path.exists()
     except (OSError, ValueError):
@@ -119,12 +119,15 @@ def exists(path: Path) -> bool:
 
 
 def read_document(path: Path, *, where: str | None = None) -> Document:
-    """Read one YAML file strictly. Raises a PlannerError that names file, line and column."""
+    """Read a YAML file; `where` replaces its path in messages. Raises PlannerError with file, line and column."""
     return parse_document(read_text(path), where or str(path))
 
 
 def read_text(path: Path) -> str:
-    """Read a text file as UTF-8 (a BOM is accepted), with a sentence for everything that can go wrong."""
+    """Return the text of a UTF-8 file, with or without BOM.
+
+    Raises BadInputError for a missing, unreadable, too large or binary file, SystemFailureError for a failing disk.
+    """
     where = str(path)
     try:
         return _decoded(read_bytes(path, MAX_FILE_BYTES), where)
@@ -143,13 +146,13 @@ def read_text(path: Path) -> str:
 
 
 def read_bytes(path: Path, most: int) -> bytes:
-    """Return a file's bytes, one more than `most` where it has more: a device or a pipe has no size, a log grows."""
+    """Return at most `most` + 1 bytes of a file: enough to see that a device, pipe or growing log is too large."""
     with path.open("rb") as file:
         return file.read(most + 1)
 
 
 def _neighbours(path: Path) -> str:
-    """Return a sentence with the files beside a missing one that have nearly its name."""
+    """Return a sentence with the files in the same folder whose names are similar to a missing one."""
     try:
         return did_you_mean(path.name, (p.name for p in path.parent.iterdir()))
     except OSError:
@@ -157,7 +160,7 @@ def _neighbours(path: Path) -> str:
 
 
 def read_stdin() -> str:
-    """Read standard input as UTF-8, whatever the locale says."""
+    """Return the text of standard input, as UTF-8 in every locale. Raises BadInputError where it is closed."""
     if sys.__stdin__ is None:
         raise BadInputError("is closed; expected text", where="stdin")
     buffer = getattr(sys.stdin, "buffer", None)
@@ -174,12 +177,12 @@ def _decoded(content: bytes, where: str) -> str:
 
 
 def parse_document(text: str, where: str) -> Document:
-    """Parse YAML text strictly into a Document whose top level is a mapping."""
+    """Return a Document from YAML text, whose top level must be a mapping. Raises BadInputError with a place."""
     node = _compose(text, where)
     if node is None:
         raise BadInputError("is empty; expected a mapping of fields", where=where)
     if not isinstance(node, yaml.MappingNode):
-        raise BadInputError("holds no fields; expected `key: value` lines", where=_at(node, where))
+        raise BadInputError("has no fields; expected `key: value` lines", where=_at(node, where))
     builder = _Builder(where)
     try:
         data = builder.build(node, ())
@@ -195,12 +198,12 @@ def _compose(text: str, where: str) -> Any:  # noqa: ANN401 - a yaml Node or Non
         mark = error.problem_mark or error.context_mark
         place = f"{where}:{mark.line + 1}:{mark.column + 1}" if mark else where
         if "single document" in str(error.context or error.problem):
-            raise BadInputError("starts a second document; expected one per file", where=place) from None
+            raise BadInputError("has a second document; expected one per file", where=place) from None
         detail = " ".join(x for x in (error.context, error.problem) if x)
         raise BadInputError(f"is not valid YAML: {detail}", where=place) from None
     except yaml.reader.ReaderError as error:
         raise BadInputError(
-            f"holds a character YAML does not allow (#x{error.character:04x})"
+            f"contains a character that YAML does not allow (#x{error.character:04x})"
             if isinstance(error.character, int)
             else "is not text",
             where=where,
@@ -216,7 +219,7 @@ def _at(node: Any, where: str, key: Key = ()) -> str:  # noqa: ANN401 - a yaml N
 
 
 class _Builder:
-    """Turns yaml nodes into plain data, collecting positions and source names on the way."""
+    """Turns YAML nodes into plain data and collects positions and source names."""
 
     def __init__(self, where: str) -> None:
         self.where = where
@@ -263,7 +266,7 @@ class _Builder:
             if not isinstance(source, str) or not source:
                 line, column = self.positions[(*key, "source")]
                 place = f"{self.where}:{line}:{column} {path_text((*key, 'source'))}"
-                raise BadInputError(f"is no name; {SOURCE_EXPECTED}", where=place)
+                raise BadInputError(f"is not a name; {SOURCE_EXPECTED}", where=place)
             if "sources" in data or key:
                 self.source_names[key] = data.pop("source")
         if key and "value" in data and set(data) <= _SOURCED_SCALAR and not isinstance(data["value"], dict):
@@ -272,7 +275,8 @@ class _Builder:
         return data
 
     def _scalar(self, node: Any, key: Key) -> Any:  # noqa: ANN401 - a str, number, bool, date or None
-        text: str = node.value.rstrip("\n") if node.style in ("|", ">") else node.value  # YAML ends a block with one
+        # YAML ends a block scalar with a line break of its own.
+        text: str = node.value.rstrip("\n") if node.style in ("|", ">") else node.value
         if fault := control_fault(text, lines=key[-1:] == (_PROSE,)):
             raise BadInputError(fault, where=_at(node, self.where, key))
         if node.style in ("'", '"', "|", ">"):
@@ -284,19 +288,19 @@ class _Builder:
 
 
 def control_fault(text: str, *, lines: bool = False) -> str:
-    """Return what is wrong with a text that would break a table or a terminal; empty where nothing is."""
-    if text.isprintable():  # almost every text: no letter has to be looked at twice
+    """Return the fault of a text that would break a table or a terminal; empty for a good text."""
+    if text.isprintable():  # the common case, without a search
         return ""
     found = _CONTROL.search(text.replace("\n", "").replace("\t", "") if lines else text)
     if found is None:
         return ""
     if found[0] in _LINE_BREAKS:
-        return "holds a line break; expected one line"
-    return f"holds a control character (#x{ord(found[0]):04x}); expected text without one"
+        return "contains a line break; expected one line"
+    return f"contains a control character (#x{ord(found[0]):04x}); expected text without one"
 
 
 def plain_scalar(text: str) -> Any:  # noqa: ANN401 - a str, number, bool, date or None
-    """Return what a person meant by an unquoted YAML scalar. Raises ValueError with a sentence.
+    """Return the value of an unquoted YAML scalar, as people mean it. Raises ValueError with a sentence.
 
     >>> plain_scalar("1e6"), plain_scalar("4.8e+12"), plain_scalar("0.5"), plain_scalar("true")
     (1000000, 4800000000000, 0.5, True)
@@ -330,7 +334,7 @@ def _number_like(text: str) -> Any:  # noqa: ANN401 - a number, date or text
         number = float(digits)
         if number in (float("inf"), float("-inf")):
             shown = text if len(text) < _LONG else f"a number of {len(text):,} digits"
-            raise ValueError(f"{shown} is larger than any number this program can hold; expected one below 1e308")
+            raise ValueError(f"{shown} is too large; expected a number below 1e308")
         if not any(c in digits for c in ".eE"):
             return int(digits)
         exact = "e" in digits.lower() and number.is_integer()
@@ -339,5 +343,5 @@ def _number_like(text: str) -> Any:  # noqa: ANN401 - a number, date or text
         try:
             return dt.date.fromisoformat(text)
         except ValueError:
-            raise ValueError(f"{text} is not a date of the calendar; expected YYYY-MM-DD") from None
+            raise ValueError(f"{text} is not a calendar date; expected YYYY-MM-DD") from None
     return text

@@ -1,4 +1,4 @@
-"""Spec of a question: model + workload + candidate fleets + prices."""
+"""Spec of a scenario: model, workload, latency limits, fleet and prices."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, get_args
@@ -22,28 +22,28 @@ from planner.documents.spec import (
 from planner.scenario.workload import WorkloadSpec
 
 USUAL_ACCEPTANCE = 0.7
-"""Share of drafted tokens kept where nobody says: an assumption."""
+"""Default probability that a drafted token is accepted: an assumption."""
 MOST_DRAFTED = 100
-"""Tokens drafted in a step: more than any engine takes."""
+"""Most tokens drafted in a step; no engine drafts more."""
 
 
 class DemandSpec(Spec):
-    """How the load moves around its mean."""
+    """How the load varies over time."""
 
     curve: str | None = None
-    """A demand curve of the catalogue; gives peak_to_mean where that is not set."""
+    """A demand curve of the catalogue; it gives peak_to_mean where that is not set."""
     peak_to_mean: Factor | None = None
-    """Rate of the peak hour over the mean."""
+    """Rate in the peak hour divided by the mean rate."""
     growth_per_month: Annotated[float, Field(ge=-0.9, le=10)] = 0.0
-    """Relative growth a month; the fleet is sized for the last month of the horizon."""
+    """Relative growth per month; the fleet is sized for the last month of the horizon."""
     horizon_months: Annotated[int, Field(ge=1, le=120)] = 1
-    """Months until the fleet must be large enough."""
+    """Number of months for which the fleet must be large enough."""
     burst: Factor = 1.0
-    """Rate of the peak minute over the peak hour, on top of peak_to_mean."""
+    """Rate in the peak minute divided by the rate of the peak hour; multiplies peak_to_mean."""
 
 
 class SloSpec(Spec):
-    """Limits at the peak hour; a limit left out does not bind."""
+    """Latency limits in the peak hour; a limit that is left out is not checked."""
 
     ttft_p50_s: Positive | None = None
     ttft_p95_s: Positive | None = None
@@ -60,14 +60,14 @@ class SloSpec(Spec):
 
 
 class FleetSpec(Spec):
-    """Which machines may answer, and how safely."""
+    """Which GPUs may serve, and with what reserves."""
 
     gpus: Names = None
     """Accelerators of the catalogue, or `any`."""
     systems: Names = None
     """Nodes or racks of the catalogue, or `any`."""
     precisions: Names = None
-    """`any` is the published weights' own format, and fp8 for 16-bit models."""
+    """Weight formats, or `any`: the published format, and also fp8 for 16-bit models."""
     kv_precision: str = "bf16"
     """Format of the KV cache."""
     tensor_parallel: Sizes = None
@@ -75,22 +75,22 @@ class FleetSpec(Spec):
     max_gpus: Count | None = None
     """Largest fleet allowed, in GPUs."""
     headroom: Annotated[float, Field(ge=0, lt=1)] = 0.1
-    """Share of each replica's capacity kept free at the peak."""
+    """Share of each replica's capacity kept free in the peak hour."""
     availability: Annotated[float, Field(gt=0, lt=1)] = 0.999
-    """Probability that enough replicas are up."""
+    """Probability that enough replicas are running."""
     repair_hours: NonNegative = 24.0
-    """Time until a failed replica is back."""
+    """Time until a failed replica runs again."""
     failures_per_gpu_hour: NonNegative = 1.97e-5
     """419 interruptions in 54 days of 16,384 H100 (Llama 3 paper, table 5): an upper bound."""
     pools: Literal["one", "two", "any"] = "one"
-    """one: each replica reads prompts and writes answers; two: prompts are read by replicas of their own; any: the
-    cheaper."""
+    """one: each replica runs prefill and decode; two: disaggregated serving with a prefill pool and a decode pool;
+    any: the cheaper of both."""
     speculative_tokens: Annotated[int, Field(ge=0, le=MOST_DRAFTED)] = 0
-    """Tokens that speculative decoding drafts for a sequence in every step; 0 is none."""
+    """Tokens that speculative decoding drafts per sequence and step; 0 turns it off."""
     acceptance: Annotated[float, Field(ge=0, lt=1)] = USUAL_ACCEPTANCE
-    """Probability that a drafted token is kept, given that all before it were; 0.7 is an assumption."""
+    """Probability that a drafted token is accepted, given that all before it were; 0.7 is an assumption."""
     billing: Literal["peak", "mean"] = "peak"
-    """peak: the fleet for the peak is reserved all month; mean: machines follow demand and the mean is paid."""
+    """peak: the fleet for the peak is paid all month; mean: machines follow demand and their mean number is paid."""
 
 
 _TIERS = {"enum": list(get_args(Tier))}
@@ -104,44 +104,44 @@ Tiers = Annotated[
 
 
 class PricesSpec(Spec):
-    """Which offers are looked at."""
+    """Which offers are searched."""
 
     tiers: Tiers = ("on_demand",)
-    """Kinds of offer."""
+    """Price tiers to search."""
     providers: Names = None
-    """Sellers, or `any`; a named one may also be a survey, an index or an estimate."""
+    """Providers, or `any`; a named provider may also be a survey, an index or an estimate."""
     regions: Names = None
     """Regions of the offers, or `any`."""
     as_of: DayOrLatest = "latest"
-    """Only prices seen by that day; `latest` is today."""
+    """Use only prices seen by this day; `latest` means today."""
     max_age_days: Count = 180
-    """Older quotes warn."""
+    """Quotes older than this cause a warning [days]."""
     extra_share: NonNegative = 0.0
-    """Storage, egress, support, as a share of the GPU bill."""
+    """Cost of storage, egress and support, as a share of the GPU bill."""
 
 
 class QualitySpec(Spec):
-    """How often an answer is right."""
+    """How often an answer is correct."""
 
     accuracy: Annotated[float, Field(ge=1e-6, le=1), BeforeValidator(no_percentage)] | None = None
-    """Share of right answers; adds the cost per correct answer."""
+    """Share of correct answers; it adds the cost per correct answer to the results."""
     benchmark: str | None = None
-    """Where the accuracy was measured."""
+    """The benchmark on which the accuracy was measured."""
 
 
 class EnergySpec(Spec):
-    """Where the power comes from."""
+    """The electricity grid and the facility."""
 
     grid: str = "USA"
-    """Zone of the catalogue (ISO 3166 alpha-3)."""
+    """Grid zone of the catalogue (ISO 3166 alpha-3 code)."""
     grid_source: str | None = None
-    """A source of grids.csv; the newest year where absent."""
+    """A source of grids.csv; by default the one with the newest year."""
     pue: Annotated[float, Field(ge=1, le=10)] = 1.2
-    """Facility power over IT power."""
+    """Facility power divided by IT power."""
 
 
 class MeasuredRates(Spec):
-    """Throughput somebody measured, used instead of the model: one node serves either phase at these rates."""
+    """Measured throughput, used instead of the performance model: a node runs prefill or decode at these rates."""
 
     input_tokens_per_s_per_node: Positive
     """Prefill rate of a node; input tokens include cached ones."""
@@ -150,56 +150,56 @@ class MeasuredRates(Spec):
 
 
 class RoutingSpec(Spec):
-    """Where several models answer the classes of a workload."""
+    """How several models that serve the classes of a workload share machines."""
 
     fleet: Literal["each", "shared"] = "each"
-    """each: a fleet of its own for every model; shared: one kind of GPU from one offer, whole nodes filled by all."""
+    """each: every model has its own fleet; shared: all models fill whole nodes of one GPU type from one offer."""
 
 
 class ScenarioSpec(FileSpec):
-    """A question. Overrides hold named variants: each maps field paths to values."""
+    """A scenario. Its overrides are named variants, each a mapping of field paths to values."""
 
     name: str
-    """What results are called."""
+    """Name of the scenario in results."""
     title: str | None = None
-    """One line for people."""
+    """Description in one line."""
     model: str
     """Catalogue id, spec file, or a Hugging Face config.json."""
     engine: Names = None
     """vllm, sglang, trtllm, a list of them, or `any`."""
     workload: WorkloadSpec
-    """What is asked, and how often."""
+    """Lengths and rate of requests."""
     demand: Annotated[DemandSpec, Field(default_factory=DemandSpec)]
-    """How the load moves around its mean."""
+    """How the load varies over time."""
     slo: Annotated[SloSpec, Field(default_factory=SloSpec)]
-    """Latency limits at the peak hour."""
+    """Latency limits in the peak hour."""
     fleet: Annotated[FleetSpec, Field(default_factory=FleetSpec)]
-    """Which machines may answer, and how safely."""
+    """Which GPUs may serve, and with what reserves."""
     routing: Annotated[RoutingSpec, Field(default_factory=RoutingSpec)]
-    """Whether the models that classes name have a fleet each, or share nodes."""
+    """Whether each model named by a class has its own fleet, or all share nodes."""
     prices: Annotated[PricesSpec, Field(default_factory=PricesSpec)]
-    """Which offers are looked at."""
+    """Which offers are searched."""
     quality: Annotated[QualitySpec, Field(default_factory=QualitySpec)]
-    """How often an answer is right."""
+    """How often an answer is correct."""
     energy: Annotated[EnergySpec, Field(default_factory=EnergySpec)]
-    """Where the power comes from."""
+    """The electricity grid and the facility."""
     measured_rates: MeasuredRates | None = None
-    """Rates somebody measured, instead of the model."""
+    """Measured throughput, used instead of the performance model."""
     overrides: Annotated[Mapping[str, Mapping[str, Any]], Field(default_factory=dict)]
-    """Named variants: each maps field paths to values."""
+    """Named variants, each a mapping of field paths to values."""
 
     @model_validator(mode="after")
     def _coherent(self) -> "ScenarioSpec":
         if self.workload.tokens_per_day is not None and self.measured_rates is None:
-            raise ValueError("workload.tokens_per_day needs measured_rates; expected a rate of answers otherwise")
+            raise ValueError("workload.tokens_per_day needs measured_rates; without them, expected a rate of answers")
         limited = [n for n in type(self.slo).model_fields if getattr(self.slo, n) is not None]
         if self.measured_rates is not None and limited:
-            raise ValueError(f"slo.{limited[0]} cannot be judged with measured_rates; expected no slo beside them")
+            raise ValueError(f"slo.{limited[0]} cannot be checked with measured_rates; expected no slo")
         if self.measured_rates is not None and self.fleet.pools != "one":
-            raise ValueError("fleet.pools: nodes with measured_rates serve either phase already; expected one")
+            raise ValueError("fleet.pools: nodes with measured_rates already run either phase; expected one")
         agents = [c.agent for c in (self.workload, *self.workload.classes) if c.agent is not None]
         if self.fleet.pools != "one" and any(agent.tool_time_s for agent in agents):
-            raise ValueError("fleet.pools: which pool holds a cache while a tool works is not modelled; expected one")
+            raise ValueError("fleet.pools: disaggregated serving with tool pauses is not modelled; expected one")
         if self.measured_rates is not None and self.fleet.speculative_tokens:
-            raise ValueError("fleet.speculative_tokens changes no measured rate; expected none beside measured_rates")
+            raise ValueError("fleet.speculative_tokens does not apply to measured_rates; expected 0")
         return self

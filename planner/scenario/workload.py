@@ -1,4 +1,4 @@
-"""Spec of what is asked: lengths, rates, reasoning, request classes."""
+"""Spec of the workload: lengths, rates, reasoning, request classes."""
 
 import math
 from typing import Annotated, Literal
@@ -15,7 +15,7 @@ RATE_FIELDS = {
     "answers_per_day": 1.0 / units.SECONDS_PER_DAY,
     "answers_per_month": 1.0 / units.SECONDS_PER_MONTH,
 }
-"""Rate fields and the factor that turns each into answers per second."""
+"""Rate fields with the factor that converts each to answers per second."""
 THINKING_FIELDS = ("reasoning_multiplier", "reasoning_tokens", "effort")
 """The ways to say how much a model thinks; a request class takes one of them."""
 
@@ -23,52 +23,52 @@ Few = Annotated[int, Field(ge=1, le=10**6)]
 
 
 class Users(Spec):
-    """A rate as people who ask."""
+    """A rate given as a number of users."""
 
     count: Positive
     answers_per_day: Positive
-    """Answers one user asks for in a day."""
+    """Answers per user and day."""
 
 
 class TokensPerDay(Spec):
-    """Volume where only tokens are known, not answers: needs `measured_rates`, and leaves per-answer results empty."""
+    """Volume in tokens, where the number of answers is unknown: needs `measured_rates`, has no results per answer."""
 
     input: Positive
     output: Positive
 
 
 class Agent(Spec):
-    """How the turns of an answer follow each other: each reads all that was said before it."""
+    """Turns of an agent: each turn's input includes all earlier turns."""
 
     tool_tokens: NonNegative
-    """Tokens a tool's result adds to the input of the next turn."""
+    """Tokens that a tool's result adds to the input of the next turn."""
     tool_time_s: NonNegative = 0.0
-    """Time a tool takes before the next turn is asked [s]."""
+    """Time that a tool takes between two turns [s]."""
     keeps_thinking: bool = False
-    """Whether the thinking of a turn stays in the context of the next; most chat templates drop it."""
+    """Whether the thinking of a turn stays in the context of later turns; most chat templates drop it."""
     kv_cache: Literal["held", "freed"] = "held"
-    """held: the cache waits for the tool, the next turn finds the context of the last one; freed: it is read again."""
+    """held: the KV cache is kept while the tool works; freed: the next turn prefills its context again."""
 
 
 class RequestClass(Spec):
-    """What one kind of request looks like; a field left out takes the workload's."""
+    """One kind of request; a field left out takes the workload's value."""
 
     input_tokens: AnyLength | None = None
     answer_tokens: AnyLength | None = None
     reasoning_multiplier: AnyLength | None = None
-    """All generated tokens over visible answer tokens, as a ratio of means."""
+    """All generated tokens divided by visible answer tokens, as a ratio of means."""
     reasoning_tokens: AnyLength | None = None
-    """Thinking tokens beside the visible answer (the answer does not include them)."""
+    """Thinking tokens in addition to the visible answer."""
     effort: str | None = None
-    """An effort level the model's file gives a multiplier for."""
+    """An effort level for which the model's file gives a multiplier."""
     cached_share: AnyLength | None = None
-    """Share of the input tokens found in the prefix cache."""
+    """Share of input tokens found in the prefix cache."""
     samples_per_answer: Few | None = None
     turns_per_answer: Few | None = None
     agent: Agent | None = None
-    """Turns whose context grows; without it every turn reads an input of `input_tokens`."""
+    """Turns with a growing context; without it, every turn has an input of `input_tokens`."""
     max_tokens: Count | None = None
-    """Limit of generated tokens of one sequence; longer ones are cut there."""
+    """Limit on the generated tokens of a sequence; longer sequences are cut off there."""
     answers_per_second: Positive | None = None
     answers_per_hour: Positive | None = None
     answers_per_day: Positive | None = None
@@ -76,7 +76,7 @@ class RequestClass(Spec):
     users: Users | None = None
 
     def rate_per_s(self) -> float | None:
-        """Return answers per second, or None where no rate is given."""
+        """Return answers per second; None where no rate is given."""
         if self.users is not None:
             return self.users.count * self.users.answers_per_day / units.SECONDS_PER_DAY
         for name, factor in RATE_FIELDS.items():
@@ -118,7 +118,7 @@ _RANGES = {
     "reasoning_multiplier": (1.0, math.inf, "at least 1 (all generated tokens over visible ones)"),
     "cached_share": (0.0, 1.0, "a share between 0 and 1"),
 }
-"""Field -> lowest and highest mean (or median), in words."""
+"""Field -> lowest and highest mean or median, and the range in words."""
 
 
 class MixedClass(RequestClass):
@@ -126,9 +126,9 @@ class MixedClass(RequestClass):
 
     name: str
     model: str | None = None
-    """The model a router sends this class to; the scenario's where it does not say."""
+    """The model that a router sends this class to; by default the scenario's model."""
     share: Share | None = None
-    """Share of the workload's answers; or give the class its own rate."""
+    """Share of the workload's answers. Instead, each class may have its own rate."""
 
 
 class WorkloadSpec(RequestClass):
@@ -142,13 +142,15 @@ class WorkloadSpec(RequestClass):
         own = [c for c in self.classes if c.rate_fields()]
         shares = [c for c in self.classes if c.share is not None]
         if own and (shares or self.rate_fields()):
-            raise ValueError("give every class its own rate, or the workload one rate and each class a share")
+            raise ValueError(
+                "rates are mixed; expected a rate for every class, or one workload rate and a share for every class"
+            )
         if self.classes and not own:
             total = sum(c.share or 0.0 for c in self.classes)
             if len(shares) < len(self.classes) or abs(total - 1.0) > _SHARE_TOLERANCE:
                 raise ValueError(f"the shares of the classes sum to {total:g}; expected 1, one share each")
         if own and len(own) < len(self.classes):
-            raise ValueError("every class needs a rate of its own when one has it")
+            raise ValueError("some classes have a rate and some have none; expected a rate for every class")
         ways = len(self.rate_fields()) + (self.tokens_per_day is not None) + bool(own)
         if ways != 1:
             known = ", ".join((*RATE_FIELDS, "users"))

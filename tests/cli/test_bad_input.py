@@ -237,9 +237,9 @@ def test_validate_goes_on_after_a_bad_file(call: Call, scenario_file: Path, tmp_
     [
         (b"", "is empty; expected a mapping of fields"),
         (b"\xff\xfe\x00\x00", "is not UTF-8 text; expected a text file"),
-        (b"\x7fELF\x02\x01\x01\x00", "holds a character YAML does not allow (#x007f)"),
-        (b"hello\n", "1:1: holds no fields; expected `key: value` lines"),
-        (b"a: 1\n---\nb: 1\n", "2:1: starts a second document; expected one per file"),
+        (b"\x7fELF\x02\x01\x01\x00", "contains a character that YAML does not allow (#x007f)"),
+        (b"hello\n", "1:1: has no fields; expected `key: value` lines"),
+        (b"a: 1\n---\nb: 1\n", "2:1: has a second document; expected one per file"),
         (b"a: &a [*a]\n", "1:4 a[0]: an alias refers to itself"),
     ],
 )
@@ -389,7 +389,7 @@ def test_a_file_of_json_is_read_with_its_dates(call: Call, tmp_path: Path) -> No
     assert call("quota", path, "--format", "csv").out == call("quota", shipped, "--format", "csv").out
     assert call("validate", path).out == f"{path}: ok (plan)\n"
     for day, says in (
-        ("2024-02-30", "2024-02-30 is not a date of the calendar; expected YYYY-MM-DD"),
+        ("2024-02-30", "2024-02-30 is not a calendar date; expected YYYY-MM-DD"),
         ("May 2024", "'May 2024' is not valid here; expected a date, YYYY-MM-DD"),
     ):
         path.write_text(json.dumps({**data, "as_of": day}, default=str), encoding="utf-8")
@@ -441,7 +441,7 @@ def test_an_accuracy_in_percent_is_told_as_a_share(call: Call, tmp_path: Path, n
         assert (outcome.code, outcome.errors) == (2, [f"error: {place}: {says}"])
 
 
-PLAN = "scenarios/plans/open-plus.yaml: is a file that `planner quota` answers (a plan); expected a scenario"
+PLAN = "scenarios/plans/open-plus.yaml: is a file for `planner quota` (a plan); expected a scenario"
 POINTS = "scenarios/benchmarks/aime-2024.yaml: holds points of a benchmark; expected "
 
 
@@ -462,8 +462,8 @@ POINTS = "scenarios/benchmarks/aime-2024.yaml: holds points of a benchmark; expe
             "hardware/prices/aws.yaml: holds price quotes; expected a file for `p",
         ),
         (["estimate", "h100-sxm"], "hardware/gpus/h100-sxm.yaml: holds a GPU; expected a scenario"),
-        (["quota", "o1-class"], "scenarios/o1-class.yaml: is a file that `planner estimate` answers (a scenario); exp"),
-        (["quota", "logic-puzzles"], "scenarios/quality/logic-puzzles.yaml: is a file that `planner quality` answers "),
+        (["quota", "o1-class"], "scenarios/o1-class.yaml: is a file for `planner estimate` (a scenario); expected"),
+        (["quota", "logic-puzzles"], "scenarios/quality/logic-puzzles.yaml: is a file for `planner quality` ("),
     ],
     ids=lambda x: " ".join(x) if isinstance(x, list) else "",
 )

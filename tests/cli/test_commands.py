@@ -107,7 +107,7 @@ def test_init_keeps_what_is_there(call: Call, tmp_path: Path) -> None:
     path.write_text("mine", encoding="utf-8")
     outcome = call("init", path)
     assert outcome.code == 2
-    assert outcome.errors == [f"error: {path}: is already there; --force replaces it"]
+    assert outcome.errors == [f"error: {path}: already exists; --force replaces it"]
     assert path.read_text(encoding="utf-8") == "mine"
     assert [p.name for p in tmp_path.iterdir()] == ["scenario.yaml"]
     assert call("init", path, "--force").code == 0
@@ -346,9 +346,9 @@ def test_a_ragged_row_of_predict_is_bad_alone(call: Call, tmp_path: Path) -> Non
     path.write_text(f"{header}a,llama-3.1-8b\nb,llama-3.1-8b,h100-sxm,1000,200,16\n", encoding="utf-8")
     outcome = call("predict", path)
     assert outcome.code == 2
-    assert outcome.errors == [f"error: {path}:2: has 2 cells; expected 6, as the header has"]
+    assert outcome.errors == [f"error: {path}:2: has 2 cells; expected 6, as in the header"]
     bad, good = rows_of(outcome.out)
-    assert bad["error"] == "has 2 cells; expected 6, as the header has"
+    assert bad["error"] == "has 2 cells; expected 6, as in the header"
     assert (good["error"], float(good["tpot_mean_s"]) > 0) == ("", True)
 
 

@@ -131,7 +131,7 @@ def test_a_bad_row_names_its_cell_and_the_good_ones_are_answered(call: Call, she
         ("workload.answer_tokens", '"1,000"', ":2:workload.answer_tokens: '1,000' is text; expected a number"),
         ("workload.answer_tokens", "$5", ":2:workload.answer_tokens: '$5' is text; expected a number"),
         ("workload.answer_tokens", "{mean: 5", ":2:workload.answer_tokens:2:1: is not valid YAML"),
-        ("name", '"a\nb"', ":2:name: holds a line break; expected one line"),
+        ("name", '"a\nb"', ":2:name: contains a line break; expected one line"),
         (
             "workload.answer_tokens",
             "08",
@@ -162,7 +162,7 @@ def test_a_row_with_too_many_or_too_few_cells_is_bad_alone(call: Call, sheet: Sh
     path = sheet(f"id,workload.answer_tokens\n{cells}\nb,100\n")
     outcome = call("estimate", "--from", path, "--fields", FIELDS)
     assert outcome.code == 2
-    assert outcome.errors == [f"error: {path}:2: has {count} cells; expected 2, as the header has"]
+    assert outcome.errors == [f"error: {path}:2: has {count} cells; expected 2, as in the header"]
     assert [r["id"] for r in rows_of(outcome.out)] == ["a", "b"]
     assert rows_of(outcome.out)[1]["error"] == ""
 

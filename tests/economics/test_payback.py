@@ -336,7 +336,7 @@ def test_a_file_of_another_kind_says_who_answers_it(call: Callable[..., Any]) ->
     for name, right in (("plans/chatgpt-plus-2024-09", "quota"), ("o1-class", "estimate")):
         found = call("payback", root / f"scenarios/{name}.yaml")
         assert (found.code, len(found.errors)) == (EXIT_BAD_INPUT, 1)
-        assert f"is a file that `planner {right}` answers" in found.errors[0]
+        assert f"is a file for `planner {right}` (" in found.errors[0]
 
 
 def test_what_is_old_or_counted_twice_warns(call: Callable[..., Any], tmp_path: Path) -> None:

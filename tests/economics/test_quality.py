@@ -170,7 +170,7 @@ def test_a_cheaper_price_never_costs_more(one: float, other: float, precision: f
     ("arguments", "code", "words"),
     [
         (("--target", "accuracy=80"), EXIT_BAD_INPUT, "error: --target accuracy: 80 looks like a percentage"),
-        (("--target", "accuracy=1.2"), EXIT_BAD_INPUT, "error: --target accuracy: 1.2 is not a share of right answers"),
+        (("--target", "accuracy=1.2"), EXIT_BAD_INPUT, "error: --target accuracy: 1.2 is not an accuracy"),
         (("--target", "acuracy=0.8"), EXIT_BAD_INPUT, "'acuracy=0.8' is no target; expected accuracy=SHARE"),
         (("--target", "accuracy=high"), EXIT_BAD_INPUT, "error: --target accuracy: 'high' is not a number"),
         (("--target", "accuracy=-1"), EXIT_BAD_INPUT, "error: --target accuracy: -1 is not a share"),

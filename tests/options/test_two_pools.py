@@ -243,5 +243,5 @@ def test_another_number_of_pools_is_refused(pools: Any, says: str) -> None:
 @pytest.mark.parametrize("pools", ["two", "any"])
 def test_measured_rates_have_no_pools(pools: str) -> None:
     """A node at measured rates serves either phase: pools beside it are refused."""
-    with pytest.raises(BadInputError, match=r"fleet\.pools: nodes with measured_rates serve either phase already"):
+    with pytest.raises(BadInputError, match=r"fleet\.pools: nodes with measured_rates already run either phase"):
         asked("deepseek-day", pools)

@@ -73,7 +73,7 @@ NOT_A_LENGTH = "expected a number, {mean, cv}, {p50, p90} or {histogram: file.cs
             "answer_tokens",
             "{points: [[1, 0]]}",
             "6:18 workload.answer_tokens",
-            "the histogram holds no weight; expected rows of value and weight",
+            "the weights of the histogram sum to 0; expected rows of value and weight",
         ),
         (
             "answer_tokens",
@@ -224,10 +224,10 @@ def test_a_bad_value_of_another_section_is_one_exact_line(extra: str, place: str
             {"classes": "[{name: a, share: 1.5}, {name: b}]"},
             "classes[0].share: 1.5 is too large; expected a number of at",
         ),
-        ({"classes": "[{name: a, answers_per_day: 1}]"}, "give every class its own rate, or the workload one rate and"),
+        ({"classes": "[{name: a, answers_per_day: 1}]"}, "rates are mixed; expected a rate for every class, or one"),
         (
             {"classes": "[{name: a, answers_per_day: 1}, {name: b}]", "answers_per_day": None},
-            "every class needs a rate of its own when one has it",
+            "some classes have a rate and some have none; expected a rate for every class",
         ),
         (
             {"classes": "[{name: a, share: 1}]", "input_tokens": None},

@@ -138,7 +138,7 @@ def _from_csv(content: str, where: str) -> Fields:
             continue
         if len(cells) != len(header):
             place = f"{where}:{line}"
-            raise BadInputError(f"has {len(cells)} cells; expected {len(header)}, as the header has", where=place)
+            raise BadInputError(f"has {len(cells)} cells; expected {len(header)}, as in the header", where=place)
         name, _, unit = cells[0].removesuffix(")").rpartition(" (")
         column = header.index("avg") if "avg" in header else 1
         value = _cell(cells[column], f"{where}:{line}")
