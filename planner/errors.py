@@ -51,6 +51,12 @@ class SystemFailureError(PlannerError):
     exit_code = EXIT_SYSTEM
 
 
+class Alarm(str):
+    """A warning that changes whether an answer holds: printed even where notes are folded into their number."""
+
+    __slots__ = ()
+
+
 def nearest(name: str, known: Iterable[str], *, count: int = 3) -> list[str]:
     """Return the known names most similar to `name`, best first; longer names that start with it count as similar.
 

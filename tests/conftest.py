@@ -2,6 +2,7 @@
 
 import io
 import os
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -43,8 +44,8 @@ class Outcome(NamedTuple):
 
     @property
     def errors(self) -> list[str]:
-        """Return the lines that say what is wrong, without the warnings."""
-        return [line for line in self.err.splitlines() if not line.startswith("warning: ")]
+        """Return the lines that say what is wrong, without warnings and notes."""
+        return [line for line in self.err.splitlines() if not re.match(r"warning: |note: |\d+ notes?: --notes ", line)]
 
 
 Call = Callable[..., Outcome]

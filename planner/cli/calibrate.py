@@ -48,6 +48,7 @@ _SHOWN_FAULTS = 5
 @click.option("--write", "folder", metavar="DIR", help="Write engine files with the fitted factors, for --catalog DIR.")
 @common.format_option("table", "csv")
 @common.output_option
+@common.notes_option
 @common.catalog_option
 def command(
     files: tuple[str, ...],

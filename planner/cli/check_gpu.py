@@ -13,7 +13,7 @@ from planner.catalog.catalog import Catalog
 from planner.cli import common
 from planner.documents.spec import today, validate
 from planner.documents.yaml_reader import read_document
-from planner.errors import EXIT_DATA_MISSING, EXIT_GATE_FAILED, EXIT_OK
+from planner.errors import EXIT_DATA_MISSING, EXIT_GATE_FAILED, EXIT_OK, Alarm
 from planner.probe import Check, Fit, Question, check_host, fits_on, read_host
 from planner.probe.draft import draft_spec
 from planner.probe.facts import SCHEMA_VERSION, HostFacts
@@ -36,6 +36,7 @@ from planner.wording import count
 @click.option("--set", "sets", multiple=True, metavar="PATH=VALUE", help="Override a field of the scenario.")
 @common.format_option("table", "json")
 @common.output_option
+@common.notes_option
 @common.catalog_option
 def command(
     scenario: str,
@@ -90,16 +91,16 @@ def _fits(checks: Sequence[Check], question: Question, catalog: Catalog) -> tupl
 
 def _warnings(facts: HostFacts, checks: Sequence[Check]) -> list[str]:
     """Return warnings: unreadable GPUs, a Windows guest, unknown or sliced GPUs, a mixed machine."""
-    said = [f"GPU {u.index} {u.reason}" for u in facts.unreadable]
+    said: list[str] = [Alarm(f"GPU {u.index} {u.reason}") for u in facts.unreadable]
     if facts.platform == "wsl":
         said.append("this is WSL on Windows: the driver does not report all facts, nor other programs")
     for check in checks:
         name = check.gpus[0].name
         if check.spec is None:
             near = f" Nearest: {', '.join(check.nearest)}." if check.nearest else ""
-            said.append(f"the catalogue has no spec of {name!r}.{near} --write-spec FILE drafts one.")
+            said.append(Alarm(f"the catalogue has no spec of {name!r}.{near} --write-spec FILE drafts one."))
         elif check.sliced:
-            said.append(f"{name}: MIG is on; estimates do not model slices, so no fit is shown")
+            said.append(Alarm(f"{name}: MIG is on; estimates do not model slices, so no fit is shown"))
     if len({c.gpus[0].name for c in checks}) > 1:
         said.append("the machine has different GPUs: each kind is checked separately; a replica uses one kind")
     return said

@@ -10,7 +10,7 @@ import click
 from planner.catalog.benchmark_points import share_of_right
 from planner.catalog.catalog import Catalog
 from planner.documents.yaml_reader import exists
-from planner.errors import EXIT_GATE_FAILED, BadInputError, DataMissingError, suggestion, unknown
+from planner.errors import EXIT_GATE_FAILED, Alarm, BadInputError, DataMissingError, suggestion, unknown
 from planner.options.answer import Answer, answer
 from planner.options.ranking import NUMBER_FIELDS, Row
 from planner.options.router import ALL, by_model, totals
@@ -19,8 +19,11 @@ from planner.report.output import emit
 from planner.report.page import Page
 from planner.report.registry import FORMATS
 from planner.scenario.load import Scenario, build_scenario, load_scenario, open_scenario, parse_value
+from planner.wording import plural
 
 DEFAULT_SCENARIO = "o1-class"
+_WARNINGS, _NOTES = "planner.warnings", "planner.notes"
+"""What a command keeps of its warnings until the answer is printed, and whether all are asked for."""
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -42,6 +45,13 @@ catalog_option = click.option(
     multiple=True,
     metavar="DIR",
     help="Folder with hardware/ and scenarios/, searched before the shipped catalogue.",
+)
+notes_option = click.option(
+    "--notes",
+    is_flag=True,
+    expose_value=False,
+    callback=lambda context, _, value: context.meta.update({_NOTES: value}),
+    help="Print the notes on the answer, not only their number.",
 )
 output_option = click.option("-o", "--output", metavar="FILE", help="Write to a file (nothing is written on failure).")
 
@@ -214,7 +224,7 @@ def answer_all(questions: Sequence[Scenario], catalog: Catalog) -> tuple[list[An
     except KeyboardInterrupt:
         if not answers:
             raise
-        return answers, [f"PARTIAL: interrupted after {len(answers)} of {len(questions)} questions"]
+        return answers, [Alarm(f"PARTIAL: interrupted after {len(answers)} of {len(questions)} questions")]
     return answers, []
 
 
@@ -227,9 +237,26 @@ def show(page: Page, form: str, output: str | None, dialect: str = "plain") -> N
 
 
 def warn(warnings: Sequence[str]) -> None:
-    """Print warnings on stderr."""
-    for line in warnings:
-        click.echo(f"warning: {line}", err=True)
+    """Print warnings on stderr below the answer: those that change whether it holds, and how many others there are.
+
+    With --notes the others are printed, too. Every call of a command is gathered into one number.
+    """
+    context = click.get_current_context()
+    if _WARNINGS not in context.meta:
+        context.meta[_WARNINGS] = []
+        context.call_on_close(lambda: _print_warnings(context.meta[_WARNINGS], notes=context.meta.get(_NOTES, False)))
+    context.meta[_WARNINGS] += warnings
+
+
+def _print_warnings(warnings: Sequence[str], *, notes: bool) -> None:
+    folded = [text for text in warnings if not isinstance(text, Alarm)]
+    for text in warnings:
+        if isinstance(text, Alarm):
+            click.echo(f"warning: {text}", err=True)
+        elif notes:
+            click.echo(f"note: {text}", err=True)
+    if folded and not notes:
+        click.echo(f"{plural(len(folded), 'note')}: --notes shows {'it' if len(folded) == 1 else 'them'}", err=True)
 
 
 class Gate:

@@ -56,6 +56,7 @@ def _right(found: Answer) -> str:
 @common.question_options
 @common.format_option(*FORMATS)
 @common.output_option
+@common.notes_option
 @common.catalog_option
 def command(
     scenarios: tuple[str, ...],
@@ -95,7 +96,8 @@ def command(
     if wanted_accuracy is not None:
         answers, verdict, reached = reach(answers, wanted_accuracy)
     page = comparison_page(answers, catalog, fields=shown, said=verdict, missing=missing)
-    common.warn([] if form in {"table", "markdown"} else verdict)
     common.show(page, form, output)
+    for line in verdict if form not in {"table", "markdown"} else ():
+        click.echo(line, err=True)
     failed = common.check_gates(answers, ()) if reached else EXIT_GATE_FAILED
     click.get_current_context().exit(EXIT_INTERRUPTED if missing else failed)

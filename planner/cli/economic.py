@@ -34,6 +34,7 @@ def output_options(function: common.F) -> common.F:
             ),
             common.format_option(*FORMATS),
             common.output_option,
+            common.notes_option,
             common.catalog_option,
         )
     ):

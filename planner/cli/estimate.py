@@ -46,6 +46,7 @@ from planner.report.registry import FORMATS
 @common.question_options
 @common.format_option(*FORMATS)
 @common.output_option
+@common.notes_option
 @common.catalog_option
 @click.pass_context
 def command(

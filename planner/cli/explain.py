@@ -43,6 +43,7 @@ def relevant(sources: list[Input], steps: list[Step]) -> list[Input]:
 @common.question_options
 @common.format_option("text", "json")
 @common.output_option
+@common.notes_option
 @common.catalog_option
 def command(
     scenario: str,

@@ -20,6 +20,7 @@ from planner.report.page import Page, PageRow
 @click.option("--interval", is_flag=True, help="Also p10 and p90 of latencies and rates: how sure it is.")
 @common.format_option("csv", "json")
 @common.output_option
+@common.notes_option
 @common.catalog_option
 def command(
     rows_file: str, dialect: str, interval: bool, form: str, output: str | None, catalogs: tuple[str, ...]

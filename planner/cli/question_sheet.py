@@ -14,11 +14,13 @@ from planner.errors import (
     EXIT_GATE_FAILED,
     EXIT_INTERRUPTED,
     EXIT_OK,
+    Alarm,
     BadInputError,
     PlannerError,
     suggestion,
 )
 from planner.options.answer import Answer, answer
+from planner.options.caveats import nothing_meets
 from planner.options.intervals import INTERVAL_FIELDS, with_intervals
 from planner.options.ranking import RESULT_FIELDS, Row
 from planner.report.answers import asked
@@ -122,8 +124,7 @@ class _Outcome:
         self.asked += asked([found])
         self.warnings |= dict.fromkeys(found.warnings)
         self.all_meet = self.all_meet and found.meets
-        why = [w for w in found.warnings if "no option" in w or "nothing fits" in w]
-        note = None if found.meets else (why or ["no option meets the SLO"])[0]
+        note = None if found.meets else nothing_meets(found.scenario, found.results)
         self.rows += [{**repeated, **row, "error": note} for row in found.results[: None if show_all else 1]]
 
     @property
@@ -163,13 +164,11 @@ def answer_sheet(
             shown = with_intervals(found) if interval and found else found
             outcome.add(cells, shown, error, show_all=show_all)
     except KeyboardInterrupt:
-        missing = [f"PARTIAL: interrupted after {outcome.done} of {len(read.rows)} rows"]
+        missing = [Alarm(f"PARTIAL: interrupted after {outcome.done} of {len(read.rows)} rows")]
         outcome.rows += [{**cells, "error": "interrupted; not answered"} for cells in read.rows[outcome.done :]]
     baseline: list[str] = []
     if not baselines and "scenario" not in read.header:
-        baseline = [
-            f"what a row leaves open is that of {DEFAULT_BASELINE}; name your own: estimate my.yaml --from {sheet}"
-        ]
+        baseline = [f"blank cells use {DEFAULT_BASELINE}; for another baseline: estimate my.yaml --from {sheet}"]
     results = [n for n in (wanted if fields else _SHOWN) if n not in {*read.header, "error"}]
     page = Page(
         names,

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from planner.catalog.catalog import Catalog
 from planner.catalog.market import PricesFile
 from planner.catalog.model import ModelSpec
+from planner.errors import Alarm
 from planner.options.candidates import AskedPrices, Candidate
 from planner.options.provenance import scenario_inputs
 from planner.options.ranking import Row
@@ -64,13 +65,15 @@ def option_warnings(
     scenario: Scenario, catalog: Catalog, results: Sequence[Row], options: Sequence[Candidate], today: dt.date
 ) -> list[str]:
     """Return warnings about the options: age of prices, size, cut answers, plain factors."""
-    found = []
+    found: list[str] = []
     best = results[0]
     largest = catalog.assumptions.spec.largest_fleet_gpus
     if best["gpus"] is not None and best["gpus"] > largest:
         found.append(
-            f"BEYOND ANY FLEET ON RECORD: {best['gpus']:,} GPUs; the largest known single fleet has about {largest:,}. "
-            "Check the rate: the answer is arithmetic, not a plan"
+            Alarm(
+                f"BEYOND ANY FLEET ON RECORD: {best['gpus']:,} GPUs; the largest known single fleet has about "
+                f"{largest:,}. Check the rate: the answer is arithmetic, not a plan"
+            )
         )
     if (best["truncated_share"] or 0.0) > _TRUNCATED_WORTH_SAYING:
         found.append(f"{best['truncated_share']:.1%} of the sequences are cut at max_tokens")
@@ -87,7 +90,7 @@ def option_warnings(
             f"the factors of others; expect errors of tens of percent{interval}"
         )
     if not any(row["meets_slo"] for row in results):
-        found.append(nothing_meets(scenario, results))
+        found.append(Alarm(nothing_meets(scenario, results)))
     assumed = [i.name for i in scenario_inputs(scenario) if i.assumed and i.name in _ASSUMPTIONS_WORTH_SAYING]
     if assumed:
         found.append("assumed, because the scenario does not say: " + ", ".join(assumed))

@@ -11,6 +11,7 @@ from planner.catalog.catalog import Catalog
 from planner.catalog.hardware import GpuSpec
 from planner.documents.spec import Loaded, today
 from planner.documents.yaml_reader import Document
+from planner.errors import Alarm
 from planner.fleet.estimate import Estimate, estimate
 from planner.options.answer import find_model
 from planner.options.candidates import Candidate, candidates
@@ -88,7 +89,7 @@ def fits_on(check: Check, question: Question, catalog: Catalog) -> tuple[list[Fi
         return [], []
     scenario = question.on(check.spec)
     if scenario.spec.measured_rates is not None:
-        return [], [f"{scenario.label} uses measured rates instead of a model, so no fit is shown"]
+        return [], [Alarm(f"{scenario.label} uses measured rates instead of a model, so no fit is shown")]
     model, notes = find_model(scenario, catalog)
     warnings = [f"model {n}" if not n.startswith("model") else n for n in notes]
     count = len(check.gpus)

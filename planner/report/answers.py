@@ -8,7 +8,7 @@ from planner.options.answer import Answer
 from planner.options.provenance import inputs, scenario_inputs
 from planner.options.ranking import Row
 from planner.options.router import totals
-from planner.report.columns import columns
+from planner.report.columns import columns, interval_columns
 from planner.report.page import Page, PageRow, Section, Table
 from planner.report.quantities import COMPARED, OPTIONS, columns_of
 from planner.report.summary import all_models, best_per_gpu, footnotes, question, verdict
@@ -79,7 +79,9 @@ def _page(
         for a in answers
         for i in inputs(a.scenario, catalog, a.options[0], a.model)
     ]
-    units = {name: columns()[name].unit for name in fields if name in columns()}
+    known = columns() | interval_columns()
+    beside = {f"{name}_{bound}" for name in fields for bound in ("p10", "p90")}
+    units = {name: known[name].unit for name in fields if name not in beside}
     found = [PageRow(row, row["scenario"], _option(row), row["basis"], row["price_source"]) for row in rows]
     warnings = [*missing, *all_warnings(answers)]
     return Page(fields, found, sections, said, units, warnings, asked(answers), provenance)
@@ -105,7 +107,7 @@ def all_warnings(answers: Sequence[Answer]) -> list[str]:
             about.setdefault(text, []).append(found.scenario.label)
     everyone = len(dict.fromkeys(a.scenario.label for a in answers))
     return [
-        f"{'all' if len(names) == everyone > _NAMED else ', '.join(dict.fromkeys(names))}: {text}"
+        type(text)(f"{'all' if len(names) == everyone > _NAMED else ', '.join(dict.fromkeys(names))}: {text}")
         for text, names in about.items()
     ]
 

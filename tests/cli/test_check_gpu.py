@@ -193,7 +193,7 @@ def test_different_cards_are_checked_one_by_one(capsys: pytest.CaptureFixture[st
     data["gpus"] += [g | {"index": 1} for g in json.loads((DUMPS / "l4.json").read_text(encoding="utf-8"))["gpus"]]
     mixed = tmp_path / "mixed.json"
     mixed.write_text(json.dumps(data), encoding="utf-8")
-    code = run(["check-gpu", "--facts", str(mixed), *SMALL])
+    code = run(["check-gpu", "--notes", "--facts", str(mixed), *SMALL])
     said = capsys.readouterr()
     assert code == 0, "each is alone of its kind"
     assert "GPU 0: NVIDIA H100" in said.out
@@ -210,7 +210,7 @@ def test_windows_guests_and_output_files(capsys: pytest.CaptureFixture[str], tmp
     data = json.loads((DUMPS / "rtx-4090.json").read_text(encoding="utf-8")) | {"platform": "wsl"}
     guest, report = tmp_path / "guest.json", tmp_path / "report.txt"
     guest.write_text(json.dumps(data), encoding="utf-8")
-    assert run(["check-gpu", "--facts", str(guest), *SMALL, "-o", str(report)]) == 0
+    assert run(["check-gpu", "--notes", "--facts", str(guest), *SMALL, "-o", str(report)]) == 0
     said = capsys.readouterr()
     assert said.out == ""
     assert "this is WSL on Windows" in said.err
