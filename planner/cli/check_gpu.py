@@ -18,7 +18,7 @@ from planner.probe import Check, Fit, Question, check_host, fits_on, read_host
 from planner.probe.draft import draft_spec
 from planner.probe.facts import SCHEMA_VERSION, HostFacts
 from planner.probe.words import gib
-from planner.report.as_table import render_table
+from planner.report.as_table import render_lines, render_table
 from planner.report.output import emit, write_file
 from planner.report.page import Column, Rank, Table
 from planner.scenario.load import open_scenario
@@ -163,13 +163,11 @@ def _as_text(facts: HostFacts, checks: Sequence[Check], fits: Sequence[Fit]) -> 
     lines = [f"facts of {facts.date.isoformat()}{', ' if versions else ''}{', '.join(versions)}{origin}", ""]
     for check in checks:
         lines += [*_check_lines(check), ""]
-    if fits:
-        lines += [
-            _fit_title(fits),
-            render_table(_fit_table(fits)).rstrip("\n"),
-            *_fit_notes(fits),
-        ]
-    return "\n".join(lines).rstrip("\n") + "\n"
+    if not fits:
+        return render_lines(lines[:-1])
+    table = render_table(_fit_table(fits))
+    notes = _fit_notes(fits)
+    return render_lines([*lines, _fit_title(fits)]) + table + (render_lines(notes) if notes else "")
 
 
 def _check_lines(check: Check) -> list[str]:

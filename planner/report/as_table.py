@@ -18,9 +18,9 @@ _NARROWEST = 20
 
 def render(page: Page) -> str:
     """Return the tables of a page."""
-    width, style = _width(), _style()
-    parts = [_section(section, width, style) for section in page.sections]
-    parts += [[style(line, bold=True) for line in wrapped(text, width)] for text in page.totals]
+    style = _style()
+    parts = [_section(section, style) for section in page.sections]
+    parts += [[style(line, bold=True) for line in _broken(text)] for text in page.totals]
     return _text("\n\n".join("\n".join(lines) for lines in parts))
 
 
@@ -31,36 +31,41 @@ def render_table(table: Table) -> str:
 
 def render_lines(lines: list[str]) -> str:
     """Return lines of text, those too long for the terminal broken between words."""
-    width = _width()
-    return _text("\n".join(part for line in lines for part in _broken(line, width)))
+    return _text("\n".join(part for line in lines for part in _broken(line, hanging="  ")))
 
 
-def _broken(line: str, width: int) -> list[str]:
+def _broken(line: str, hanging: str = "") -> list[str]:
+    """Return a line of text in lines as long as the terminal; in a pipe it stays whole, for those who search it."""
+    if not _sized() or len(line) <= _width():
+        return [line]
     text = line.lstrip()
-    return wrapped(text, width, indent=line[: len(line) - len(text)], hanging="  ") if len(line) > width else [line]
+    return wrapped(text, _width(), line[: len(line) - len(text)], hanging)
 
 
-def _section(section: Section, width: int, style: Callable[..., str]) -> list[str]:
+def _section(section: Section, style: Callable[..., str]) -> list[str]:
     indent = "  " if section.heading else ""
     lines = []
     if section.heading:
         heading = f"{section.heading} – {section.title}" if section.title else section.heading
-        lines += [style(line, bold=True) for line in wrapped(heading, width)]
+        lines += [style(line, bold=True) for line in _broken(heading)]
     if section.question:
-        lines += wrapped(section.question, width)
+        lines += _broken(section.question)
     for index, text in enumerate(section.verdict):
         first = {"bold": True, "fg": "green"} if index == 0 else {}
-        lines += [style(line, **first) for line in wrapped(text, width, indent)]
+        lines += [style(line, **first) for line in _broken(indent + text)]
     if section.table:
-        lines += [*[""] * bool(lines), *fitted(section.table, width, partial(style, bold=True))]
-    return lines + [style(line, dim=True) for note in section.notes for line in wrapped(note, width)]
+        lines += [*[""] * bool(lines), *fitted(section.table, _width(), partial(style, bold=True))]
+    return lines + [style(line, dim=True) for note in section.notes for line in _broken(note)]
 
 
 def _width() -> int:
     """Return the columns a table may take: COLUMNS, else the terminal's, else a page's where it is piped."""
-    if sys.stdout.isatty() or os.environ.get("COLUMNS"):
-        return max(shutil.get_terminal_size((_PIPE_WIDTH, 0)).columns, _NARROWEST)
-    return _PIPE_WIDTH
+    return max(shutil.get_terminal_size().columns, _NARROWEST) if _sized() else _PIPE_WIDTH
+
+
+def _sized() -> bool:
+    """Return whether somebody says how wide the output is."""
+    return sys.stdout.isatty() or bool(os.environ.get("COLUMNS"))
 
 
 def _style() -> Callable[..., str]:

@@ -14,7 +14,7 @@ MOST_SIDEWAYS = 6
 """Rows that a table on its side has room for."""
 _FEWEST = 3
 """Columns below which a few rows stand one under the other instead."""
-_TOGETHER = re.compile(r"(?<=[\d×]) (?=[^\s\d])|(?<=\S) (?=×)|(?<=×) ")
+_TOGETHER = re.compile(r"(?<=\d) (?=[^\W\d_]|× [^\W\d_])|(?<=\d ×) (?=[^\W\d_])")
 """The spaces inside `1.6 s` and `72 × mi300x`."""
 _NO_BREAK = "\u00a0"
 

@@ -243,14 +243,14 @@ def test_few_and_contradicting_runs_are_warned_of(call: Any, results: Path, tmp_
     slow = first | {"id": "slow", "measured_tpot_mean_s": repr(2 * float(first["measured_tpot_mean_s"]))}
     path = tmp_path / "pair.csv"
     path.write_text("\n".join([",".join(first), ",".join(first.values()), ",".join(slow.values())]), encoding="utf-8")
-    done = call("calibrate", str(path))
+    done = call("calibrate", str(path), "--notes")
     said = " ".join(done.err.split())
     assert done.code == 0, done.err
     assert f"runs {first['id']} and slow are the same configuration but differ 2.0 times in TPOT" in said
     assert said.count("2 runs are fewer than the 22 factors: they moved ") == 1
     assert "the rest kept their values" in said
     assert not set(EXPERTS) & set(said.replace(",", "").split())
-    plenty = call("calibrate", str(results))
+    plenty = call("calibrate", str(results), "--notes")
     assert "fewer than" not in plenty.err
     assert "contradict" not in plenty.err
 

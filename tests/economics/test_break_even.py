@@ -456,7 +456,7 @@ def test_what_works_only_at_less_demand_or_without_a_price_is_said(call: Callabl
 
 def test_explain_shows_the_chain_and_the_price_s_source(call: Callable[..., Any]) -> None:
     """The bill's formula with its numbers, and the file and line of the token price."""
-    out = call("explain", "o1-own-or-api", "break_even_answers_per_day", "--row", "spot")
+    out = call("explain", "o1-own-or-api", "break_even_answers_per_day", "--row", "spot", "--all")
     assert out.code == EXIT_OK
     assert "break_even_usd_per_month / api_usd_per_answer / days_per_month" in out.out
     assert "hardware/api_prices/openai.yaml:" in out.out

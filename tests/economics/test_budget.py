@@ -88,7 +88,7 @@ def test_nothing_within_the_budget_fails_the_gate(call: Call) -> None:
     assert outcome.code == EXIT_GATE_FAILED
     assert outcome.out.splitlines() == ["gpu,answers_per_month", ","]
     smallest = best_cost(1e-3)
-    assert outcome.err.splitlines()[-1].endswith(f"the smallest fleet that meets the SLO costs ${smallest:,.0f}")
+    assert outcome.errors[-1].endswith(f"the smallest fleet that meets the SLO costs ${smallest:,.0f}")
 
 
 def test_bad_budgets_are_one_line(call: Call) -> None:

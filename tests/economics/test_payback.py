@@ -206,7 +206,7 @@ def test_a_loss_is_said_and_what_has_no_rate_of_return_has_none(call: Callable[.
 def test_without_a_rent_the_cost_is_answered(tmp_path: Path, call: Callable[..., Any]) -> None:
     """No rent_out: cost and break-even price are there, what needs revenue is empty, and a warning says so."""
     assert mine(tmp_path).value("npv_usd") is not None
-    found = call("payback", tmp_path / "mine.yaml", "--set", "options[0].rent_out=null", "-f", "json")
+    found = call("payback", tmp_path / "mine.yaml", "--set", "options[0].rent_out=null", "-f", "json", "--notes")
     row = json.loads(found.out)["results"][0]
     assert row["usd_per_gpu_hour"] > 0
     assert row["break_even_usd_per_gpu_hour"] == pytest.approx(row["usd_per_gpu_hour"])
@@ -227,7 +227,7 @@ def test_renting_out_beside_own_use(tmp_path: Path) -> None:
 def test_without_the_extra_costs_are_answered(call: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
     """Without pyxirr: cost per GPU-hour and payback, a line that says what to install, empty NPV and IRR."""
     monkeypatch.setattr(finance, "find_spec", lambda _: None)
-    found = call("payback", CASES, "--format", "json")
+    found = call("payback", CASES, "--format", "json", "--notes")
     assert found.code == EXIT_OK
     assert "need pyxirr: pip install 'inference-planner[economics]'" in found.err
     row = json.loads(found.out)["results"][1]
@@ -316,7 +316,7 @@ def test_prices_that_cannot_be_written_say_why(call: Callable[..., Any], tmp_pat
         found = call("payback", tmp_path / "mine.yaml", "--set", f"name={name}", "--write-prices", tmp_path / "x")
         assert found.code == EXIT_BAD_INPUT
         assert words in found.err
-    found = call("payback", tmp_path / "mine.yaml", "--write-prices", tmp_path / "x")
+    found = call("payback", tmp_path / "mine.yaml", "--write-prices", tmp_path / "x", "--notes")
     assert "estimate counts idle hours itself" in found.err
     assert "owns no machines" in call("payback", "sequoia-2024", "--write-prices", tmp_path / "x").err
 
@@ -344,7 +344,7 @@ def test_what_is_old_or_counted_twice_warns(call: Callable[..., Any], tmp_path: 
     mine(tmp_path)
     change = ("--set", "as_of=2027-12-31", "--set", "site.colo_usd_per_kw_month=100")
     price = ("--set", "options[0].rent_out={provider: semianalysis-tco, tier: committed_3y}")
-    found = call("payback", tmp_path / "mine.yaml", *change, *price)
+    found = call("payback", tmp_path / "mine.yaml", *change, *price, "--notes")
     assert "prices older than 180 days: semianalysis-tco committed_3y 2026-05-07" in found.err
     assert "nodes: a building is bought and colocation is paid; both are counted" in found.err
 

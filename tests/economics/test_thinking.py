@@ -95,7 +95,7 @@ def test_the_api_bill_multiplies_less_than_the_tokens(call: Callable[..., Any]) 
 
 def test_a_row_that_is_cut_says_so(call: Callable[..., Any]) -> None:
     """A multiplier beyond max_tokens is cut there, and the multipliers shown are of what is left."""
-    found = call("thinking", "o1-class", "--multiplier", "1e6")
+    found = call("thinking", "o1-class", "--multiplier", "1e6", "--notes")
     assert "1e+06×: 100.0% of the sequences are cut at max_tokens" in found.err
 
 
