@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
+from planner import units
 from planner.documents.spec import (
     Count,
     Day,
@@ -16,7 +17,6 @@ from planner.documents.spec import (
 from planner.documents.yaml_reader import Document
 from planner.errors import BadInputError
 
-PERCENT = 100.0
 Method = Literal["single", "majority", "best_of_n", "reranked", "retry"]
 """How samples become an answer: a single sample; the most frequent one; any right one, found by a verifier; the one
 that a learned scorer prefers; one try after another until a verifier accepts."""
@@ -28,8 +28,9 @@ _LEAST_PERCENTAGE = 2.0
 
 def no_percentage(value: object) -> object:
     """Return a value unchanged. Raises ValueError with the share meant where it looks like a percentage."""
-    if isinstance(value, int | float) and _LEAST_PERCENTAGE <= value <= PERCENT:
-        raise ValueError(f"{value:g} looks like a percentage; expected a share between 0 and 1: {value / PERCENT:g}")
+    if isinstance(value, int | float) and _LEAST_PERCENTAGE <= value <= units.PERCENT:
+        share = value / units.PERCENT
+        raise ValueError(f"{value:g} looks like a percentage; expected a share between 0 and 1: {share:g}")
     return value
 
 

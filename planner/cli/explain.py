@@ -9,10 +9,10 @@ from planner.catalog.catalog import Catalog
 from planner.cli import common
 from planner.cli.economic import find_sheet
 from planner.economics import energy, thinking
-from planner.economics.page import Sheet
+from planner.economics.page import Sheet, page_formulas
 from planner.errors import BadInputError
 from planner.explain.chain import explain, known_formulas
-from planner.explain.formulas import Step, formulas, lacking
+from planner.explain.formulas import Step, lacking
 from planner.options.answer import Answer, answer
 from planner.options.provenance import Input, file_inputs, inputs
 from planner.report.explanation import Explanation, of_result, render, render_input
@@ -110,7 +110,7 @@ def _of_answer(found: Answer, catalog: Catalog, field: str, depth: int | None) -
     asked = next((i for i in every if i.name == field), None)
     if asked is not None:
         return asked
-    solver = next((of for page, of in _PAGES.items() if field in formulas(page)), None)
+    solver = next((of for page, of in _PAGES.items() if field in page_formulas(page)), None)
     if solver is not None and field not in known_formulas(found) and field not in found.best:
         common.refuse_measured(found.scenario)
         sheet, label = solver(found, catalog)

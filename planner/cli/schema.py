@@ -9,8 +9,8 @@ from planner.cli import common
 from planner.documents import csv_table
 from planner.documents.json_schema import json_schema
 from planner.economics import energy, thinking
+from planner.economics.page import page_formulas
 from planner.errors import BadInputError
-from planner.explain.formulas import formulas
 from planner.report.columns import Column, columns, interval_columns
 from planner.report.output import emit
 
@@ -56,5 +56,5 @@ def _dictionary(kind: str) -> str:
 
 
 def _of_page(name: str) -> str:
-    rows = ((f.name, f.unit, f.why) for f in formulas(name).values() if "." not in f.name)
+    rows = ((f.name, f.unit, f.why) for f in page_formulas(name).values() if "." not in f.name)
     return csv_table.write(Column._fields, rows)

@@ -1,7 +1,7 @@
 """API or own: what both cost at a scenario's demand, and from which demand on own machines cost less."""
 
 import math
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -12,26 +12,14 @@ from planner.economics import break_even_words as words
 from planner.economics.break_even_inputs import Asked, Tier, Traffic, look_up
 from planner.economics.crossing import first_crossing, last_crossing, steps
 from planner.economics.fleet_by_demand import Cheapest, FleetModel, fleet_model_of
-from planner.economics.page import Line, Sheet, solve_line
+from planner.economics.page import Line, Sheet, flat, page_formulas, solve_line
 from planner.economics.questions.break_even import BreakEvenFile
 from planner.errors import DataMissingError
-from planner.explain.formulas import Formula, formulas
 from planner.options.answer import Answer
-from planner.options.lowering import or_nan
 from planner.options.provenance import Input, file_inputs, inputs
 from planner.serving.normal import Array
 
 PAGE = "economics/break_even.csv"
-IDENTITY = ("tier", "gpu", "provider", "cheaper", "verdict")
-SHOWN = (
-    "own_usd_per_month",
-    "api_usd_per_month",
-    "own_over_api",
-    "utilization",
-    "break_even_answers_per_day",
-    "break_even_utilization",
-    "full_fleet_over_api",
-)
 _SOLD = (
     "own_usd_per_day",
     "api_usd_per_day",
@@ -63,14 +51,12 @@ def break_even(question: Loaded[BreakEvenFile], catalog: Catalog) -> Sheet:
     return Sheet(
         "break-even",
         question,
-        formulas(PAGE),
-        IDENTITY,
-        list(formulas(PAGE)),
+        page_formulas(PAGE),
         lines,
         verdict=[str(line.texts["verdict"]) for line in lines],
         warnings=words.warnings(question, asked.price, asked.traffic.cached_share, _told(asked.tiers)),
         provenance=[*file_inputs(question), *_sources(asked, catalog)],
-        shown=SHOWN if known else _SOLD,
+        shown=() if known else _SOLD,
         aside=("verdict",),
         failed=() if met else ("no tier has a fleet with a price that meets the SLO",),
     )
@@ -90,7 +76,15 @@ def curve(question: Loaded[BreakEvenFile], catalog: Catalog) -> Sheet:
     shared = words.warnings(question, asked.price, asked.traffic.cached_share, _told(asked.tiers))
     sources = [*file_inputs(question), *_sources(asked, catalog)]
     return Sheet(
-        "break-even", question, formulas(PAGE), identity, CURVE_FIELDS, lines, warnings=shared, provenance=sources
+        "break-even",
+        question,
+        page_formulas(PAGE),
+        lines,
+        identity,
+        CURVE_FIELDS,
+        CURVE_FIELDS,
+        warnings=shared,
+        provenance=sources,
     )
 
 
@@ -109,43 +103,35 @@ def _fleet_of(asked: Asked, tier: Tier) -> FleetModel | None:
 
 def _line(asked: Asked, tier: Tier, fleet: FleetModel | None) -> Line:
     """Return the row of a tier."""
-    page, traffic = formulas(PAGE), asked.traffic
-    found = tier.found
+    traffic, found = asked.traffic, tier.found
     values = asked.inputs(traffic)
     texts: dict[str, str | None] = {"tier": tier.label, "gpu": None, "provider": None, "cheaper": None}
-    values |= {f"{group}.{name}": math.nan for group in _GROUPS for name in _OF_FLEET}
-    values |= {"own.extra_share": 0.0, "full.answers_per_month": math.nan}
+    values["own.extra_share"] = 0.0
     if found is not None and tier.works:
-        row = found.best
-        values |= {
-            "own.gpu_hours_per_month": or_nan(row["gpu_hours_per_month_reserved"]),
-            "own.gpu_hours_used_per_month": or_nan(row["gpu_hours_per_month_used"]),
-            "own.usd_per_gpu_hour": or_nan(row["usd_per_gpu_hour"]),
-            "own.gpus": or_nan(row["gpus"]),
-        }
-        texts |= {"gpu": row["gpu"], "provider": row["provider"]}
+        values |= flat("own", found.best)
+        texts |= {"gpu": found.best["gpu"], "provider": found.best["provider"]}
     if found is not None and math.isfinite(traffic.answers_per_day):
         values |= {"own.extra_share": found.scenario.spec.prices.extra_share}
     if fleet is not None:
         values |= _crossings(asked, fleet, traffic)
-    line = solve_line(tier.label, texts, values, page)
+    line = solve_line(tier.label, texts, values, page_formulas(PAGE))
     verdict = words.verdict(line, missing=tier.why_not, most=asked.question.spec.answers_per_day.most)
     return Line(tier.label, {**texts, "cheaper": words.cheaper(line), "verdict": verdict}, line.values)
 
 
 def _crossings(asked: Asked, fleet: FleetModel, traffic: Traffic) -> dict[str, float]:
     """Return the fleets at both crossings, and where whole machines no longer matter."""
-    bill = solve_line("", {}, asked.inputs(traffic), _page_of(()))
+    bill = solve_line("", {}, asked.inputs(traffic), page_formulas(PAGE))
     price = bill.values["api_usd_per_answer"]
     reach = asked.question.spec.answers_per_day
     full = _largest(fleet, reach.most * words.SCALE)
     values = _fleet_values("full", _cheapest(fleet, [full]), 0)
-    values["full.answers_per_month"] = full * units.HOURS_PER_MONTH / units.HOURS_PER_DAY
+    values["full.answers_per_month"] = full * units.DAYS_PER_MONTH
     if not price > 0.0 or math.isnan(values["full.gpus"]):
         return values
     last = last_crossing(fleet.usd_per_day, price, full)
     if last == 0.0:
-        none = {"gpu_hours_per_month": 0.0, "usd_per_gpu_hour": values["full.usd_per_gpu_hour"]}
+        none = {"gpu_hours_per_month_reserved": 0.0, "usd_per_gpu_hour": values["full.usd_per_gpu_hour"]}
         values |= {f"{group}.{name}": x for group in ("crossing", "first") for name, x in none.items()}
     elif math.isfinite(last):
         first = first_crossing(fleet.usd_per_day, price, last)
@@ -154,7 +140,6 @@ def _crossings(asked: Asked, fleet: FleetModel, traffic: Traffic) -> dict[str, f
     return values
 
 
-_BILL = {"api_usd_per_month", "api_usd_per_answer"}
 _EDGE = 1e-9
 """The crossing may be the edge of a step: the fleet is that of the demands just above."""
 
@@ -172,14 +157,6 @@ def _largest(fleet: FleetModel, wanted: float) -> float:
 
 
 _HALVINGS = 60
-_GROUPS = ("own", "crossing", "first", "full")
-_OF_FLEET = {
-    "gpu_hours_per_month": "gpu_hours_per_month_reserved",
-    "gpu_hours_used_per_month": "gpu_hours_per_month_used",
-    "usd_per_gpu_hour": "usd_per_gpu_hour",
-    "gpus": "gpus",
-}
-"""What the page calls a fleet's numbers, and what an estimate does."""
 
 
 def _cheapest(fleet: FleetModel, answers_per_day: Sequence[float] | Array) -> Cheapest:
@@ -187,7 +164,7 @@ def _cheapest(fleet: FleetModel, answers_per_day: Sequence[float] | Array) -> Ch
 
 
 def _fleet_values(group: str, found: Cheapest, index: int) -> dict[str, float]:
-    return {f"{group}.{name}": found.number(column, index) for name, column in _OF_FLEET.items()}
+    return flat(group, {name: column[index] for name, column in vars(found.fleets).items()})
 
 
 def _curve_of(asked: Asked, tier: Tier, fleet: FleetModel | None) -> list[Line]:
@@ -208,14 +185,9 @@ def _curve_of(asked: Asked, tier: Tier, fleet: FleetModel | None) -> list[Line]:
             texts |= {"gpu": option.machine.gpu.spec.id, "provider": option.offer.file.spec.provider}
         values = asked.inputs(asked.traffic.scaled(demand)) | _fleet_values("own", best, i)
         values["own.extra_share"] = fleet.scenario.spec.prices.extra_share
-        line = solve_line(f"{tier.label} {demand:.12g}", texts, values, _page_of(CURVE_FIELDS))
+        line = solve_line(f"{tier.label} {demand:.12g}", texts, values, page_formulas(PAGE))
         lines.append(Line(line.label, {**texts, "cheaper": words.cheaper(line)}, line.values))
     return lines
-
-
-def _page_of(names: Collection[str]) -> dict[str, Formula]:
-    """Return the part of the page that some results and an API's bill need."""
-    return {name: f for name, f in formulas(PAGE).items() if name in names or name in _BILL}
 
 
 def _sources(asked: Asked, catalog: Catalog) -> list[Input]:

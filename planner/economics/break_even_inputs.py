@@ -14,6 +14,7 @@ from planner.documents.spec import Loaded
 from planner.economics import break_even_words as words
 from planner.economics.api import find_price
 from planner.economics.api_price import ApiPrice
+from planner.economics.page import flat
 from planner.economics.provider_cache import found_by_provider
 from planner.economics.questions.asked import named_beside
 from planner.economics.questions.break_even import BreakEvenFile, TierChoice
@@ -76,17 +77,13 @@ class Asked:
 
     def inputs(self, traffic: Traffic) -> dict[str, float]:
         """Return what the page needs of the API at a demand."""
-        rates = self.price.rates(batch=self.question.spec.api.batch)
-        days = units.HOURS_PER_MONTH / units.HOURS_PER_DAY
+        rates, days = self.price.rates(batch=self.question.spec.api.batch), units.DAYS_PER_MONTH
         return {
-            "days_per_month": days,
             "traffic.answers_per_month": traffic.answers_per_day * days,
             "traffic.input_tokens_per_month": traffic.input_tokens_per_day * days,
             "traffic.output_tokens_per_month": traffic.output_tokens_per_day * days,
             "api.cached_share": traffic.cached_share,
-            "api.usd_per_mtok_input": rates.usd_per_mtok_input,
-            "api.usd_per_mtok_cached_input": rates.usd_per_mtok_cached_input,
-            "api.usd_per_mtok_output": rates.usd_per_mtok_output,
+            **flat("api", rates),
         }
 
 

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 
+from planner import units
 from planner.catalog.catalog import normal
 from planner.documents.spec import Loaded, today
 from planner.economics.api_price import ApiPrice
@@ -58,7 +59,7 @@ def _crossing(line: Line, most: float) -> str:
     if v["api_usd_per_month"] == 0.0:
         return "never, the API is free"
     if math.isnan(at):
-        full = v["full.answers_per_month"] / v["days_per_month"]
+        full = v["full.answers_per_month"] / units.DAYS_PER_MONTH
         size = (
             "a full fleet"
             if full > most * _NEARLY_FULL

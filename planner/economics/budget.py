@@ -4,40 +4,16 @@ import math
 
 import numpy as np
 
-from planner import units
 from planner.catalog.catalog import Catalog
 from planner.documents.spec import Loaded
 from planner.economics.fleet_by_demand import FleetModel, Fleets, machines
-from planner.economics.page import Line, Sheet, solve_line
+from planner.economics.page import Line, Sheet, flat, page_formulas, solve_line
 from planner.economics.questions.asked import named_beside
 from planner.economics.questions.budget import BudgetFile
-from planner.explain.formulas import formulas
 from planner.options.provenance import file_inputs, inputs
 from planner.serving.normal import Array
 
 PAGE = "economics/budget.csv"
-IDENTITY = ("scenario", "model", "gpu", "engine", "precision", "provider", "price_tier")
-FIELDS = (
-    "answers_per_month",
-    "answers_per_day",
-    "cost_usd_per_month",
-    "unspent_usd_per_month",
-    "cost_usd_per_answer",
-    "replicas",
-    "spare_replicas",
-    "gpus",
-    "utilization",
-    "generated_tokens_per_answer",
-)
-SHOWN = (
-    "answers_per_day",
-    "cost_usd_per_month",
-    "unspent_usd_per_month",
-    "cost_usd_per_answer",
-    "gpus",
-    "utilization",
-)
-_FROM_FLEET = ("cost_usd_per_month", "replicas", "spare_replicas", "gpus", "utilization", "generated_tokens_per_answer")
 _HALVINGS = 48
 """Bisection in the logarithm of the rate: to the 12th digit of it."""
 _LEAST, _MOST = 1e-9, 1e12
@@ -49,7 +25,7 @@ def budget(question: Loaded[BudgetFile], catalog: Catalog) -> Sheet:
 
     Raises what `planner estimate` raises for the scenario.
     """
-    spec, page = question.spec, formulas(PAGE)
+    spec = question.spec
     place = question.document.field_place(("scenario",))
     found = machines(
         named_beside(spec.scenario, question.document, catalog), catalog, override=spec.override, where=place
@@ -64,14 +40,11 @@ def budget(question: Loaded[BudgetFile], catalog: Catalog) -> Sheet:
     return Sheet(
         "budget",
         question,
-        page,
-        IDENTITY,
-        FIELDS,
+        page_formulas(PAGE),
         lines,
         verdict=_verdict(lines, spec),
         warnings=found.warnings,
         provenance=[*file_inputs(question), *inputs(found.scenario, catalog, found.options[best[0]], found.model)],
-        shown=SHOWN,
         aside=("scenario", "model"),
         failed=failed,
     )
@@ -143,15 +116,10 @@ def _line(found: FleetModel, index: int, rate: float, at_most: Fleets, usd_per_m
         "provider": offer.file.spec.provider if offer and known else None,
         "price_tier": offer.quote.tier if offer and known else None,
     }
-    numbers = {
-        "budget.usd_per_month": usd_per_month,
-        "fleet.answers_per_s": rate,
-        "hours_per_month": units.HOURS_PER_MONTH,
-        "hours_per_day": units.HOURS_PER_DAY,
-        "seconds_per_hour": units.SECONDS_PER_HOUR,
-    }
-    numbers |= {f"fleet.{n}": float(getattr(at_most, n)[index]) if known else math.nan for n in _FROM_FLEET}
-    return solve_line(gpu, texts, numbers, formulas(PAGE))
+    numbers = {"budget.usd_per_month": usd_per_month, "fleet.answers_per_s": rate}
+    if known:
+        numbers |= flat("fleet", {name: column[index] for name, column in vars(at_most).items()})
+    return solve_line(gpu, texts, numbers, page_formulas(PAGE))
 
 
 def _verdict(lines: list[Line], spec: BudgetFile) -> list[str]:

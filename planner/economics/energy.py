@@ -5,8 +5,7 @@ from collections.abc import Sequence
 
 from planner import units
 from planner.catalog.catalog import Catalog, GridFactor
-from planner.economics.page import Line, Sheet, solve_line
-from planner.explain.formulas import formulas
+from planner.economics.page import Line, Sheet, flat, page_formulas, solve_line
 from planner.fleet.estimate import solve
 from planner.options.answer import Answer
 from planner.options.provenance import grid_input, inputs
@@ -14,15 +13,6 @@ from planner.options.router import ALL
 from planner.wording import significant
 
 PAGE = "economics/energy.csv"
-IDENTITY = ("scenario", "model", "grid", "year", "source")
-SHOWN = ("energy_wh_per_answer", "energy_kwh_per_month", "co2e_g_per_answer", "total_g_per_answer", "co2e_kg_per_month")
-_FROM_ASSUMPTIONS = (
-    "node_power_overhead",
-    "embodied_kgco2e_per_gpu",
-    "embodied_kgco2e_per_server",
-    "embodied_server_gpus",
-    "hardware_life_years",
-)
 
 
 def energy(parts: Sequence[Answer], catalog: Catalog, zones: Sequence[str] = (), *, embodied: bool = False) -> Sheet:
@@ -51,11 +41,17 @@ def energy(parts: Sequence[Answer], catalog: Catalog, zones: Sequence[str] = (),
     read = [i for part in parts for i in inputs(part.scenario, catalog, part.options[0], part.model)]
     cited = [i for i in read if i.name != "grid.gco2e_per_kwh"] + [grid_input(grid) for grid in grids]
     failed = [] if all(part.meets for part in parts) else [f"{scenario.label}: {_NOTHING}"]
-    page, verdict = formulas(PAGE), _verdict(lines[-len(grids) :])
+    verdict = _verdict(lines[-len(grids) :])
     return Sheet(
-        "energy", scenario.loaded, page, IDENTITY, tuple(page), lines, verdict, _warnings(parts), cited, SHOWN,
+        "energy",
+        scenario.loaded,
+        page_formulas(PAGE),
+        lines,
+        verdict=verdict,
+        warnings=_warnings(parts),
+        provenance=cited,
         failed=failed,
-    )  # fmt: skip
+    )
 
 
 _NOTHING = "no option meets the limits"
@@ -90,9 +86,8 @@ def _of_option(found: Answer, catalog: Catalog) -> dict[str, float]:
     """Return what the page reads of the best option."""
     cases, assumed = found.case(), catalog.assumptions.spec
     estimate, work = solve(cases)
-    values = {f"assumptions.{name}": float(getattr(assumed, name)) for name in _FROM_ASSUMPTIONS}
     answers_per_s = float(cases.demand.answers_per_s)
-    return values | {
+    return flat("assumptions", assumed) | {
         "billed_gpus": float(work.fleet_cost.money.gpu_hours_per_month_reserved / units.HOURS_PER_MONTH),
         "gpu_power_w": float(work.energy.gpu_power_w),
         "busy_gpu_power_w": float(work.busy_power_w),
@@ -100,7 +95,6 @@ def _of_option(found: Answer, catalog: Catalog) -> dict[str, float]:
         "energy.pue": float(cases.energy.pue),
         "answers_per_hour": answers_per_s * units.SECONDS_PER_HOUR,
         "answers_per_month": answers_per_s * units.SECONDS_PER_MONTH,
-        "seconds_per_hour": units.SECONDS_PER_HOUR,
     }
 
 
@@ -115,7 +109,7 @@ def _line(label: str, model: str | None, grid: GridFactor, known: dict[str, floa
     }
     values = known | {"grid.gco2e_per_kwh": grid.gco2e_per_kwh}
     name = f"{model} {grid.zone} {grid.source_name}" if model else f"{grid.zone} {grid.source_name}"
-    return solve_line(name, texts, values, formulas(PAGE))
+    return solve_line(name, texts, values, page_formulas(PAGE))
 
 
 def _verdict(lines: Sequence[Line]) -> list[str]:

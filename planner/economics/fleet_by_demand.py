@@ -124,7 +124,7 @@ class FleetModel:
     def usd_per_day(self, answers_per_day: Array) -> Array:
         """Return the cost of the cheapest fleet at each demand [answers/day -> USD/day]; infinite where none works."""
         cost = self.at(answers_per_day[:, None] / units.SECONDS_PER_DAY).costs()
-        return np.asarray(np.min(cost, axis=1) / (units.HOURS_PER_MONTH / units.HOURS_PER_DAY))
+        return np.asarray(np.min(cost, axis=1) / units.DAYS_PER_MONTH)
 
     def contenders(self) -> "FleetModel":
         """Return the options that can be the cheapest at some demand.

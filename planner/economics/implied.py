@@ -1,64 +1,19 @@
 """Inverse questions: how many times another model a model is, by what was observed of both."""
 
-import math
 from collections.abc import Mapping, Sequence
 
-from planner import units
 from planner.catalog.catalog import Catalog
 from planner.documents.spec import Loaded
 from planner.economics.message import read_message
-from planner.economics.page import Line, Sheet, solve_line
-from planner.economics.questions.implied import ImpliedFile, Observation, Side
+from planner.economics.page import Line, Sheet, flat, page_formulas, solve_line
+from planner.economics.questions.implied import ImpliedFile, Observation
 from planner.errors import BadInputError
-from planner.explain.formulas import formulas
 from planner.fleet.bill import api_bill
-from planner.options.lowering import or_nan
 from planner.options.provenance import Input, file_inputs
 
 PAGE = "economics/implied.csv"
-IDENTITY = ("observation", "basis", "base", "model", "quantity_unit", "meaning")
-SHOWN = (
-    # the columns of the table; of these only those in which some row has a number
-    "base_quantity",
-    "model_quantity",
-    "implied_multiplier",
-    "implied_multiplier_low",
-    "implied_multiplier_high",
-    "base_tokens",
-    "model_tokens",
-    "token_multiplier",
-    "expected_score",
-)
 _INFERRED = ("base_tokens", "token_multiplier")
 """Shown where tokens follow from something else than a length: there they are the result."""
-FIELDS = (
-    "base_quantity",
-    "model_quantity",
-    "implied_multiplier",
-    "implied_multiplier_low",
-    "implied_multiplier_high",
-    "model_tokens",
-    "base_tokens",
-    "model_tokens_low",
-    "model_tokens_high",
-    "token_multiplier",
-    "base_characters_per_token",
-    "model_characters_per_token",
-    "base_usd_per_answer",
-    "model_usd_per_answer",
-    "expected_score",
-)
-_OBSERVED = (
-    "latency_s",
-    "ttft_s",
-    "output_tokens_per_s",
-    "bill_usd",
-    "answers",
-    "messages",
-    "window_hours",
-    "score",
-    "amount",
-)
 _UNITS = {
     "characters": "characters",
     "tokens": "tokens",
@@ -85,25 +40,22 @@ def implied(question: Loaded[ImpliedFile], catalog: Catalog) -> Sheet:
 
     Raises DataMissingError for an API price, a kind of text or a tokenizer that is not known.
     """
-    page = formulas(PAGE)
+    page = page_formulas(PAGE)
     lines, origins, notes = [], list[Input](), list[str]()
     for index, seen in enumerate(question.spec.observations):
         inputs, found, said = _inputs(index, seen, question, catalog)
         origins += found
         notes += said
-        line = solve_line(seen.name, {}, inputs, page)
-        lines.append(Line(line.label, _texts(question.spec, seen), line.values))
+        lines.append(solve_line(seen.name, _texts(question.spec, seen), inputs, page))
     return Sheet(
         "implied",
         question,
         page,
-        IDENTITY,
-        FIELDS,
         lines,
         verdict=_verdict(question.spec, lines),
         warnings=list(dict.fromkeys(notes)),
         provenance=[*file_inputs(question), *origins],
-        shown=[name for name in SHOWN if any(_shows(line, name) for line in lines)],
+        shown=[name for name in page.table if any(_shows(line, name) for line in lines)],
         aside=("basis", "meaning"),
     )
 
@@ -119,8 +71,6 @@ def _inputs(
 ) -> tuple[dict[str, float], list[Input], list[str]]:
     """Return (numbers of an observation by the names of the page, their origins, notes)."""
     inputs = {
-        "hours_per_week": units.HOURS_PER_WEEK,
-        "no_number": math.nan,
         "compares.tokens": float(seen.visible is not None or seen.basis == "tokens"),
         "compares.allowances": float(seen.basis == "quota"),
         "compares.costs": float(seen.basis == "api" and seen.visible is None),
@@ -131,10 +81,11 @@ def _inputs(
     sides = (("base", "visible" if seen.visible else "base", seen.visible or seen.base), ("model", "model", seen.model))
     for name, field, side in sides:
         read = read_message(side, ("observations", index, field), question, catalog, question.spec.as_of)
-        values = read.values | _observed(side)
-        _check_bill(values, question.document.field_place(("observations", index, field)))
-        inputs |= {f"{name}.{k}": v for k, v in values.items()}
-        if values["characters_per_token_low"] < values["characters_per_token_high"]:
+        values = {"answers": 1.0} | read.values
+        if "bill_usd" in values:
+            _check_bill(values, question.document.field_place(("observations", index, field)))
+        inputs |= flat(name, values)
+        if values.get("characters_per_token_low") != values.get("characters_per_token_high"):
             inputs["compares.ranges"] = 1.0
         origins += read.origins
         notes += read.notes
@@ -148,11 +99,6 @@ def _check_bill(values: Mapping[str, float], place: str) -> None:
     if values["bill_usd"] <= spent:
         told = f"bill_usd {values['bill_usd']:g} is below what the input alone costs, {spent:g}"
         raise BadInputError(f"{told}; expected a bill of input and output, input_tokens per answer", where=place)
-
-
-def _observed(side: Side | None) -> dict[str, float]:
-    values = {n: or_nan(getattr(side, n, None)) for n in _OBSERVED}
-    return values | {"answers": 1.0 if math.isnan(values["answers"]) else values["answers"]}
 
 
 def _texts(spec: ImpliedFile, seen: Observation) -> dict[str, str | None]:

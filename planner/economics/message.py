@@ -1,7 +1,6 @@
 """A message's tokens and API price as a page of formulas takes them, and where they come from."""
 
 import datetime as dt
-import math
 from dataclasses import dataclass, field
 
 from planner.catalog.catalog import Catalog
@@ -12,24 +11,10 @@ from planner.economics.questions.message import Message
 from planner.economics.text import characters_per_token
 from planner.options.provenance import Input
 
-NAMES = (
-    "tokens",
-    "characters",
-    "characters_per_token",
-    "characters_per_token_low",
-    "characters_per_token_high",
-    "input_tokens",
-    "cached_share",
-    "usd_per_mtok_input",
-    "usd_per_mtok_cached",
-    "usd_per_mtok_output",
-)
-"""What every message gives a page, NaN where it is not known."""
-
 
 @dataclass(frozen=True)
 class Read:
-    """A message's numbers by name, with the origins and notes of those that are looked up."""
+    """A message's numbers by name, those that are known, with the origins and notes of those that are looked up."""
 
     values: dict[str, float]
     origins: list[Input] = field(default_factory=list)
@@ -41,18 +26,14 @@ def read_message(message: Message | None, key: Key, question: Loaded, catalog: C
 
     Raises DataMissingError for a kind of text, a tokenizer or an API price that is not known, with the nearest.
     """
-    values = dict.fromkeys(NAMES, math.nan)
-    found = Read(values)
     if message is None:
-        return found
-    values |= {n: float(v) for n in NAMES if isinstance(v := getattr(message, n, None), int | float)}
-    if math.isnan(values["cached_share"]):
-        values["cached_share"] = 0.0
+        return Read({})
+    values = {"cached_share": 0.0} | {n: float(v) for n, v in vars(message).items() if isinstance(v, int | float)}
     found = Read(values)
     if message.characters_per_token is not None:
-        values["characters_per_token_low"] = values["characters_per_token_high"] = values["characters_per_token"]
-    if math.isnan(values["usd_per_mtok_cached"]):
-        values["usd_per_mtok_cached"] = values["usd_per_mtok_input"]
+        values["characters_per_token_low"] = values["characters_per_token_high"] = message.characters_per_token
+    if message.usd_per_mtok_input is not None:
+        values["usd_per_mtok_cached"] = message.usd_per_mtok_input
     if message.text is not None:
         _add_text(found, message.text, message.tokenizer, key, question, catalog)
     if message.price_model is not None:

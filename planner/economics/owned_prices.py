@@ -8,7 +8,6 @@ import yaml
 
 from planner.catalog.catalog import shipped_root
 from planner.economics.page import Line, Sheet
-from planner.economics.payback_words import LOW
 from planner.economics.questions.owning import OwningFile
 from planner.errors import BadInputError
 from planner.wording import money
@@ -45,7 +44,7 @@ def price_file(sheet: Sheet, day: dt.date) -> str:
                 "published": spec.as_of,
             }
         },
-        "quotes": [_quote(line, spec, weak=any(w.startswith(LOW) for w in sheet.warnings)) for line in sheet.lines],
+        "quotes": [_quote(line, spec, weak=bool(sheet.low_confidence)) for line in sheet.lines],
     }
     text: str = yaml.dump(data, Dumper=_Written, sort_keys=False, allow_unicode=True, width=120)
     return text

@@ -2,7 +2,8 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -11,25 +12,32 @@ from planner.documents.spec import Loaded
 from planner.economics import finance
 from planner.economics.accuracy_model import coverage, expected_tries, vote_accuracy, wilson
 from planner.errors import BadInputError, DataMissingError, suggestion, unknown
-from planner.explain.formulas import FUNCTIONS, Formula, Step, completed, walk
+from planner.explain.formulas import FUNCTIONS, FormulaSet, Functions, Step, completed, read_formulas, walk
+from planner.fleet.bill import api_bill, billed_output
 from planner.options.provenance import Input
 from planner.options.ranking import number
 
 Row = dict[str, Any]
-FUNCTIONS.update(
-    {
-        "capital_recovery": finance.capital_recovery,
-        "present_value": finance.present_value,
-        "rate_of_return": finance.rate_of_return,
-        "payback": finance.payback,
-        "lasting_payback": finance.lasting_payback,
-        "running_total": finance.running_total,
-        "coverage": coverage,
-        "tries": expected_tries,
-        "vote": vote_accuracy,
-        "wilson": wilson,
-    }
-)
+_FUNCTIONS: Functions = {
+    "api_bill": api_bill,
+    "billed_output": billed_output,
+    "capital_recovery": finance.capital_recovery,
+    "present_value": finance.present_value,
+    "rate_of_return": finance.rate_of_return,
+    "payback": finance.payback,
+    "lasting_payback": finance.lasting_payback,
+    "running_total": finance.running_total,
+    "coverage": coverage,
+    "tries": expected_tries,
+    "vote": vote_accuracy,
+    "wilson": wilson,
+}
+
+
+@cache
+def page_formulas(name: str) -> FormulaSet:
+    """Return the formulas of a page of this folder, which may call what is not plain arithmetic by name."""
+    return read_formulas(name, {**FUNCTIONS, **_FUNCTIONS})
 
 
 @dataclass(frozen=True)
@@ -54,24 +62,33 @@ class Sheet:
     command: str
     """The command that answers it."""
     question: Loaded[Any]
-    page: Mapping[str, Formula]
-    identity: Sequence[str]
-    """Text columns, first."""
-    fields: Sequence[str]
-    """Number columns, in order."""
+    page: FormulaSet
     lines: Sequence[Line]
+    identity: Sequence[str] = ()
+    """Text columns, first; those of the rows where not given."""
+    fields: Sequence[str] = ()
+    """Number columns, in order; the page's where not given."""
+    shown: Sequence[str] = ()
+    """Number columns of the table; the page's where not given."""
     verdict: Sequence[str] = ()
     """The answer in words, the most important first."""
     warnings: Sequence[str] = ()
     provenance: Sequence[Input] = ()
-    shown: Sequence[str] = field(default_factory=tuple)
-    """Number columns of the table; all where empty."""
+    low_confidence: Sequence[str] = ()
+    """Inputs that stand on weak ground."""
     sideways: bool = False
     """Whether the table has a column for each row, as financial statements do."""
     aside: Sequence[str] = ()
     """Text columns the table leaves out: notes too long for it."""
     failed: Sequence[str] = ()
     """Why the answer is no: exit code 1."""
+
+    def __post_init__(self) -> None:
+        """Take the columns that are not given from the rows and the page."""
+        texts = tuple(self.lines[0].texts) if self.lines else ()
+        for name, columns in (("identity", texts), ("fields", self.page.columns), ("shown", self.page.table)):
+            if not getattr(self, name):
+                object.__setattr__(self, name, columns)
 
     @property
     def columns(self) -> list[str]:
@@ -105,10 +122,18 @@ class Sheet:
         return steps
 
 
-def solve_line(
-    label: str, texts: Mapping[str, str | bool | None], inputs: Mapping[str, Any], page: Mapping[str, Formula]
-) -> Line:
-    """Return a row: the inputs and everything the page's formulas make of them (a missing input gives NaN)."""
+def flat(group: str, source: object) -> dict[str, float]:
+    """Return the numbers of a spec, a record or a mapping as a page names them: group.field; none where it is None."""
+    fields = source if isinstance(source, Mapping) else vars(source) if source else {}
+    return {f"{group}.{name}": float(value) for name, value in fields.items() if isinstance(value, int | float)}
+
+
+def solve_line(label: str, texts: Mapping[str, str | bool | None], inputs: Mapping[str, Any], page: FormulaSet) -> Line:
+    """Return a row: the inputs, and what the page's formulas make of them.
+
+    An input that the page declares and nobody gives is not known: NaN, and so is what needs it.
+    """
+    known = dict.fromkeys(page.inputs, math.nan) | dict(inputs)
     with np.errstate(all="ignore"):
-        values = completed({n: v if np.ndim(v) else np.float64(v) for n, v in inputs.items()}, page)
+        values = completed({n: v if np.ndim(v) else np.float64(v) for n, v in known.items()}, page)
     return Line(label, texts, {name: value if np.ndim(value) else float(value) for name, value in values.items()})

@@ -14,42 +14,14 @@ from planner.catalog.hardware import SystemSpec
 from planner.catalog.market import PricesFile, Quote
 from planner.documents.spec import Loaded
 from planner.documents.yaml_reader import Key, path_text
-from planner.economics.page import Line, Sheet, solve_line
-from planner.economics.payback_words import OLD_DAYS, warnings, words
+from planner.economics.page import Line, Sheet, flat, page_formulas, solve_line
+from planner.economics.payback_words import OLD_DAYS, low_confidence, warnings, words
 from planner.economics.questions.owning import Asset, OwningFile, OwningOption, Worth
 from planner.errors import BadInputError, DataMissingError
-from planner.explain.formulas import formulas
 from planner.options.provenance import Input, file_inputs, spec_inputs
 from planner.serving.normal import Array
 
 PAGE = "economics/payback.csv"
-IDENTITY = ("owning", "option", "system", "gpu", "rent_source")
-_STEPS = ("_by_year", "_over_horizon", "_capital_recovery", "_left_usd")
-FIELDS = tuple(name for name in formulas(PAGE) if not name.endswith(_STEPS))
-"""What only explains is left to `explain`."""
-SHOWN = (
-    "gpus",
-    "capex_usd",
-    "capex_usd_per_year",
-    "electricity_usd_per_year",
-    "colo_usd_per_year",
-    "maintenance_usd_per_year",
-    "staff_usd_per_year",
-    "cost_usd_per_year",
-    "usd_per_gpu_hour",
-    "operating_usd_per_gpu_hour",
-    "rent_usd_per_gpu_hour",
-    "margin_usd_per_gpu_hour",
-    "margin_share",
-    "revenue_usd_per_year",
-    "break_even_usd_per_gpu_hour",
-    "horizon_years",
-    "npv_usd",
-    "irr",
-    "payback_years",
-    "lasting_payback_years",
-    "discounted_payback_years",
-)
 _ASSETS = ("systems", "network", "building")
 
 
@@ -66,29 +38,28 @@ class _Price(NamedTuple):
 
 def payback(question: Loaded[OwningFile], catalog: Catalog) -> Sheet:
     """Return a row for each set of machines. Raises DataMissingError for a system or a price nobody knows."""
-    page, provenance = formulas(PAGE), file_inputs(question)
+    provenance = file_inputs(question)
     lines, weak, old = [], [], []
     for index, option in enumerate(question.spec.options):
-        line, taken, prices, doubtful = _line(question, index, option, catalog)
+        line, taken, prices, unsure = _line(question, index, option, catalog)
         lines.append(line)
         provenance += taken
-        weak += [*doubtful, *(str(price.source) for price in prices if price.weak)]
+        weak += [*unsure, *(str(price.source) for price in prices if price.weak)]
         old += [str(price.source) for price in prices if price.old]
     verdict = [sentence for line in lines for sentence in words(line, question.spec)]
-    doubts = warnings(question, lines, weak, old)
-    return Sheet("payback", question, page, IDENTITY, FIELDS, lines, verdict, doubts, provenance, SHOWN, sideways=True)
-
-
-BY_YEAR = (
-    "revenue_usd_by_year",
-    "operating_usd_by_year",
-    "sold_usd_by_year",
-    "bought_usd_by_year",
-    "left_usd_by_year",
-    "cash_flow_usd_by_year",
-    "running_total_usd_by_year",
-    "present_value_usd_by_year",
-)
+    doubtful = low_confidence(question, weak)
+    doubts = warnings(lines, doubtful, old)
+    return Sheet(
+        "payback",
+        question,
+        page_formulas(PAGE),
+        lines,
+        verdict=verdict,
+        warnings=doubts,
+        provenance=provenance,
+        sideways=True,
+        low_confidence=doubtful,
+    )
 
 
 def by_year(sheet: Sheet) -> Sheet:
@@ -97,16 +68,19 @@ def by_year(sheet: Sheet) -> Sheet:
         raise BadInputError(
             f"{sheet.question.spec.name} has no years; expected machines somebody owns", where="--by-year"
         )
+    columns = sheet.page.view("by_year")
     lines = [
         Line(
             f"{line.label}, year {year:.0f}",
             {**{name: line.texts[name] for name in ("owning", "option")}, "year": f"{year:.0f}"},
-            {name: line.values[name][index] if np.ndim(line.values[name]) else math.nan for name in BY_YEAR},
+            {name: line.values[name][index] if np.ndim(line.values[name]) else math.nan for name in columns},
         )
         for line in sheet.lines
         for index, year in enumerate(line.values["year"])
     ]
-    return replace(sheet, identity=("owning", "option", "year"), fields=BY_YEAR, lines=lines, shown=(), sideways=False)
+    return replace(
+        sheet, identity=("owning", "option", "year"), fields=columns, lines=lines, shown=columns, sideways=False
+    )
 
 
 def _line(
@@ -115,7 +89,6 @@ def _line(
     """Return an option's row, what the catalogue gave to it, the prices, and facts of the system of low confidence."""
     spec, key = question.spec, ("options", index)
     system = catalog.get(SystemSpec, option.system, where=question.document.place((*key, "system")))
-    site, operations = option.site or spec.site, option.operations or spec.operations
     capex = option.capex_usd_per_system or system.spec.capex_usd
     nameplate_w = system.spec.power_w
     power_kw = option.power_kw_per_system or (nameplate_w and nameplate_w / units.WATTS_PER_KW)
@@ -134,25 +107,22 @@ def _line(
     taken += [*rent.inputs, *use.inputs]
     sold = option.rent_out or option.own_use
     inputs: dict[str, Any] = {
-        "option.systems": option.systems,
+        **flat("option", option),
+        **flat("system", system.spec),
+        **flat("site", option.site or spec.site),
+        **flat("operations", option.operations or spec.operations),
+        **_years(question, index, option),
         "option.capex_usd_per_system": capex,
         "option.power_kw_per_system": power_kw,
-        "option.load_share": option.load_share,
-        "system.gpus_per_node": system.spec.gpus_per_node,
         "cost_of_capital": spec.cost_of_capital,
-        "hours_per_year": units.HOURS_PER_YEAR,
-        "months_per_year": units.MONTHS_PER_YEAR,
         "rent.usd_per_gpu_hour": rent.usd_per_gpu_hour,
         "rent.change_per_year": option.rent_out.change_per_year if option.rent_out else 0.0,
         "sold.share": sold.share if sold else 1.0,
         "use.usd_per_gpu_hour": use.usd_per_gpu_hour,
         "use.share": option.own_use.share if option.own_use else math.nan,
-        **{f"site.{name}": getattr(site, name) for name in type(site).model_fields},
-        **{f"operations.{name}": getattr(operations, name) for name in type(operations).model_fields},
-        **_years(question, index, option),
     }
     texts = {"owning": spec.name, "option": option.name, "system": system.spec.id, "gpu": system.spec.gpu}
-    line = solve_line(option.name, {**texts, "rent_source": rent.source}, inputs, formulas(PAGE))
+    line = solve_line(option.name, {**texts, "rent_source": rent.source}, inputs, page_formulas(PAGE))
     weak = [f"{system.spec.id} {field}" for field in from_system if _is_weak(system, (field,))]
     return line, taken, (rent, use), weak
 

@@ -10,8 +10,6 @@ from planner.economics.page import Line
 from planner.economics.questions.owning import OwningFile
 from planner.wording import large_money, money, share
 
-LOW = "of low confidence: "
-"""How the warning begins that names weak inputs."""
 OLD_DAYS = 180
 """Age from which a price of the catalogue warns, as in scenarios."""
 _ASSETS = {"systems": "machines", "network": "network", "building": "building"}
@@ -100,16 +98,20 @@ def _use(line: Line) -> list[str]:
     return [f"{worth}, {large_money(-more)} more than rented out"]
 
 
-def warnings(question: Loaded[OwningFile], lines: Sequence[Line], weak: Sequence[str], old: Sequence[str]) -> list[str]:
-    """Return what is missing, counted twice or old, and which numbers are of low confidence."""
+def low_confidence(question: Loaded[OwningFile], weak: Sequence[str]) -> list[str]:
+    """Return the inputs of low confidence: those of the file by their names, and those `weak` ones of the catalogue."""
     sources = question.spec.sources
     own = [
         re.sub(r"^options\[\d+\]\.", "", path_text(key))
         for key, name in question.document.source_names.items()
         if name in sources and sources[name].confidence == "low"
     ]
-    doubtful = list(dict.fromkeys([*own, *weak]))
-    found = [f"{LOW}{', '.join(doubtful)}"] if doubtful else []
+    return list(dict.fromkeys([*own, *weak]))
+
+
+def warnings(lines: Sequence[Line], doubtful: Sequence[str], old: Sequence[str]) -> list[str]:
+    """Return what is missing, counted twice or old, and which numbers are of low confidence."""
+    found = [f"low-confidence inputs: {', '.join(doubtful)}"] if doubtful else []
     found += [] if finance.library_is_there() else [f"NPV, IRR and the break-even price {finance.MISSING}"]
     found += [f"prices older than {OLD_DAYS} days: {', '.join(dict.fromkeys(old))}"] if old else []
     twice = [x.label for x in lines if x.values["building.capex_usd"] and x.values["site.colo_usd_per_kw_month"]]

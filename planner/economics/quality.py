@@ -18,29 +18,16 @@ from planner.documents.yaml_reader import exists
 from planner.economics.accuracy_model import pareto
 from planner.economics.api import find_price
 from planner.economics.api_price import ApiPrice
-from planner.economics.page import Line, Sheet, solve_line
-from planner.economics.quality_rows import CHECKED, Row, rows_of
+from planner.economics.page import Line, Sheet, page_formulas, solve_line
+from planner.economics.quality_rows import CHECKED, PAGE, Row, rows_of
 from planner.economics.questions.asked import named_beside
 from planner.economics.questions.quality import QualityFile
 from planner.errors import BadInputError, PlannerError
-from planner.explain.formulas import formulas
 from planner.options.answer import answer
 from planner.options.provenance import Input, file_inputs
 from planner.scenario.load import load_scenario
 from planner.serving.lengths import lognormal_from_quantiles
 from planner.wording import count, money, share
-
-PAGE = "economics/quality.csv"
-IDENTITY = ("model", "effort", "setting", "method", "basis", "offer", "on_frontier", "meets_target")
-FIELDS = (
-    "samples", "tries", "tokens_per_sample", "tokens_per_answer", "accuracy", "accuracy_p10", "accuracy_p90",
-    "usd_per_sample", "cost_usd_per_answer", "cost_usd_per_correct_answer", "usd_per_last_percentage_point",
-    "question_correlation", "coverage_a", "coverage_b",
-)  # fmt: skip
-SHOWN = (
-    "samples", "tokens_per_answer", "accuracy", "cost_usd_per_answer", "cost_usd_per_correct_answer",
-    "accuracy_p10", "accuracy_p90", "usd_per_last_percentage_point",
-)  # fmt: skip
 
 
 def quality(question: Loaded[QualityFile], catalog: Catalog) -> Sheet:
@@ -48,7 +35,7 @@ def quality(question: Loaded[QualityFile], catalog: Catalog) -> Sheet:
 
     Raises BadInputError for a benchmark of percentiles, DataMissingError for what nobody measured.
     """
-    spec, page = question.spec, formulas(PAGE)
+    spec, page = question.spec, page_formulas(PAGE)
     benchmark = _benchmark(question, catalog)
     rows = [row for index in range(len(spec.candidates)) for row in rows_of(question, benchmark, index)]
     prices = _api_prices(question, catalog)
@@ -80,7 +67,10 @@ def quality(question: Loaded[QualityFile], catalog: Catalog) -> Sheet:
         lines = _numbered(lines)
     verdict = _target_words(lines, wanted) if wanted is not None else _frontier_words(lines)
     return Sheet(
-        "quality", question, page, IDENTITY, FIELDS, lines,
+        "quality",
+        question,
+        page,
+        lines,
         verdict=[*verdict, f"accuracy on {benchmark.spec.title}"],
         warnings=[
             *(note for price in prices.values() for note in price.notes),
@@ -88,9 +78,8 @@ def quality(question: Loaded[QualityFile], catalog: Catalog) -> Sheet:
             *_doubts(rows, solved, benchmark, wanted, frontier),
         ],
         provenance=[*_question_inputs(question), *_price_inputs(rows, prices), *_point_inputs(rows, benchmark)],
-        shown=SHOWN,
         failed=[f"{question.document.where}: {verdict[0]}"] if wanted is not None and not np.any(meets) else (),
-    )  # fmt: skip
+    )
 
 
 def _benchmark(question: Loaded[QualityFile], catalog: Catalog) -> Loaded[BenchmarkFile]:
@@ -174,7 +163,7 @@ def _fleet(question: Loaded[QualityFile], catalog: Catalog, row: Row) -> list[st
 
 def _tokens(row: Row) -> float:
     """Return the generated tokens of a row's sample, NaN where nobody knows."""
-    return row.inputs["row.budget_tokens"] if row.inputs["row.joined"] else row.inputs["point.generated_tokens"]
+    return row.inputs["row.budget_tokens"] if row.inputs["row.joined"] > 0.0 else row.inputs["point.generated_tokens"]
 
 
 def _lengths(point: Point, tokens: float) -> dict[str, Any]:
@@ -296,7 +285,7 @@ def _doubts(
     ]:
         named = "; ".join(unpriced[:3]) + (f"; and {len(unpriced) - 3} more" if len(unpriced) > 3 else "")  # noqa: PLR2004 - a few
         found.append(f"no cost without tokens and a price: {named}")
-    if far := [row.label for row in rows if "extrapolated" in row.basis]:
+    if far := [row.label for row in rows if row.extrapolated]:
         found.append(f"beyond what was measured: {'; '.join(far)}")
     if benchmark.spec.questions is None:
         found.append(f"{benchmark.spec.id} does not say how many questions it has: no range")

@@ -7,20 +7,15 @@ from statistics import NormalDist
 
 import numpy as np
 
-from planner.catalog.benchmark_points import PERCENT, BenchmarkFile, Point
+from planner.catalog.benchmark_points import BenchmarkFile, Point
 from planner.catalog.catalog import normal
 from planner.documents.spec import Loaded
 from planner.economics.accuracy_model import coverage_law, isotonic, vote_correlation
+from planner.economics.page import page_formulas
 from planner.economics.questions.quality import QualityCandidate, QualityFile
 from planner.errors import DataMissingError, suggestion
 
-_INPUTS = (
-    "row.samples", "row.budget_tokens", "row.correlation", "row.joined", "row.voted", "row.covered", "row.retried",
-    "row.fleet", "row.given", "point.accuracy", "point.generated_tokens", "below.tokens", "below.accuracy",
-    "above.tokens", "above.accuracy", "law.a", "law.b", "given.usd_per_sample", "price.usd_per_mtok_input",
-    "price.usd_per_mtok_output", "input_tokens", "fleet.cost_usd_per_answer", "fleet.samples",
-    "before.cost_usd_per_answer", "before.accuracy",
-)  # fmt: skip
+PAGE = "economics/quality.csv"
 CHECKED = ("best_of_n", "retry")
 """Methods in which a verifier decides."""
 FieldPlace = Callable[[str], str]
@@ -36,8 +31,10 @@ class Row:
     point: Point
     method: str
     basis: str
-    """measured, joined in log tokens, coverage law, vote, extrapolated."""
+    """measured, joined in log tokens, coverage law or vote."""
     inputs: dict[str, float] = field(default_factory=dict)
+    extrapolated: bool = False
+    """Whether it has more samples than were measured."""
     offer: str | None = None
     """Where the price is from: an API, a published cost, or the fleet that was found."""
     command: str | None = None
@@ -75,7 +72,7 @@ class Row:
             "effort": self.point.effort,
             "setting": ", ".join(x for x in (self.point.setting or "", self.budget_words) if x) or None,
             "method": self.method,
-            "basis": self.basis,
+            "basis": f"{self.basis}, extrapolated" if self.extrapolated else self.basis,
             "offer": self.offer,
         }
 
@@ -184,26 +181,18 @@ def _sampled(
                 yield _row(question, benchmark, candidate, point, "single", "measured", 1)
             elif same:
                 tokens = {"generated_tokens": same[0].generated_tokens or point.generated_tokens}
-                measured = same[0].model_copy(update=tokens | {"usd_per_sample": point.usd_per_sample})
-                yield _row(question, benchmark, candidate, measured, method, "measured", samples)
+                point_of_all = same[0].model_copy(update=tokens | {"usd_per_sample": point.usd_per_sample})
+                yield _row(question, benchmark, candidate, point_of_all, method, "measured", samples)
             else:
                 row = _row(question, benchmark, candidate, point, method, "vote", samples)
                 wrong = benchmark.spec.wrong_answers
                 row.inputs |= _vote(candidate, point, group, wrong, place) if method == "majority" else {}
                 if method in CHECKED:
                     row.inputs |= {"row.covered": 1.0, "row.retried": float(method == "retry")}
-                    row.basis = _basis(group, samples, "coverage law")
-                elif _largest(group, "majority") and samples > _largest(group, "majority"):
-                    row.basis = "vote, extrapolated"
+                    row.basis = "coverage law"
+                measured = [p.samples for p in group if p.method == ("best_of_n" if method in CHECKED else method)]
+                row.extrapolated = samples > max(measured, default=0 if method in CHECKED else samples)
                 yield row
-
-
-def _largest(group: list[Point], method: str) -> int:
-    return max((p.samples for p in group if p.method == method), default=0)
-
-
-def _basis(group: list[Point], samples: int, law: str) -> str:
-    return law if samples <= _largest(group, "best_of_n") else f"{law}, extrapolated"
 
 
 def _vote(
@@ -284,8 +273,14 @@ def _row(
         "verifier.precision": candidate.verifier.precision if checked else 1.0,
         "verifier.usd_per_sample": candidate.verifier.usd_per_sample if checked else 0.0,
         "interval.z": _Z_P90,
-        "percent": PERCENT,
     }
     numbers = {name: float(value) for name, value in given.items() if value is not None}
     offer = "API" if candidate.usd_per_mtok_output is not None else "per sample" if published is not None else None
-    return Row(candidate, point, method, basis, dict.fromkeys(_INPUTS, math.nan) | constants | flags | numbers, offer)
+    return Row(
+        candidate,
+        point,
+        method,
+        basis,
+        dict.fromkeys(page_formulas(PAGE).inputs, math.nan) | constants | flags | numbers,
+        offer=offer,
+    )

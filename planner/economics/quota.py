@@ -7,33 +7,18 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from planner import units
 from planner.catalog.catalog import Catalog
 from planner.documents.spec import Loaded
 from planner.economics.fleet_by_demand import FleetModel, machines
-from planner.economics.message import NAMES, read_message
-from planner.economics.page import Line, Sheet, solve_line
+from planner.economics.message import read_message
+from planner.economics.page import Line, Sheet, flat, page_formulas, solve_line
 from planner.economics.questions.asked import named_beside
 from planner.economics.questions.plan import ALL_MODELS, Limit, PlanFile
-from planner.explain.formulas import formulas
-from planner.options.lowering import or_nan
 from planner.options.provenance import Input, file_inputs
 from planner.serving.normal import Array
 from planner.wording import money, plural
 
 PAGE = "economics/quota.csv"
-IDENTITY = ("plan", "model", "cost_basis")
-SHOWN = (
-    "quota_messages_per_week",
-    "use",
-    "usd_per_message_exhausted",
-    "cost_usd_per_message",
-    "list_value_usd_per_week",
-    "margin_usd_per_month",
-    "margin",
-    "break_even_use",
-    "largest_quota_messages",
-)
 SHOWN_UNPAID = (
     "quota_messages_per_day",
     "quota_messages_per_week",
@@ -43,47 +28,6 @@ SHOWN_UNPAID = (
 )
 """Of limits without a subscription's price, as an API key has them."""
 _PEAK = ("peak_messages_per_s", "peak_replicas", "peak_gpus", "peak_usd_per_month")
-_USERS = ("users_revenue_usd_per_month", "users_cost_usd_per_month", "users_messages_per_s")
-FIELDS = (
-    "quota_messages_per_day",
-    "quota_messages_per_week",
-    "quota_messages_per_month",
-    "quota_seconds_per_message",
-    "usd_per_message_exhausted",
-    "use",
-    "messages_per_month",
-    "revenue_usd_per_month",
-    "revenue_usd_per_week",
-    "revenue_usd_per_message",
-    "cost_usd_per_message",
-    "cost_usd_per_month",
-    "margin_usd_per_month",
-    "margin",
-    "break_even_use",
-    "largest_quota_multiple",
-    "largest_quota_messages",
-    "api_tokens",
-    "api_usd_per_message",
-    "list_value_usd_per_week",
-    "list_value_multiple",
-    "in_flight_exhausted",
-    *_USERS,
-    *_PEAK,
-)
-_SUMMED = (
-    "quota_messages_per_day",
-    "quota_messages_per_week",
-    "quota_messages_per_month",
-    "messages_per_month",
-    "list_value_usd_per_week",
-    "cost_usd_per_month",
-    "exhausted_cost_usd_per_month",
-    "peak_messages_per_s",
-    "peak_gpus",
-    "peak_usd_per_month",
-)
-_OWN = ("own.usd_per_answer", "own.largest_multiple", "fleet.replicas", "fleet.gpus", "fleet.usd_per_month")
-_UNKNOWN = math.nan
 
 
 @dataclass(frozen=True)
@@ -102,7 +46,7 @@ def quota(question: Loaded[PlanFile], catalog: Catalog) -> Sheet:
     revenue out; the row of the plan adds the costs up. Raises DataMissingError for an API price, a kind of text
     or a scenario that is not known.
     """
-    plan, page = question.spec, formulas(PAGE)
+    plan, page = question.spec, page_formulas(PAGE)
     rows = [_model_row(index, limit, question, catalog) for index, limit in enumerate(plan.limits)]
     lines = [row.line for row in rows]
     families = dict.fromkeys(limit.family for limit in plan.limits if limit.family)
@@ -117,13 +61,11 @@ def quota(question: Loaded[PlanFile], catalog: Catalog) -> Sheet:
         "quota",
         question,
         page,
-        IDENTITY,
-        FIELDS,
         lines,
         verdict=_verdict(plan, lines),
         warnings=[*dict.fromkeys(notes), *_missing(lines)],
         provenance=[*file_inputs(question), *(i for row in rows for i in row.origins)],
-        shown=[*(SHOWN if plan.usd_per_month else SHOWN_UNPAID), *(_PEAK if plan.users.exhausting_share else ())],
+        shown=[*(page.table if plan.usd_per_month else SHOWN_UNPAID), *(_PEAK if plan.users.exhausting_share else ())],
         aside=("plan", "cost_basis"),
     )
 
@@ -137,18 +79,10 @@ def mean_use(plan: PlanFile, model: str) -> float:
 
 def _model_row(index: int, limit: Limit, question: Loaded[PlanFile], catalog: Catalog) -> _Row:
     """Return the row of one model."""
-    plan, page = question.spec, formulas(PAGE)
+    plan, page = question.spec, page_formulas(PAGE)
     read = read_message(limit.api, ("limits", index, "api"), question, catalog, plan.as_of)
-    inputs = _shared(plan) | {
-        "limit.messages": float(limit.messages),
-        "limit.window_hours": limit.window_hours,
-        "limit.revenue_share": 1.0 if limit.revenue_share is None else limit.revenue_share,
-        "limit.use": mean_use(plan, limit.model),
-        "limit.usd_per_message": or_nan(limit.usd_per_message),
-        "limit.seconds_per_message": or_nan(limit.seconds_per_message),
-        "limit.latency_s": or_nan(limit.latency_s),
-    }
-    inputs |= {f"api.{name}": read.values[name] for name in NAMES} | dict.fromkeys(_OWN, _UNKNOWN)
+    inputs = _shared(plan) | {"limit.revenue_share": 1.0} | flat("limit", limit) | flat("api", read.values)
+    inputs["limit.use"] = mean_use(plan, limit.model)
     basis, notes = _cost_basis(limit, plan), list(read.notes)
     if limit.own is not None:
         place = question.document.field_place(("limits", index, "own", "scenario"))
@@ -164,18 +98,7 @@ def _model_row(index: int, limit: Limit, question: Loaded[PlanFile], catalog: Ca
 
 def _shared(plan: PlanFile) -> dict[str, float]:
     """Return what every row reads."""
-    return {
-        "plan.usd_per_month": or_nan(plan.usd_per_month),
-        "plan.margin_target": plan.margin_target,
-        "users.count": or_nan(plan.users.count),
-        "users.exhausting_share": or_nan(plan.users.exhausting_share),
-        "hours_per_day": units.HOURS_PER_DAY,
-        "hours_per_week": units.HOURS_PER_WEEK,
-        "hours_per_month": units.HOURS_PER_MONTH,
-        "seconds_per_hour": units.SECONDS_PER_HOUR,
-        "rounding": _ROUNDING,
-        **{f"sum.{name}": _UNKNOWN for name in _SUMMED},
-    }
+    return flat("plan", plan) | flat("users", plan.users) | {"rounding": _ROUNDING}
 
 
 _ROUNDING = 1e-12
@@ -202,40 +125,36 @@ def _own_fleet(
     assert own is not None  # noqa: S101 - asked only of such limits
     load = first["users_messages_per_s"]
     chosen = found.cheapest(load if load > 0 else found.answers_per_s)
-    numbers = dict.fromkeys(_OWN, _UNKNOWN)
     if chosen.options[0] is None:
-        return numbers, f"{own.scenario}: no option is priced and meets the SLO"
-    numbers["own.usd_per_answer"] = chosen.number(
-        "cost_usd_per_answer" if own.cost == "reserved" else "cost_usd_per_answer_used"
-    )
+        return {}, f"{own.scenario}: no option is priced and meets the SLO"
+    cost = "cost_usd_per_answer" if own.cost == "reserved" else "cost_usd_per_answer_used"
+    numbers = {"own.usd_per_answer": chosen.number(cost)}
     if load > 0:
         allowed = first["revenue_usd_per_month"] * cost_share / first["messages_per_month"]
-        numbers["own.largest_multiple"] = _largest_multiple(found, load, allowed, used=own.cost != "reserved")
+        numbers["own.largest_multiple"] = _largest_multiple(found, load, allowed, cost)
     peak = first["peak_messages_per_s"]
     if peak > 0:
         at_peak = found.cheapest(peak, peak=True)
-        numbers["fleet.replicas"] = at_peak.number("replicas")
-        numbers["fleet.gpus"] = at_peak.number("gpus")
-        numbers["fleet.usd_per_month"] = at_peak.number("cost_usd_per_month")
+        fleet = {"replicas": "replicas", "gpus": "gpus", "usd_per_month": "cost_usd_per_month"}
+        numbers |= {f"fleet.{name}": at_peak.number(result) for name, result in fleet.items()}
     return numbers, f"{found.scenario.label}, {own.cost}: {chosen.label()}"
 
 
-def _largest_multiple(found: FleetModel, load: float, allowed: float, *, used: bool) -> float:
+def _largest_multiple(found: FleetModel, load: float, allowed: float, cost: str) -> float:
     """Return the largest multiple of a load whose machines cost no more than is allowed [1]; 0 where none does.
 
     Parameters
     ----------
     load : messages of all subscribers today [1/s].
     allowed : dollars that may be spent on a message of today's load [USD].
-    used : whether only used hours count.
+    cost : which cost of an answer counts, by its name.
 
     More load never costs less in all, so the multiples that are paid for end at one point; it is bracketed by powers
     of two and halved down to rounding.
     """
-    name = "cost_usd_per_answer_used" if used else "cost_usd_per_answer"
 
     def paid(multiples: Array) -> NDArray[np.bool_]:
-        each = getattr(found.cheapest(load * multiples).fleets, name)
+        each = getattr(found.cheapest(load * multiples).fleets, cost)
         return np.asarray(each * multiples <= allowed)
 
     powers = np.exp2(np.arange(-_POWERS, _POWERS + 1.0))
@@ -260,12 +179,13 @@ def _sum_row(label: str, parts: Sequence[Line], plan: PlanFile, members: Sequenc
     """Return the row of several models together: what adds up is added, one part unknown leaves the sum unknown."""
     shares = [plan.limits[i].revenue_share for i in members]
     inputs = _shared(plan)
-    inputs |= {f"sum.{name}": math.fsum(part.values[name] for part in parts) for name in _SUMMED}
     inputs["limit.revenue_share"] = 1.0 if None in shares else math.fsum(s or 0.0 for s in shares)
-    names = ("messages", "window_hours", "use", "usd_per_message", "seconds_per_message", "latency_s")
-    inputs |= {f"limit.{name}": _UNKNOWN for name in names}
-    inputs |= {f"api.{name}": _UNKNOWN for name in NAMES} | dict.fromkeys(_OWN, _UNKNOWN)
-    return solve_line(label, {"plan": plan.name, "model": label, "cost_basis": None}, inputs, formulas(PAGE))
+    page = page_formulas(PAGE)
+    for name in page.inputs:
+        group, _, summed = name.partition(".")
+        if group == "sum":
+            inputs[name] = math.fsum(part.values[summed] for part in parts)
+    return solve_line(label, {"plan": plan.name, "model": label, "cost_basis": None}, inputs, page)
 
 
 def _missing(lines: Sequence[Line]) -> list[str]:

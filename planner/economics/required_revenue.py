@@ -2,33 +2,25 @@
 
 from planner.catalog.catalog import Catalog
 from planner.documents.spec import Loaded
-from planner.economics.page import Line, Sheet, solve_line
+from planner.economics.page import Line, Sheet, flat, page_formulas, solve_line
 from planner.economics.questions.revenue import RevenueFile
-from planner.explain.formulas import formulas
-from planner.options.lowering import or_nan
 from planner.options.provenance import file_inputs
 from planner.wording import large_money as usd
 
 PAGE = "economics/required_revenue.csv"
-IDENTITY = ("question", "row")
-FIELDS = tuple(formulas(PAGE))
 
 
 def required_revenue(question: Loaded[RevenueFile], catalog: Catalog) -> Sheet:  # noqa: ARG001 - every solver takes it
     """Return a row for each spending of the file."""
-    spec, page = question.spec, formulas(PAGE)
+    spec, page = question.spec, page_formulas(PAGE)
     shared = {"data_centre_factor": spec.data_centre_factor, "gross_margin": spec.gross_margin}
-    lines = []
-    for each in spec.spending:
-        earned = or_nan(each.revenue_usd_per_year)
-        inputs = shared | {
-            "spending.gpu_spend_usd_per_year": each.gpu_spend_usd_per_year,
-            "spending.revenue_usd_per_year": earned,
-        }
-        lines.append(solve_line(each.name, {"question": spec.name, "row": each.name}, inputs, page))
+    lines = [
+        solve_line(each.name, {"question": spec.name, "row": each.name}, shared | flat("spending", each), page)
+        for each in spec.spending
+    ]
     verdict = [_words(line) for line in lines]
     sources = file_inputs(question)
-    return Sheet("payback", question, page, IDENTITY, FIELDS, lines, verdict, provenance=sources, sideways=True)
+    return Sheet("payback", question, page, lines, verdict=verdict, provenance=sources, sideways=True)
 
 
 def _words(line: Line) -> str:

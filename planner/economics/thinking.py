@@ -5,13 +5,11 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from planner import units
 from planner.catalog.catalog import Catalog
 from planner.economics.api import bill_usd
 from planner.economics.api_price import ApiPrice
-from planner.economics.page import Line, Sheet, solve_line
+from planner.economics.page import Line, Sheet, flat, page_formulas, solve_line
 from planner.economics.provider_cache import found_by_provider
-from planner.explain.formulas import formulas
 from planner.fleet.estimate import solve
 from planner.fleet.sizing import without_thinking
 from planner.options.answer import Answer
@@ -24,19 +22,6 @@ from planner.serving.slo import LIMITS
 from planner.wording import significant, times
 
 PAGE = "economics/thinking.csv"
-IDENTITY = ("scenario", "thinking", "limit")
-SHOWN = (
-    "token_multiplier",
-    "gpu_time_multiplier",
-    "cost_multiplier",
-    "reserved_cost_multiplier",
-    "energy_multiplier",
-    "latency_multiplier",
-    "running_batch",
-    "gpu_seconds_per_answer",
-    "cost_usd_per_answer_used",
-    "e2e_p50_s",
-)
 NONE, ASKED = "none", "as asked"
 Variant = tuple[str, Mapping[str, Any]]
 """What a row is called, and the thinking fields of the workload it sets."""
@@ -53,7 +38,7 @@ def thinking(found: Answer, catalog: Catalog, others: Sequence[Variant] = (), ap
 
     With an API price the bill for the same tokens stands beside them.
     """
-    page, option = formulas(PAGE), found.options[0]
+    page, option = page_formulas(PAGE), found.options[0]
     asked = found.case()
     cached = found_by_provider(found) if api else math.nan
     plain = quantities(without_thinking(asked), api, cached)
@@ -62,9 +47,9 @@ def thinking(found: Answer, catalog: Catalog, others: Sequence[Variant] = (), ap
         scenario = _changed(found.scenario, fields)
         rows.append((name, quantities(lower(scenario, catalog, found.model, [option]), api, cached)))
     label = found.scenario.label
-    lines = [_line(label, name, values, plain, page) for name, values in rows]
+    lines = [_line(label, name, values, plain) for name, values in rows]
     sources = inputs(found.scenario, catalog, option, found.model)
-    shown = (*SHOWN, "api_multiplier") if api else SHOWN
+    shown = [*page.table, *(["api_multiplier"] if api else [])]
     cut = [(name, values["truncated_share"]) for name, values in rows if values["truncated_share"] > _WORTH_SAYING]
     warnings = [
         *found.warnings,
@@ -77,9 +62,16 @@ def thinking(found: Answer, catalog: Catalog, others: Sequence[Variant] = (), ap
     )
     verdict = [f"on the best option as asked: {machine}", *(_why(line, lines[0]) for line in lines[1:]), HELD]
     return Sheet(
-        "thinking", found.scenario.loaded, page, IDENTITY, tuple(page), lines, verdict, list(dict.fromkeys(warnings)),
-        sources, shown, failed=failed,
-    )  # fmt: skip
+        "thinking",
+        found.scenario.loaded,
+        page,
+        lines,
+        shown=shown,
+        verdict=verdict,
+        warnings=list(dict.fromkeys(warnings)),
+        provenance=sources,
+        failed=failed,
+    )
 
 
 HELD = (
@@ -91,12 +83,9 @@ _WORTH_SAYING = 0.01
 """Share of cut sequences from which a row is warned about."""
 
 
-def _line(label: str, name: str, values: Mapping[str, float], plain: Mapping[str, float], page: Any) -> Line:  # noqa: ANN401
-    limit = LIMITS[int(values["limit"])] or None
-    spaces = (("answer", values), ("plain", plain))
-    known = {f"{space}.{key}": value for space, each in spaces for key, value in each.items()}
-    known["seconds_per_hour"] = units.SECONDS_PER_HOUR
-    return solve_line(name, {"scenario": label, "thinking": name, "limit": limit}, known, page)
+def _line(label: str, name: str, values: Mapping[str, float], plain: Mapping[str, float]) -> Line:
+    texts = {"scenario": label, "thinking": name, "limit": LIMITS[int(values["limit"])] or None}
+    return solve_line(name, texts, flat("answer", values) | flat("plain", plain), page_formulas(PAGE))
 
 
 def quantities(cases: Cases, api: ApiPrice | None = None, cached_share: float = math.nan) -> dict[str, float]:

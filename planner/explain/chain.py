@@ -54,10 +54,6 @@ def case_namespace(cases: Cases) -> tuple[dict[str, float], Estimate, EstimateDe
             f"lengths.{kind}_{p}": float(getattr(lengths, kind)[p]) for kind in ("prefill", "thinking", "output")
         }
     values |= {
-        "hours_per_month": units.HOURS_PER_MONTH,
-        "seconds_per_month": units.SECONDS_PER_MONTH,
-        "seconds_per_hour": units.SECONDS_PER_HOUR,
-        "tokens_per_mtok": units.TOKENS_PER_MTOK,
         "prefill_share": float(work.prefill_share),
         "prefill_chunk": float(work.replica.prefill_chunk),
         "pause_s": float(work.replica.pause_s),
@@ -135,11 +131,6 @@ def measured_namespace(answer: Answer) -> dict[str, float]:
         "demand.growth": growth,
         "input_tokens_per_s": float(load.input_tokens_per_s),
         "output_tokens_per_s": float(load.output_tokens_per_s),
-        "hours_per_month": units.HOURS_PER_MONTH,
-        "seconds_per_month": units.SECONDS_PER_MONTH,
-        "seconds_per_day": units.SECONDS_PER_DAY,
-        "seconds_per_hour": units.SECONDS_PER_HOUR,
-        "tokens_per_mtok": units.TOKENS_PER_MTOK,
     }
 
 

@@ -1,22 +1,25 @@
 """Economic questions: rows are the page of formulas put through a file's numbers, in every format, and explained."""
 
+import ast
 import csv
 import io
 import json
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+import planner
 from planner.catalog.catalog import Catalog
 from planner.catalog.kinds import questions_of
-from planner.economics.page import solve_line
+from planner.economics.page import page_formulas, solve_line
 from planner.economics.questions.asked import load_asked
 from planner.errors import EXIT_BAD_INPUT, EXIT_DATA_MISSING, EXIT_OK
-from planner.explain.formulas import Formula, evaluate, formulas, names_in, parse
+from planner.explain.formulas import CONSTANTS, Formula, FormulaSet
 
 CATALOG = Catalog()
 QUESTIONS = {question.word: question for question in questions_of()}
@@ -25,29 +28,29 @@ SHIPPED = [(kind, name) for kind, question in QUESTIONS.items() for name in CATA
 
 def test_a_missing_input_is_no_number_and_division_by_zero_is_none() -> None:
     """NaN passes through a page; what is infinite is not printed as a number."""
-    page = {f.name: f for f in (Formula("half", "cost / 2", "", "USD"), Formula("each", "cost / messages", "", "USD"))}
+    page = FormulaSet([Formula("half", "cost / 2", "", "USD"), Formula("each", "cost / messages", "", "USD")])
     assert math.isnan(solve_line("a", {}, {"cost": math.nan, "messages": 1.0}, page).values["half"])
     assert solve_line("a", {}, {"cost": 3.0, "messages": 0.0}, page).value("each") is None
 
 
 def test_a_page_takes_arrays() -> None:
     """The formulas of a page work on arrays as on numbers: where() picks element by element."""
-    tree = parse("where(a > 1; max(a; b); ceil(b))")
+    formula = Formula("one", "where(a > 1; max(a; b); ceil(b))", "")
     a, b = np.array([0.5, 2.0, 3.0]), np.array([1.2, 1.5, 9.5])
-    each = [evaluate(tree, {"a": x, "b": y}) for x, y in zip(a, b, strict=True)]
-    assert np.array_equal(evaluate(tree, {"a": a, "b": b}), each)
+    each = [formula.value({"a": x, "b": y}) for x, y in zip(a, b, strict=True)]
+    assert np.array_equal(formula.value({"a": a, "b": b}), each)
     assert each == [2.0, 2.0, 9.5]
 
 
 def test_given_is_the_first_that_is_known() -> None:
     """given() skips what has no number, names only what it took, and works on arrays element by element."""
-    tree = parse("given(a; b / 2)")
-    assert evaluate(tree, {"a": 3.0, "b": 8.0}) == 3.0
-    assert evaluate(tree, {"a": math.nan, "b": 8.0}) == 4.0
-    assert names_in(tree, {"a": math.nan, "b": 8.0}) == ["b"]
-    some = evaluate(tree, {"a": np.array([1.0, math.nan]), "b": np.array([8.0, 8.0])})
+    formula = Formula("one", "given(a; b / 2)", "")
+    assert formula.value({"a": 3.0, "b": 8.0}) == 3.0
+    assert formula.value({"a": math.nan, "b": 8.0}) == 4.0
+    assert formula.names({"a": math.nan, "b": 8.0}) == ["b"]
+    some = formula.value({"a": np.array([1.0, math.nan]), "b": np.array([8.0, 8.0])})
     assert some.tolist() == [1.0, 4.0]
-    assert math.isnan(evaluate(tree, {"a": math.nan, "b": math.nan}))
+    assert math.isnan(formula.value({"a": math.nan, "b": math.nan}))
 
 
 @pytest.mark.parametrize(("kind", "name"), SHIPPED)
@@ -68,20 +71,57 @@ def test_shipped_questions_are_answered_and_every_number_is_explained(kind: str,
     assert len(sources) == len(sheet.provenance) > 0
 
 
-@pytest.mark.parametrize("kind", QUESTIONS)
-def test_pages_name_only_what_exists(kind: str) -> None:
-    """No formula of a page is left unused by the results, and each says why."""
-    page = formulas(QUESTIONS[kind].page)
-    assert all(f.why and f.unit for f in page.values())
-    for formula in page.values():
-        assert formula.name not in names_in(parse(formula.expression), _Any())
+PAGES = sorted(path.name for path in (Path(planner.__file__).parent / "economics").glob("*.csv"))
 
 
-class _Any(dict[str, float]):
-    """A namespace where everything is 1."""
+def mentioned(node: ast.AST) -> set[str]:
+    """Return the quantities that an expression names in any of its branches."""
+    if isinstance(node, ast.Name | ast.Attribute):
+        return {ast.unparse(node)}
+    parts = node.args if isinstance(node, ast.Call) else ast.iter_child_nodes(node)
+    return {name for part in parts for name in mentioned(part)}
 
-    def __missing__(self, name: str) -> float:
-        return 1.0
+
+@pytest.mark.parametrize("name", PAGES)
+def test_a_page_declares_what_it_names(name: str) -> None:
+    """Every name of a formula is a formula, a declared input or a constant; nothing is declared or computed in vain."""
+    page = page_formulas(f"economics/{name}")
+    used = {formula: mentioned(page[formula].tree) for formula in page}
+    named = set().union(*used.values())
+    assert named - page.keys() - page.inputs.keys() - CONSTANTS.keys() == set()
+    assert page.inputs.keys() - named == set()
+    assert page.inputs.keys() & page.keys() == set()
+    assert set(page.view("explain")) - named == set()
+    assert all(f.why and f.unit for f in (*page.values(), *page.inputs.values()))
+    assert all(formula not in names for formula, names in used.items())
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_a_table_places_columns_in_one_order(name: str) -> None:
+    """Places in the table are 1, 2, 3 … without a gap, and every other mark is known."""
+    page = page_formulas(f"economics/{name}")
+    marks = [formula.shown for formula in page.values()]
+    placed = sorted(int(mark) for mark in marks if mark.isdigit())
+    assert placed == list(range(1, len(placed) + 1))
+    assert {mark for mark in marks if not mark.isdigit()} <= {"", "explain", "by_year"}
+
+
+def test_conditions_are_true_false_or_unknown() -> None:
+    """where() takes its first branch where its condition is above 0, its second where it is not or is not known."""
+    formula = Formula("one", "where(flag; true; no_number)", "")
+    known = {**CONSTANTS, "flag": 1.0}
+    assert formula.value(known) == 1.0
+    assert math.isnan(formula.value({**known, "flag": 0.0}))
+    assert formula.names({**known, "flag": math.nan}) == ["flag", "no_number"]
+
+
+def test_functions_belong_to_a_page() -> None:
+    """What a page of an economic question calls is not at hand elsewhere."""
+    with pytest.raises(KeyError):
+        Formula("one", "running_total(a)", "").value({"a": np.ones(2)})
+    page = page_formulas("economics/payback.csv")
+    total = replace(page["running_total_usd_by_year"], expression="running_total(a)")
+    assert total.value({"a": np.ones(3)}).tolist() == [1.0, 2.0, 3.0]
 
 
 @pytest.mark.parametrize(("kind", "name"), SHIPPED)

@@ -10,7 +10,7 @@ import pytest
 from planner.catalog.catalog import Catalog
 from planner.errors import BadInputError
 from planner.explain.chain import case_namespace, explain, known_fields, measured_namespace, namespace
-from planner.explain.formulas import completed, evaluate, formulas, parse
+from planner.explain.formulas import completed, formulas
 from planner.options.answer import Answer, answer
 from planner.options.provenance import GIVEN, NO_SOURCE, inputs
 from planner.options.router import by_model
@@ -45,7 +45,7 @@ def test_every_formula_gives_its_number(name: str, override: str | None) -> None
         expected = computed.get(formula.name, math.nan)
         if math.isnan(expected):
             continue  # steps that only the formulas name are checked through what they lead to
-        assert evaluate(parse(formula.expression), values) == pytest.approx(expected, rel=1e-9), formula.name
+        assert formula.value(values) == pytest.approx(expected, rel=1e-9), formula.name
         checked += 1
     assert checked >= (15 if measured else 40)
 
@@ -54,7 +54,7 @@ def test_every_formula_uses_known_names_only() -> None:
     """A misspelt name in a formula would hide behind a NaN."""
     values = namespace(answered("o1-class"))
     for formula in formulas().values():
-        assert isinstance(float(evaluate(parse(formula.expression), values)), float), formula.name
+        assert isinstance(float(formula.value(values)), float), formula.name
 
 
 def test_every_dollar_and_gpu_field_can_be_explained() -> None:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from planner.catalog.catalog import Catalog
 from planner.errors import BadInputError
 from planner.explain.chain import case_namespace, explain
-from planner.explain.formulas import completed, evaluate, formulas, parse
+from planner.explain.formulas import completed, formulas
 from planner.fleet.estimate import Estimate, estimate
 from planner.options.answer import Answer, answer
 from planner.options.intervals import INTERVAL_FIELDS, with_intervals
@@ -104,7 +104,7 @@ def test_explanations_hold_with_drafts(name: str) -> None:
     values = completed(computed, known)
     for formula in known.values():
         if not math.isnan(computed.get(formula.name, math.nan)):
-            value = evaluate(parse(formula.expression), values)
+            value = formula.value(values)
             assert value == pytest.approx(computed[formula.name], rel=1e-9), formula.name
     assert "layout.acceptance" in {step.name for step in explain(found, "tpot_p50_s") + explain(found, "gpus")}
 

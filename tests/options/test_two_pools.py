@@ -14,7 +14,7 @@ from planner.catalog.catalog import Catalog
 from planner.documents.spec import today
 from planner.errors import BadInputError
 from planner.explain.chain import case_namespace, explain, known_formulas
-from planner.explain.formulas import completed, evaluate, parse
+from planner.explain.formulas import completed
 from planner.fleet.estimate import estimate, estimate_and_capacity, solve
 from planner.fleet.sizing import fleet_cost
 from planner.options.answer import Answer, answer
@@ -203,7 +203,7 @@ def test_every_formula_gives_its_number(name: str, override: str | None, changes
     values = completed(computed, known)
     for formula in known.values():
         if not np.isnan(computed.get(formula.name, np.nan)):
-            result = evaluate(parse(formula.expression), values)
+            result = formula.value(values)
             assert result == pytest.approx(computed[formula.name], rel=1e-9), formula.name
     leaves = {step.name for step in explain(found, "cost_usd_per_month")}
     assert {"prefill_layout.tensor_parallel", "layout.tensor_parallel", "prefill.costs.dense_memory_s"} <= leaves
