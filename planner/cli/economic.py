@@ -12,7 +12,7 @@ from planner.cli import common
 from planner.documents.csv_table import DIALECTS
 from planner.documents.spec import Loaded
 from planner.documents.yaml_reader import exists, read_document
-from planner.economics.page import Sheet
+from planner.economics.page import QuestionResult
 from planner.economics.questions.asked import load_document, open_asked
 from planner.errors import EXIT_GATE_FAILED
 from planner.report.columns import choose_fields
@@ -61,13 +61,13 @@ def is_question(kind: Kind, name: str, catalog: Catalog) -> bool:
     return name in catalog.files(str(kind.folder)) or (is_file and kind_of(read_document(path)) is kind)
 
 
-def find_sheet(name: str, catalog: Catalog, sets: Sequence[str]) -> Sheet | None:
+def find_result(name: str, catalog: Catalog, sets: Sequence[str]) -> QuestionResult | None:
     """Return the answer to an economic question by shipped name or file; None where the name is of something else."""
     for kind in questions_of():
         if is_question(kind, name, catalog):
             document = open_asked([str(kind.folder)], name, catalog)
-            sheet: Sheet = kind.solve(load_document(kind.spec, document, common.read_sets(sets)), catalog)
-            return sheet
+            result: QuestionResult = kind.solve(load_document(kind.spec, document, common.read_sets(sets)), catalog)
+            return result
     return None
 
 
@@ -80,9 +80,9 @@ def answer(
     form: str,
     output: str | None,
     catalogs: tuple[str, ...],
-    view: Callable[[Sheet], Sheet] | None = None,
-    solver: Callable[[Loaded[Any], Catalog], Sheet] | None = None,
-) -> Sheet:
+    view: Callable[[QuestionResult], QuestionResult] | None = None,
+    solver: Callable[[Loaded[Any], Catalog], QuestionResult] | None = None,
+) -> QuestionResult:
     """Answer an economic question, print it or a view of it, and return it; the fields of a file say its kind.
 
     `solver` answers another question about the same file.
@@ -93,13 +93,13 @@ def answer(
     if found not in {None, *kinds}:
         raise wrong_kind(document, f"a file for `planner {command}`")
     kind = found or kinds[0]
-    sheet = (solver or kind.solve)(load_document(kind.spec, document, common.read_sets(sets)), catalog)
-    show(view(sheet) if view else sheet, fields, dialect, form, output)
-    return sheet
+    result = (solver or kind.solve)(load_document(kind.spec, document, common.read_sets(sets)), catalog)
+    show(view(result) if view else result, fields, dialect, form, output)
+    return result
 
 
-def show(sheet: Sheet, fields: str | None, dialect: str, form: str, output: str | None) -> None:
-    """Print a sheet; exits with 1 where its answer is no."""
-    common.show(question_page(sheet, choose_fields(fields, sheet.columns)), form, output, dialect)
-    if sheet.failed:
+def show(result: QuestionResult, fields: str | None, dialect: str, form: str, output: str | None) -> None:
+    """Print a result; exits with 1 where its answer is no."""
+    common.show(question_page(result, choose_fields(fields, result.columns)), form, output, dialect)
+    if result.failed:
         click.get_current_context().exit(EXIT_GATE_FAILED)

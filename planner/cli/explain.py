@@ -7,9 +7,9 @@ import click
 
 from planner.catalog.catalog import Catalog
 from planner.cli import common
-from planner.cli.economic import find_sheet
+from planner.cli.economic import find_result
 from planner.economics import energy, thinking
-from planner.economics.page import Sheet, page_formulas
+from planner.economics.page import QuestionResult, page_formulas
 from planner.errors import BadInputError
 from planner.explain.chain import explain, known_formulas
 from planner.explain.formulas import Step, lacking
@@ -70,10 +70,10 @@ def command(
     """
     catalog = Catalog(catalogs)
     levels = None if show_all or depth is not None else _LEVELS
-    asked_sheet = find_sheet(scenario, catalog, question["sets"])
-    if asked_sheet is not None:
-        _refuse_options(asked_sheet, {"override": override, **question})
-        emit(render(_of_sheet(asked_sheet, field, row, depth), form, levels), output)
+    asked = find_result(scenario, catalog, question["sets"])
+    if asked is not None:
+        _refuse_options(asked, {"override": override, **question})
+        emit(render(_of_question(asked, field, row, depth), form, levels), output)
         return
     whole = load_scenario(scenario, catalog, override=override, changes=common.changes(**question))
     given = _of_class(whole, field)
@@ -88,12 +88,12 @@ def command(
     click.get_current_context().exit(common.check_gates([answered], ()))
 
 
-def _refuse_options(sheet: Sheet, given: Mapping[str, Any]) -> None:
+def _refuse_options(result: QuestionResult, given: Mapping[str, Any]) -> None:
     """Refuse the options of scenarios for an economic question, which takes only --set and --row."""
     wrong = [name for name, value in given.items() if value and name != "sets"]
     if wrong:
         raise BadInputError(
-            f"is of scenarios; a question of `planner {sheet.command}` takes --set", where=f"--{wrong[0]}"
+            f"is of scenarios; a question of `planner {result.command}` takes --set", where=f"--{wrong[0]}"
         )
 
 
@@ -113,8 +113,8 @@ def _of_answer(found: Answer, catalog: Catalog, field: str, depth: int | None) -
     solver = next((of for page, of in _PAGES.items() if field in page_formulas(page)), None)
     if solver is not None and field not in known_formulas(found) and field not in found.best:
         common.refuse_measured(found.scenario)
-        sheet, label = solver(found, catalog)
-        return _of_sheet(sheet, field, label, depth)
+        result, label = solver(found, catalog)
+        return _of_question(result, field, label, depth)
     steps = _down_to(explain(found, field), depth)
     return of_result(found, field, steps, relevant(every, steps))
 
@@ -123,21 +123,21 @@ def _down_to(steps: Sequence[Step], depth: int | None) -> list[Step]:
     return [step for step in steps if depth is None or step.depth <= depth]
 
 
-_PAGES: dict[str, Callable[[Answer, Catalog], tuple[Sheet, str | None]]] = {
+_PAGES: dict[str, Callable[[Answer, Catalog], tuple[QuestionResult, str | None]]] = {
     thinking.PAGE: lambda found, catalog: (thinking.thinking(found, catalog), thinking.ASKED),
     energy.PAGE: lambda found, catalog: (energy.energy([found], catalog), None),
 }
-"""Page -> the sheet that is made of it for an answer, and the row that is explained."""
+"""Page -> the result that is made of it for an answer, and the row that is explained."""
 
 
-def _of_sheet(sheet: Sheet, field: str, row: str | None, depth: int | None) -> Explanation:
+def _of_question(result: QuestionResult, field: str, row: str | None, depth: int | None) -> Explanation:
     """Return the explanation of a number of an economic question."""
-    line = sheet.line(row)
-    steps = _down_to(sheet.explain(field, line.label), depth)
-    unit = sheet.page[field].unit if field in sheet.page else ""
-    lacks = [name for name in lacking(field, sheet.page, line.values) if name != field]
+    line = result.line(row)
+    steps = _down_to(result.explain(field, line.label), depth)
+    unit = result.page[field].unit if field in result.page else ""
+    lacks = [name for name in lacking(field, result.page, line.values) if name != field]
     because = f"{', '.join(lacks)} not known" if lacks else ""
-    why = [f"  {text}" for text in sheet.verdict] if because or steps[0].is_input else []
+    why = [f"  {text}" for text in result.verdict] if because or steps[0].is_input else []
     return Explanation(
-        f"{sheet.question.spec.name}, {line.label}", field, steps, list(sheet.provenance), unit, because, why
+        f"{result.question.spec.name}, {line.label}", field, steps, list(result.provenance), unit, because, why
     )

@@ -42,6 +42,9 @@ COMMANDS = {
     "check-gpu": "Compare the local GPU with its spec and show what fits on it.",
     "completion": "Print a shell completion script.",
 }
+_QUESTIONS = ("quality", "quota", "implied", "budget", "break_even")
+_MODULES = {"list": "list_", **dict.fromkeys(_QUESTIONS, "questions")}
+"""Modules of the commands that have none of their own name."""
 _EPILOG = """\b
 Exit codes: 0 an answer; 1 a gate failed or nothing meets the SLO; 2 bad usage or a
 bad file; 3 data missing; 4 system error (disk, memory, network);
@@ -50,7 +53,7 @@ Start with: planner estimate"""
 
 
 class LazyGroup(click.Group):
-    """A group whose commands live in planner.cli.<name> and are imported on use."""
+    """A group whose commands live in planner.cli and are imported on use."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
         """Return the names of the commands, in the order of COMMANDS."""
@@ -60,8 +63,9 @@ class LazyGroup(click.Group):
         """Return a command, imported here: `planner --help` needs only the line in COMMANDS."""
         if cmd_name not in COMMANDS:
             return None
-        module = "list_" if cmd_name == "list" else cmd_name.replace("-", "_")
-        command: click.Command = import_module(f"planner.cli.{module}").command
+        name = cmd_name.replace("-", "_")
+        module = import_module(f"planner.cli.{_MODULES.get(name, name)}")
+        command: click.Command = getattr(module, name if name in _QUESTIONS else "command")
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002

@@ -34,8 +34,8 @@ def command(name: str, folder: str | None, years: bool, **chosen: Any) -> None:
     """
     if folder == "":
         raise BadInputError("names no folder; expected one to write hardware/prices/ in", where="--write-prices")
-    sheet = economic.answer("payback", name, view=by_year if years else None, **chosen)
+    result = economic.answer("payback", name, view=by_year if years else None, **chosen)
     if folder is not None:
-        path = write_below(Path(folder), price_path(sheet), price_file(sheet, today()))
-        common.warn(price_warnings(sheet))
+        path = write_below(Path(folder), price_path(result), price_file(result, today()))
+        common.warn(price_warnings(result))
         click.echo(f"wrote {path}; next: planner estimate --catalog {folder} --set prices.tiers=owned", err=True)

@@ -46,5 +46,5 @@ def command(
         raise BadInputError("is the day of an API's price; expected --api MODEL with it", where="--at")
     (asked,) = common.modelled(scenario, catalog, override, row, common.changes(**question))
     price = find_price(catalog, api, common.day(at, "--at"), where="--api") if api else None
-    sheet = thinking(answer(asked, catalog), catalog, variants(multipliers, efforts), price)
-    economic.show(sheet, **shown)
+    result = thinking(answer(asked, catalog), catalog, variants(multipliers, efforts), price)
+    economic.show(result, **shown)

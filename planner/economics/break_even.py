@@ -12,7 +12,7 @@ from planner.economics import break_even_words as words
 from planner.economics.break_even_inputs import Asked, Tier, Traffic, look_up
 from planner.economics.crossing import first_crossing, last_crossing, steps
 from planner.economics.fleet_by_demand import Cheapest, FleetModel, fleet_model_of
-from planner.economics.page import Line, Sheet, flat, page_formulas, solve_line
+from planner.economics.page import QuestionResult, ResultLine, flat, page_formulas, solve_line
 from planner.economics.questions.break_even import BreakEvenFile
 from planner.errors import DataMissingError
 from planner.options.answer import Answer
@@ -42,13 +42,13 @@ CURVE_FIELDS = (
 )
 
 
-def break_even(question: Loaded[BreakEvenFile], catalog: Catalog) -> Sheet:
+def break_even(question: Loaded[BreakEvenFile], catalog: Catalog) -> QuestionResult:
     """Return one row per price tier: both costs at the scenario's demand, and where they cross."""
     asked = look_up(question, catalog)
     lines = [_line(asked, tier, _fleet_of(asked, tier)) for tier in asked.tiers]
     met = any(tier.works for tier in asked.tiers)
     known = math.isfinite(asked.traffic.answers_per_day)
-    return Sheet(
+    return QuestionResult(
         "break-even",
         question,
         page_formulas(PAGE),
@@ -62,7 +62,7 @@ def break_even(question: Loaded[BreakEvenFile], catalog: Catalog) -> Sheet:
     )
 
 
-def curve(question: Loaded[BreakEvenFile], catalog: Catalog) -> Sheet:
+def curve(question: Loaded[BreakEvenFile], catalog: Catalog) -> QuestionResult:
     """Return the rows of a curve: both costs over the range of demands, with both sides of the fleets' steps.
 
     Raises DataMissingError where the number of answers is unknown.
@@ -75,7 +75,7 @@ def curve(question: Loaded[BreakEvenFile], catalog: Catalog) -> Sheet:
     identity = ("tier", "gpu", "provider", "cheaper")
     shared = words.warnings(question, asked.price, asked.traffic.cached_share, _told(asked.tiers))
     sources = [*file_inputs(question), *_sources(asked, catalog)]
-    return Sheet(
+    return QuestionResult(
         "break-even",
         question,
         page_formulas(PAGE),
@@ -101,7 +101,7 @@ def _fleet_of(asked: Asked, tier: Tier) -> FleetModel | None:
     return fleet if fleet.options else None
 
 
-def _line(asked: Asked, tier: Tier, fleet: FleetModel | None) -> Line:
+def _line(asked: Asked, tier: Tier, fleet: FleetModel | None) -> ResultLine:
     """Return the row of a tier."""
     traffic, found = asked.traffic, tier.found
     values = asked.inputs(traffic)
@@ -116,7 +116,7 @@ def _line(asked: Asked, tier: Tier, fleet: FleetModel | None) -> Line:
         values |= _crossings(asked, fleet, traffic)
     line = solve_line(tier.label, texts, values, page_formulas(PAGE))
     verdict = words.verdict(line, missing=tier.why_not, most=asked.question.spec.answers_per_day.most)
-    return Line(tier.label, {**texts, "cheaper": words.cheaper(line), "verdict": verdict}, line.values)
+    return ResultLine(tier.label, {**texts, "cheaper": words.cheaper(line), "verdict": verdict}, line.values)
 
 
 def _crossings(asked: Asked, fleet: FleetModel, traffic: Traffic) -> dict[str, float]:
@@ -167,7 +167,7 @@ def _fleet_values(group: str, found: Cheapest, index: int) -> dict[str, float]:
     return flat(group, {name: column[index] for name, column in vars(found.fleets).items()})
 
 
-def _curve_of(asked: Asked, tier: Tier, fleet: FleetModel | None) -> list[Line]:
+def _curve_of(asked: Asked, tier: Tier, fleet: FleetModel | None) -> list[ResultLine]:
     """Return a tier's lines of the curve: an even grid, the steps between its points, the crossing, the scenario."""
     if fleet is None:
         return []
@@ -186,7 +186,7 @@ def _curve_of(asked: Asked, tier: Tier, fleet: FleetModel | None) -> list[Line]:
         values = asked.inputs(asked.traffic.scaled(demand)) | _fleet_values("own", best, i)
         values["own.extra_share"] = fleet.scenario.spec.prices.extra_share
         line = solve_line(f"{tier.label} {demand:.12g}", texts, values, page_formulas(PAGE))
-        lines.append(Line(line.label, {**texts, "cheaper": words.cheaper(line)}, line.values))
+        lines.append(ResultLine(line.label, {**texts, "cheaper": words.cheaper(line)}, line.values))
     return lines
 
 

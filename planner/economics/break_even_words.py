@@ -7,7 +7,7 @@ from planner import units
 from planner.catalog.catalog import normal
 from planner.documents.spec import Loaded, today
 from planner.economics.api_price import ApiPrice
-from planner.economics.page import Line
+from planner.economics.page import ResultLine
 from planner.economics.questions.break_even import BreakEvenFile, TierChoice
 from planner.options.answer import Answer
 from planner.wording import about, plural
@@ -29,13 +29,13 @@ def tier_label(choice: TierChoice, taken: Sequence[str]) -> str:
     return next(n for n in (names, *(f"{names} {i}" for i in range(2, len(taken) + 3))) if n not in taken)
 
 
-def cheaper(line: Line) -> str | None:
+def cheaper(line: ResultLine) -> str | None:
     """Return which side costs less at the line's demand; None where one is unknown."""
     ratio = line.values["own_over_api"]
     return None if math.isnan(ratio) else "own" if ratio <= 1.0 else "api"
 
 
-def verdict(line: Line, *, missing: str, most: float) -> str:
+def verdict(line: ResultLine, *, missing: str, most: float) -> str:
     """Return a row in a sentence or two; `most` is the largest demand of the question's range."""
     v, tier = line.values, line.label
     if math.isnan(v["own_usd_per_month"]) and math.isfinite(v["full_fleet_usd_per_answer"]):
@@ -52,7 +52,7 @@ def verdict(line: Line, *, missing: str, most: float) -> str:
     return f"{tier}: {_crossing(line, most)}. {_here(line)}"
 
 
-def _crossing(line: Line, most: float) -> str:
+def _crossing(line: ResultLine, most: float) -> str:
     v = line.values
     at, first, over = (v[n] for n in ("break_even_answers_per_day", "first_break_even_answers_per_day",
                                       "full_fleet_over_api"))  # fmt: skip
@@ -82,7 +82,7 @@ _CLOSE = 0.995
 _NEARLY_FULL = 0.999 * SCALE
 
 
-def _here(line: Line) -> str:
+def _here(line: ResultLine) -> str:
     v = line.values
     ratio = v["own_over_api"]
     if v["api_usd_per_month"] == 0.0:

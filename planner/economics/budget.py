@@ -7,7 +7,7 @@ import numpy as np
 from planner.catalog.catalog import Catalog
 from planner.documents.spec import Loaded
 from planner.economics.fleet_by_demand import FleetModel, Fleets, machines
-from planner.economics.page import Line, Sheet, flat, page_formulas, solve_line
+from planner.economics.page import QuestionResult, ResultLine, flat, page_formulas, solve_line
 from planner.economics.questions.asked import named_beside
 from planner.economics.questions.budget import BudgetFile
 from planner.options.provenance import file_inputs, inputs
@@ -20,7 +20,7 @@ _LEAST, _MOST = 1e-9, 1e12
 """Rates between which an answer is looked for [answers/s]: one in thirty years, a hundred per human and second."""
 
 
-def budget(question: Loaded[BudgetFile], catalog: Catalog) -> Sheet:
+def budget(question: Loaded[BudgetFile], catalog: Catalog) -> QuestionResult:
     """Return one row per GPU, the one that answers most first; without any row's money enough, the gate fails.
 
     Raises what `planner estimate` raises for the scenario.
@@ -37,7 +37,7 @@ def budget(question: Loaded[BudgetFile], catalog: Catalog) -> Sheet:
     failed = []
     if np.all(np.isnan(rates)):
         failed = [f"{question.document.where}: {_why_nothing(found, spec.budget_usd_per_month)}"]
-    return Sheet(
+    return QuestionResult(
         "budget",
         question,
         page_formulas(PAGE),
@@ -102,7 +102,7 @@ _DIGITS = 9
 """Digits of a rate's logarithm within which two rates are one."""
 
 
-def _line(found: FleetModel, index: int, rate: float, at_most: Fleets, usd_per_month: float) -> Line:
+def _line(found: FleetModel, index: int, rate: float, at_most: Fleets, usd_per_month: float) -> ResultLine:
     """Return the row of an option."""
     option = found.options[index]
     offer, known = option.offer, not math.isnan(rate)
@@ -122,7 +122,7 @@ def _line(found: FleetModel, index: int, rate: float, at_most: Fleets, usd_per_m
     return solve_line(gpu, texts, numbers, page_formulas(PAGE))
 
 
-def _verdict(lines: list[Line], spec: BudgetFile) -> list[str]:
+def _verdict(lines: list[ResultLine], spec: BudgetFile) -> list[str]:
     best = lines[0]
     if (answers := best.value("answers_per_day")) is None:
         return [f"${spec.budget_usd_per_month:,.0f} a month buy no fleet that meets the SLO"]

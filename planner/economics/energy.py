@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from planner import units
 from planner.catalog.catalog import Catalog, GridFactor
-from planner.economics.page import Line, Sheet, flat, page_formulas, solve_line
+from planner.economics.page import QuestionResult, ResultLine, flat, page_formulas, solve_line
 from planner.fleet.estimate import solve
 from planner.options.answer import Answer
 from planner.options.provenance import grid_input, inputs
@@ -15,7 +15,9 @@ from planner.wording import significant
 PAGE = "economics/energy.csv"
 
 
-def energy(parts: Sequence[Answer], catalog: Catalog, zones: Sequence[str] = (), *, embodied: bool = False) -> Sheet:
+def energy(
+    parts: Sequence[Answer], catalog: Catalog, zones: Sequence[str] = (), *, embodied: bool = False
+) -> QuestionResult:
     """Return the energy and carbon of a question's best option, a row for each source of each grid zone.
 
     Parameters
@@ -42,7 +44,7 @@ def energy(parts: Sequence[Answer], catalog: Catalog, zones: Sequence[str] = (),
     cited = [i for i in read if i.name != "grid.gco2e_per_kwh"] + [grid_input(grid) for grid in grids]
     failed = [] if all(part.meets for part in parts) else [f"{scenario.label}: {_NOTHING}"]
     verdict = _verdict(lines[-len(grids) :])
-    return Sheet(
+    return QuestionResult(
         "energy",
         scenario.loaded,
         page_formulas(PAGE),
@@ -98,7 +100,7 @@ def _of_option(found: Answer, catalog: Catalog) -> dict[str, float]:
     }
 
 
-def _line(label: str, model: str | None, grid: GridFactor, known: dict[str, float]) -> Line:
+def _line(label: str, model: str | None, grid: GridFactor, known: dict[str, float]) -> ResultLine:
     """Return a row; `model` only where a router has several."""
     texts = {
         "scenario": label,
@@ -112,7 +114,7 @@ def _line(label: str, model: str | None, grid: GridFactor, known: dict[str, floa
     return solve_line(name, texts, values, page_formulas(PAGE))
 
 
-def _verdict(lines: Sequence[Line]) -> list[str]:
+def _verdict(lines: Sequence[ResultLine]) -> list[str]:
     first = lines[0].values
     if math.isnan(first["energy_wh_per_answer"]):
         return ["no fleet, so no energy: no option meets the limits"]

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from planner.catalog.catalog import Catalog
 from planner.documents.spec import Loaded
 from planner.economics.message import read_message
-from planner.economics.page import Line, Sheet, flat, page_formulas, solve_line
+from planner.economics.page import QuestionResult, ResultLine, flat, page_formulas, solve_line
 from planner.economics.questions.implied import ImpliedFile, Observation
 from planner.errors import BadInputError
 from planner.fleet.bill import api_bill
@@ -35,7 +35,7 @@ _MEANINGS = {
 _ONE_MODEL = "of one model: generated over visible tokens, its reasoning multiplier"
 
 
-def implied(question: Loaded[ImpliedFile], catalog: Catalog) -> Sheet:
+def implied(question: Loaded[ImpliedFile], catalog: Catalog) -> QuestionResult:
     """Return one row per observation: the two quantities, their quotient, and the tokens where they follow.
 
     Raises DataMissingError for an API price, a kind of text or a tokenizer that is not known.
@@ -47,7 +47,7 @@ def implied(question: Loaded[ImpliedFile], catalog: Catalog) -> Sheet:
         origins += found
         notes += said
         lines.append(solve_line(seen.name, _texts(question.spec, seen), inputs, page))
-    return Sheet(
+    return QuestionResult(
         "implied",
         question,
         page,
@@ -60,7 +60,7 @@ def implied(question: Loaded[ImpliedFile], catalog: Catalog) -> Sheet:
     )
 
 
-def _shows(line: Line, name: str) -> bool:
+def _shows(line: ResultLine, name: str) -> bool:
     """Return whether a row gives a column of the table a reason to be there."""
     inferred = name not in _INFERRED or line.texts["basis"] in {"latency", "bill"}
     return inferred and line.value(name) is not None
@@ -135,7 +135,7 @@ _SENSIBLE = 4000.0
 """A difference of ratings that nobody has."""
 
 
-def _verdict(spec: ImpliedFile, lines: Sequence[Line]) -> list[str]:
+def _verdict(spec: ImpliedFile, lines: Sequence[ResultLine]) -> list[str]:
     """Return the multipliers in one sentence, what each means, and the characters per token."""
     told = [f"{m:.4g}× by {line.label}" for line in lines if (m := line.value("implied_multiplier")) is not None]
     found = [f"{spec.model} against {spec.base}: {', '.join(told)}"] if told else []

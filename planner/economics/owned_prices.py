@@ -7,7 +7,7 @@ from typing import Any
 import yaml
 
 from planner.catalog.catalog import shipped_root
-from planner.economics.page import Line, Sheet
+from planner.economics.page import QuestionResult, ResultLine
 from planner.economics.questions.owning import OwningFile
 from planner.errors import BadInputError
 from planner.wording import money
@@ -15,9 +15,9 @@ from planner.wording import money
 _FILE_NAME = re.compile(r"\w[\w.+-]*")
 
 
-def price_path(sheet: Sheet) -> str:
+def price_path(result: QuestionResult) -> str:
     """Return where the prices of an owning question belong in a catalogue. Raises BadInputError where they cannot."""
-    spec, place = sheet.question.spec, sheet.question.document.place
+    spec, place = result.question.spec, result.question.document.place
     if not isinstance(spec, OwningFile):
         raise BadInputError(f"{spec.name} owns no machines; expected a file with options", where="--write-prices")
     if not _FILE_NAME.fullmatch(spec.name):
@@ -31,20 +31,20 @@ def price_path(sheet: Sheet) -> str:
     return relative
 
 
-def price_file(sheet: Sheet, day: dt.date) -> str:
+def price_file(result: QuestionResult, day: dt.date) -> str:
     """Return the YAML of a price file: a quote of tier `owned` for each option, at its cost per GPU-hour."""
-    spec: OwningFile = sheet.question.spec
+    spec: OwningFile = result.question.spec
     data = {
         "provider": spec.name,
         "name": spec.title or spec.name,
         "sources": {
             "owning": {
-                "title": f"planner payback, {sheet.question.document.where}: cost of capital {spec.cost_of_capital:g}",
+                "title": f"planner payback, {result.question.document.where}: cost of capital {spec.cost_of_capital:g}",
                 "checked": day,
                 "published": spec.as_of,
             }
         },
-        "quotes": [_quote(line, spec, weak=bool(sheet.low_confidence)) for line in sheet.lines],
+        "quotes": [_quote(line, spec, weak=bool(result.low_confidence)) for line in result.lines],
     }
     text: str = yaml.dump(data, Dumper=_Written, sort_keys=False, allow_unicode=True, width=120)
     return text
@@ -58,7 +58,7 @@ class _Written(yaml.SafeDumper):
         return True
 
 
-def _quote(line: Line, spec: OwningFile, *, weak: bool) -> dict[str, Any]:
+def _quote(line: ResultLine, spec: OwningFile, *, weak: bool) -> dict[str, Any]:
     values = line.values
     inputs = (
         f"{values['option.systems']:g} x {line.texts['system']} at {money(values['option.capex_usd_per_system'])}, "
@@ -85,8 +85,8 @@ def _quote(line: Line, spec: OwningFile, *, weak: bool) -> dict[str, Any]:
     }
 
 
-def price_warnings(sheet: Sheet) -> list[str]:
+def price_warnings(result: QuestionResult) -> list[str]:
     """Return what a price for one's own fleet should not hold: hours that are not sold are counted by `estimate`."""
-    idle = [line.label for line in sheet.lines if line.values["sold.share"] < 1]
+    idle = [line.label for line in result.lines if line.values["sold.share"] < 1]
     text = "the price holds hours that are not sold, and estimate counts idle hours itself: for own use set share to 1"
     return [f"{', '.join(idle)}: {text}"] if idle else []

@@ -41,7 +41,7 @@ def page_formulas(name: str) -> FormulaSet:
 
 
 @dataclass(frozen=True)
-class Line:
+class ResultLine:
     """One row: what it is called, and every quantity by the name the formulas use."""
 
     label: str
@@ -56,14 +56,14 @@ class Line:
 
 
 @dataclass(frozen=True)
-class Sheet:
+class QuestionResult:
     """The answer to an economic question, in the shape all output formats share."""
 
     command: str
     """The command that answers it."""
     question: Loaded[Any]
     page: FormulaSet
-    lines: Sequence[Line]
+    lines: Sequence[ResultLine]
     identity: Sequence[str] = ()
     """Text columns, first; those of the rows where not given."""
     fields: Sequence[str] = ()
@@ -99,7 +99,7 @@ class Sheet:
         """Return the rows as every format takes them; a missing number is None."""
         return [{**line.texts, **{name: line.value(name) for name in self.fields}} for line in self.lines]
 
-    def line(self, label: str | None) -> Line:
+    def line(self, label: str | None) -> ResultLine:
         """Return a line by its label, the first without one. Raises DataMissingError with the labels there are."""
         if label is None:
             return self.lines[0]
@@ -128,7 +128,9 @@ def flat(group: str, source: object) -> dict[str, float]:
     return {f"{group}.{name}": float(value) for name, value in fields.items() if isinstance(value, int | float)}
 
 
-def solve_line(label: str, texts: Mapping[str, str | bool | None], inputs: Mapping[str, Any], page: FormulaSet) -> Line:
+def solve_line(
+    label: str, texts: Mapping[str, str | bool | None], inputs: Mapping[str, Any], page: FormulaSet
+) -> ResultLine:
     """Return a row: the inputs, and what the page's formulas make of them.
 
     An input that the page declares and nobody gives is not known: NaN, and so is what needs it.
@@ -136,4 +138,4 @@ def solve_line(label: str, texts: Mapping[str, str | bool | None], inputs: Mappi
     known = dict.fromkeys(page.inputs, math.nan) | dict(inputs)
     with np.errstate(all="ignore"):
         values = completed({n: v if np.ndim(v) else np.float64(v) for n, v in known.items()}, page)
-    return Line(label, texts, {name: value if np.ndim(value) else float(value) for name, value in values.items()})
+    return ResultLine(label, texts, {name: value if np.ndim(value) else float(value) for name, value in values.items()})

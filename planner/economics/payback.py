@@ -14,7 +14,7 @@ from planner.catalog.hardware import SystemSpec
 from planner.catalog.market import PricesFile, Quote
 from planner.documents.spec import Loaded
 from planner.documents.yaml_reader import Key, path_text
-from planner.economics.page import Line, Sheet, flat, page_formulas, solve_line
+from planner.economics.page import QuestionResult, ResultLine, flat, page_formulas, solve_line
 from planner.economics.payback_words import OLD_DAYS, low_confidence, warnings, words
 from planner.economics.questions.owning import Asset, OwningFile, OwningOption, Worth
 from planner.errors import BadInputError, DataMissingError
@@ -36,7 +36,7 @@ class _Price(NamedTuple):
     """Older than OLD_DAYS on the day it is taken for."""
 
 
-def payback(question: Loaded[OwningFile], catalog: Catalog) -> Sheet:
+def payback(question: Loaded[OwningFile], catalog: Catalog) -> QuestionResult:
     """Return a row for each set of machines. Raises DataMissingError for a system or a price nobody knows."""
     provenance = file_inputs(question)
     lines, weak, old = [], [], []
@@ -49,7 +49,7 @@ def payback(question: Loaded[OwningFile], catalog: Catalog) -> Sheet:
     verdict = [sentence for line in lines for sentence in words(line, question.spec)]
     doubtful = low_confidence(question, weak)
     doubts = warnings(lines, doubtful, old)
-    return Sheet(
+    return QuestionResult(
         "payback",
         question,
         page_formulas(PAGE),
@@ -62,30 +62,30 @@ def payback(question: Loaded[OwningFile], catalog: Catalog) -> Sheet:
     )
 
 
-def by_year(sheet: Sheet) -> Sheet:
-    """Return a sheet of machines with a row for each option and year. Raises BadInputError for other questions."""
-    if not isinstance(sheet.question.spec, OwningFile):
+def by_year(result: QuestionResult) -> QuestionResult:
+    """Return a result of machines with a row for each option and year. Raises BadInputError for other questions."""
+    if not isinstance(result.question.spec, OwningFile):
         raise BadInputError(
-            f"{sheet.question.spec.name} has no years; expected machines somebody owns", where="--by-year"
+            f"{result.question.spec.name} has no years; expected machines somebody owns", where="--by-year"
         )
-    columns = sheet.page.view("by_year")
+    columns = result.page.view("by_year")
     lines = [
-        Line(
+        ResultLine(
             f"{line.label}, year {year:.0f}",
             {**{name: line.texts[name] for name in ("owning", "option")}, "year": f"{year:.0f}"},
             {name: line.values[name][index] if np.ndim(line.values[name]) else math.nan for name in columns},
         )
-        for line in sheet.lines
+        for line in result.lines
         for index, year in enumerate(line.values["year"])
     ]
     return replace(
-        sheet, identity=("owning", "option", "year"), fields=columns, lines=lines, shown=columns, sideways=False
+        result, identity=("owning", "option", "year"), fields=columns, lines=lines, shown=columns, sideways=False
     )
 
 
 def _line(
     question: Loaded[OwningFile], index: int, option: OwningOption, catalog: Catalog
-) -> tuple[Line, list[Input], Sequence[_Price], list[str]]:
+) -> tuple[ResultLine, list[Input], Sequence[_Price], list[str]]:
     """Return an option's row, what the catalogue gave to it, the prices, and facts of the system of low confidence."""
     spec, key = question.spec, ("options", index)
     system = catalog.get(SystemSpec, option.system, where=question.document.place((*key, "system")))

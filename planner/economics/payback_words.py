@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from planner.documents.spec import Loaded
 from planner.documents.yaml_reader import path_text
 from planner.economics import finance
-from planner.economics.page import Line
+from planner.economics.page import ResultLine
 from planner.economics.questions.owning import OwningFile
 from planner.wording import large_money, money, share
 
@@ -15,7 +15,7 @@ OLD_DAYS = 180
 _ASSETS = {"systems": "machines", "network": "network", "building": "building"}
 
 
-def words(line: Line, spec: OwningFile) -> list[str]:
+def words(line: ResultLine, spec: OwningFile) -> list[str]:
     """Return an option in sentences: the cost of an hour, what renting out leaves, lives and payback, own use."""
     rent, cost = line.value("rent_usd_per_gpu_hour"), line.values["usd_per_gpu_hour"]
     capex = large_money(line.values["capex_usd"])
@@ -26,7 +26,7 @@ def words(line: Line, spec: OwningFile) -> list[str]:
     return [f"{costs}; {_rented(line, rent)}", *_lives(line), *_use(line)]
 
 
-def _rented(line: Line, rent: float) -> str:
+def _rented(line: ResultLine, rent: float) -> str:
     """Return what renting out leaves, and whether it pays."""
     source = f" ({line.texts['rent_source']})" if line.texts["rent_source"] else ""
     change = line.values["rent.change_per_year"]
@@ -39,7 +39,7 @@ def _rented(line: Line, rent: float) -> str:
     return f"{text}: {_falls_short(line, npv)}NPV {large_money(npv)} {years}, {_return(line)}, {_payback(line)}"
 
 
-def _falls_short(line: Line, npv: float) -> str:
+def _falls_short(line: ResultLine, npv: float) -> str:
     """Return what an NPV below zero means: money lost, or less earned than it costs."""
     if npv >= 0:
         return ""
@@ -51,7 +51,7 @@ def _falls_short(line: Line, npv: float) -> str:
     )
 
 
-def _return(line: Line) -> str:
+def _return(line: ResultLine) -> str:
     irr = line.value("irr")
     if irr is not None:
         return f"IRR {irr:.1%}"
@@ -60,7 +60,7 @@ def _return(line: Line) -> str:
     return "no single IRR, since several rates make NPV zero"
 
 
-def _payback(line: Line) -> str:
+def _payback(line: ResultLine) -> str:
     simple, discounted = line.value("payback_years"), line.value("discounted_payback_years")
     if simple is None:
         return "not paid back by then"
@@ -68,7 +68,7 @@ def _payback(line: Line) -> str:
     return f"paid back in {simple:.1f} years ({today} in today's money)"
 
 
-def _lives(line: Line) -> list[str]:
+def _lives(line: ResultLine) -> list[str]:
     """Return how long assets of different lives last beside the payback, where there are several."""
     owned = {word: line.values[f"{name}.life_years"] for name, word in _ASSETS.items()
              if name == "systems" or line.values[f"{name}.capex_usd"]}  # fmt: skip
@@ -85,7 +85,7 @@ def _lives(line: Line) -> list[str]:
     return [f"{line.label}: life in years: {lives}. That is not the payback time: {back}"]
 
 
-def _use(line: Line) -> list[str]:
+def _use(line: ResultLine) -> list[str]:
     """Return what using the machines oneself is worth beside renting them out."""
     used, more = line.value("own_use_usd_per_year"), line.value("rent_out_less_own_use_usd_per_year")
     if used is None:
@@ -109,7 +109,7 @@ def low_confidence(question: Loaded[OwningFile], weak: Sequence[str]) -> list[st
     return list(dict.fromkeys([*own, *weak]))
 
 
-def warnings(lines: Sequence[Line], doubtful: Sequence[str], old: Sequence[str]) -> list[str]:
+def warnings(lines: Sequence[ResultLine], doubtful: Sequence[str], old: Sequence[str]) -> list[str]:
     """Return what is missing, counted twice or old, and which numbers are of low confidence."""
     found = [f"low-confidence inputs: {', '.join(doubtful)}"] if doubtful else []
     found += [] if finance.library_is_there() else [f"NPV, IRR and the break-even price {finance.MISSING}"]

@@ -18,7 +18,7 @@ from planner.documents.yaml_reader import exists
 from planner.economics.accuracy_model import pareto
 from planner.economics.api import find_price
 from planner.economics.api_price import ApiPrice
-from planner.economics.page import Line, Sheet, page_formulas, solve_line
+from planner.economics.page import QuestionResult, ResultLine, page_formulas, solve_line
 from planner.economics.quality_rows import CHECKED, PAGE, Row, rows_of
 from planner.economics.questions.asked import named_beside
 from planner.economics.questions.quality import QualityFile
@@ -30,7 +30,7 @@ from planner.serving.lengths import lognormal_from_quantiles
 from planner.wording import count, money, share
 
 
-def quality(question: Loaded[QualityFile], catalog: Catalog) -> Sheet:
+def quality(question: Loaded[QualityFile], catalog: Catalog) -> QuestionResult:
     """Return a row per candidate, effort and number of samples, cheapest first.
 
     Raises BadInputError for a benchmark of percentiles, DataMissingError for what nobody measured.
@@ -66,7 +66,7 @@ def quality(question: Loaded[QualityFile], catalog: Catalog) -> Sheet:
     if len({line.label for line in lines}) < len(lines):
         lines = _numbered(lines)
     verdict = _target_words(lines, wanted) if wanted is not None else _frontier_words(lines)
-    return Sheet(
+    return QuestionResult(
         "quality",
         question,
         page,
@@ -119,11 +119,11 @@ def _bill(row: Row, price: ApiPrice) -> None:
     row.offer = f"{price.provider} API, {price.day}"
 
 
-def _column(lines: Sequence[Line], name: str) -> np.ndarray[Any, np.dtype[np.float64]]:
+def _column(lines: Sequence[ResultLine], name: str) -> np.ndarray[Any, np.dtype[np.float64]]:
     return np.array([line.values[name] for line in lines])
 
 
-def _numbered(lines: list[Line]) -> list[Line]:
+def _numbered(lines: list[ResultLine]) -> list[ResultLine]:
     """Return lines whose labels are told apart by a number."""
     seen: dict[str, int] = {}
     result = []
@@ -231,7 +231,7 @@ def _question_inputs(question: Loaded[QualityFile]) -> list[Input]:
     return [i for i in found if not i.assumed or not i.name.startswith("candidates") or i.name.startswith(verifiers)]
 
 
-def _accuracy(line: Line) -> str:
+def _accuracy(line: ResultLine) -> str:
     low, high = line.value("accuracy_p10"), line.value("accuracy_p90")
     spread = f" ({share(low)} to {share(high)})" if low is not None and high is not None else ""
     return f"{line.values['accuracy']:.1%}{spread}"
@@ -240,14 +240,14 @@ def _accuracy(line: Line) -> str:
 _UNPRICED = "no price"
 
 
-def _line_words(line: Line) -> str:
+def _line_words(line: ResultLine) -> str:
     return (
         f"{line.label}: {_accuracy(line)} right, {money(line.value('cost_usd_per_answer'), _UNPRICED)} an answer, "
         f"{money(line.value('cost_usd_per_correct_answer'), _UNPRICED)} per correct answer"
     )
 
 
-def _target_words(lines: Sequence[Line], wanted: float) -> list[str]:
+def _target_words(lines: Sequence[ResultLine], wanted: float) -> list[str]:
     """Return the cheapest row that reaches the target, or the best there is."""
     reached = [line for line in lines if line.texts["meets_target"]]
     if reached:
@@ -257,7 +257,7 @@ def _target_words(lines: Sequence[Line], wanted: float) -> list[str]:
     return [f"nothing reaches {wanted:.1%} right; the best is {_line_words(best)}"]
 
 
-def _frontier_words(lines: Sequence[Line]) -> list[str]:
+def _frontier_words(lines: Sequence[ResultLine]) -> list[str]:
     """Return the ends of the frontier, and its dearest point."""
     front = [line for line in lines if line.texts["on_frontier"]]
     if not front:
@@ -273,7 +273,7 @@ def _frontier_words(lines: Sequence[Line]) -> list[str]:
 
 def _doubts(
     rows: Sequence[Row],
-    solved: Sequence[Line],
+    solved: Sequence[ResultLine],
     benchmark: Loaded[BenchmarkFile],
     wanted: float | None,
     frontier: Sequence[int],

@@ -11,7 +11,7 @@ from planner.catalog.catalog import Catalog
 from planner.documents.spec import Loaded
 from planner.economics.fleet_by_demand import FleetModel, machines
 from planner.economics.message import read_message
-from planner.economics.page import Line, Sheet, flat, page_formulas, solve_line
+from planner.economics.page import QuestionResult, ResultLine, flat, page_formulas, solve_line
 from planner.economics.questions.asked import named_beside
 from planner.economics.questions.plan import ALL_MODELS, Limit, PlanFile
 from planner.options.provenance import Input, file_inputs
@@ -34,12 +34,12 @@ _PEAK = ("peak_messages_per_s", "peak_replicas", "peak_gpus", "peak_usd_per_mont
 class _Row:
     """A model's row, and what was looked up for it."""
 
-    line: Line
+    line: ResultLine
     origins: list[Input]
     notes: list[str]
 
 
-def quota(question: Loaded[PlanFile], catalog: Catalog) -> Sheet:
+def quota(question: Loaded[PlanFile], catalog: Catalog) -> QuestionResult:
     """Return a plan's rows: one per model, one per family of several, and one of the whole plan.
 
     A model's row takes the whole price, as if its subscriber used nothing else, unless the plan shares its
@@ -57,7 +57,7 @@ def quota(question: Loaded[PlanFile], catalog: Catalog) -> Sheet:
     if len(rows) > 1:
         lines.append(_sum_row(ALL_MODELS, [row.line for row in rows], plan, range(len(rows))))
     notes = [note for row in rows for note in row.notes]
-    return Sheet(
+    return QuestionResult(
         "quota",
         question,
         page,
@@ -175,7 +175,7 @@ _POWERS, _CUTS = 20, 17
 """Multiples from a millionth to a million times today's quota; parts into which a bracket is cut at once."""
 
 
-def _sum_row(label: str, parts: Sequence[Line], plan: PlanFile, members: Sequence[int]) -> Line:
+def _sum_row(label: str, parts: Sequence[ResultLine], plan: PlanFile, members: Sequence[int]) -> ResultLine:
     """Return the row of several models together: what adds up is added, one part unknown leaves the sum unknown."""
     shares = [plan.limits[i].revenue_share for i in members]
     inputs = _shared(plan)
@@ -188,7 +188,7 @@ def _sum_row(label: str, parts: Sequence[Line], plan: PlanFile, members: Sequenc
     return solve_line(label, {"plan": plan.name, "model": label, "cost_basis": None}, inputs, page)
 
 
-def _missing(lines: Sequence[Line]) -> list[str]:
+def _missing(lines: Sequence[ResultLine]) -> list[str]:
     unknown = [
         line.label for line in lines if line.texts["cost_basis"] is None and line.value("cost_usd_per_month") is None
     ]
@@ -200,7 +200,7 @@ def _missing(lines: Sequence[Line]) -> list[str]:
     ]
 
 
-def _verdict(plan: PlanFile, lines: Sequence[Line]) -> list[str]:
+def _verdict(plan: PlanFile, lines: Sequence[ResultLine]) -> list[str]:
     """Return the plan in words: what the quotas are worth, what is left, what was assumed about use."""
     whole = lines[-1]
     found = []
@@ -223,7 +223,7 @@ def _verdict(plan: PlanFile, lines: Sequence[Line]) -> list[str]:
     return [*found, *([f"cost of a message – {'; '.join(bases)}"] if bases else []), *_peak_words(whole)]
 
 
-def _peak_words(whole: Line) -> list[str]:
+def _peak_words(whole: ResultLine) -> list[str]:
     """Return which fleet the peak's numbers are of, where one's own machines stand ready for it."""
     gpus, dollars = whole.value("peak_gpus"), whole.value("peak_usd_per_month")
     if gpus is None or dollars is None:

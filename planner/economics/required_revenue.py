@@ -2,7 +2,7 @@
 
 from planner.catalog.catalog import Catalog
 from planner.documents.spec import Loaded
-from planner.economics.page import Line, Sheet, flat, page_formulas, solve_line
+from planner.economics.page import QuestionResult, ResultLine, flat, page_formulas, solve_line
 from planner.economics.questions.revenue import RevenueFile
 from planner.options.provenance import file_inputs
 from planner.wording import large_money as usd
@@ -10,7 +10,7 @@ from planner.wording import large_money as usd
 PAGE = "economics/required_revenue.csv"
 
 
-def required_revenue(question: Loaded[RevenueFile], catalog: Catalog) -> Sheet:  # noqa: ARG001 - every solver takes it
+def required_revenue(question: Loaded[RevenueFile], catalog: Catalog) -> QuestionResult:  # noqa: ARG001 - every solver takes it
     """Return a row for each spending of the file."""
     spec, page = question.spec, page_formulas(PAGE)
     shared = {"data_centre_factor": spec.data_centre_factor, "gross_margin": spec.gross_margin}
@@ -20,10 +20,10 @@ def required_revenue(question: Loaded[RevenueFile], catalog: Catalog) -> Sheet: 
     ]
     verdict = [_words(line) for line in lines]
     sources = file_inputs(question)
-    return Sheet("payback", question, page, lines, verdict=verdict, provenance=sources, sideways=True)
+    return QuestionResult("payback", question, page, lines, verdict=verdict, provenance=sources, sideways=True)
 
 
-def _words(line: Line) -> str:
+def _words(line: ResultLine) -> str:
     """Return a row in words; what nobody gave is left out."""
     required = f"{line.label}: {usd(line.values['required_revenue_usd_per_year'])} a year are required"
     hole = line.value("hole_usd_per_year")

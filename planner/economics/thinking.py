@@ -8,7 +8,7 @@ from typing import Any
 from planner.catalog.catalog import Catalog
 from planner.economics.api import bill_usd
 from planner.economics.api_price import ApiPrice
-from planner.economics.page import Line, Sheet, flat, page_formulas, solve_line
+from planner.economics.page import QuestionResult, ResultLine, flat, page_formulas, solve_line
 from planner.economics.provider_cache import found_by_provider
 from planner.fleet.estimate import solve
 from planner.fleet.sizing import without_thinking
@@ -33,7 +33,9 @@ def variants(multipliers: Sequence[float], efforts: Sequence[str]) -> list[Varia
     return by_multiplier + [(level, {"effort": level}) for level in efforts]
 
 
-def thinking(found: Answer, catalog: Catalog, others: Sequence[Variant] = (), api: ApiPrice | None = None) -> Sheet:
+def thinking(
+    found: Answer, catalog: Catalog, others: Sequence[Variant] = (), api: ApiPrice | None = None
+) -> QuestionResult:
     """Return the best option's rows: without thinking, as asked, and the other variants, all on the same machine.
 
     With an API price the bill for the same tokens stands beside them.
@@ -61,7 +63,7 @@ def thinking(found: Answer, catalog: Catalog, others: Sequence[Variant] = (), ap
         str(found.best[k]) for k in ("gpu", "engine", "precision", "provider", "price_tier") if found.best[k]
     )
     verdict = [f"on the best option as asked: {machine}", *(_why(line, lines[0]) for line in lines[1:]), HELD]
-    return Sheet(
+    return QuestionResult(
         "thinking",
         found.scenario.loaded,
         page,
@@ -83,7 +85,7 @@ _WORTH_SAYING = 0.01
 """Share of cut sequences from which a row is warned about."""
 
 
-def _line(label: str, name: str, values: Mapping[str, float], plain: Mapping[str, float]) -> Line:
+def _line(label: str, name: str, values: Mapping[str, float], plain: Mapping[str, float]) -> ResultLine:
     texts = {"scenario": label, "thinking": name, "limit": LIMITS[int(values["limit"])] or None}
     return solve_line(name, texts, flat("answer", values) | flat("plain", plain), page_formulas(PAGE))
 
@@ -128,7 +130,7 @@ def _changed(scenario: Scenario, fields: Mapping[str, Any]) -> Scenario:
     return build_scenario(document, scenario.folder, changes=changes, origin="thinking ")
 
 
-def _why(line: Line, plain: Line) -> str:
+def _why(line: ResultLine, plain: ResultLine) -> str:
     """Return why the GPU time of a row is more than its tokens."""
     tokens, gpu_time = line.values["token_multiplier"], line.values["gpu_time_multiplier"]
     if math.isnan(gpu_time):

@@ -19,7 +19,7 @@ from planner.economics.api import bill_usd, find_price
 from planner.economics.break_even import break_even, curve
 from planner.economics.crossing import first_crossing, last_crossing
 from planner.economics.fleet_by_demand import FleetModel, fleet_model_of
-from planner.economics.page import Line, Sheet
+from planner.economics.page import QuestionResult, ResultLine
 from planner.economics.questions.asked import load_asked
 from planner.economics.questions.break_even import BreakEvenFile
 from planner.errors import EXIT_BAD_INPUT, EXIT_DATA_MISSING, EXIT_GATE_FAILED, EXIT_OK, BadInputError
@@ -60,7 +60,7 @@ TOKENS = (
 def own(
     tmp_path: Path, *, gpu_hour: float = 2.0, unit: str = "", token: tuple[float, float] = (2.0, 8.0),
     demand: float = 1e5, most: float = 1e6, extra: str = "",
-) -> Sheet:  # fmt: skip
+) -> QuestionResult:  # fmt: skip
     """Return the answer to a small question: an 8 B model on single H100s, an API of 2 and 8 dollars."""
     catalog = files(tmp_path, gpu_hour=gpu_hour, unit=unit, token=token, demand=demand, most=most, extra=extra)
     return break_even(load_asked(BreakEvenFile, FOLDER, str(tmp_path / "mine.yaml"), catalog), catalog)
@@ -82,9 +82,9 @@ def files(
     return Catalog([tmp_path])
 
 
-def row(sheet: Sheet, label: str | None = None) -> Line:
+def row(result: QuestionResult, label: str | None = None) -> ResultLine:
     """Return a row."""
-    return sheet.line(label)
+    return result.line(label)
 
 
 @given(
@@ -132,10 +132,10 @@ def test_a_crossing_of_many_machines_is_exact(dearer: float, monkeypatch: pytest
 def test_the_api_finds_the_last_turn_whatever_ones_own_cache_does(tmp_path: Path, cache: str) -> None:
     """Four turns of 1,000, 1,500, 2,000 and 2,500 tokens; the API finds 1,200, 1,700 and 2,200 of them again."""
     agent = f"workload.agent: {{tool_tokens: 300, tool_time_s: 5, kv_cache: {cache}}}"
-    sheet = own(tmp_path, extra=f"changes: {{workload.turns_per_answer: 4, {agent}}}\n")
-    assert row(sheet).value("api_cached_share") == pytest.approx((1200 + 1700 + 2200) / 7000)
+    result = own(tmp_path, extra=f"changes: {{workload.turns_per_answer: 4, {agent}}}\n")
+    assert row(result).value("api_cached_share") == pytest.approx((1200 + 1700 + 2200) / 7000)
     bill = (7000 * 2 + 4 * 200 * 8) / 1e6
-    assert row(sheet).value("api_usd_per_answer") == pytest.approx(bill)  # acme gives no discount for cached input
+    assert row(result).value("api_usd_per_answer") == pytest.approx(bill)  # acme gives no discount for cached input
 
 
 def test_a_given_cached_share_wins_and_the_default_is_said(call: Callable[..., Any]) -> None:
@@ -178,8 +178,8 @@ def test_a_staircase_crosses_more_than_once(tmp_path: Path) -> None:
     """With an API hardly dearer than a full GPU the crossings differ, and the curve agrees with both."""
     full = row(own(tmp_path)).value("full_fleet_usd_per_answer") or 0.0
     dear = full * 1.07
-    sheet = own(tmp_path, token=(0.0, dear * 1e6 / 200), most=1e8)
-    line = row(sheet)
+    result = own(tmp_path, token=(0.0, dear * 1e6 / 200), most=1e8)
+    line = row(result)
     first, last = line.value("first_break_even_answers_per_day"), line.value("break_even_answers_per_day")
     assert first is not None
     assert last is not None
@@ -503,6 +503,6 @@ def test_a_scenario_of_ones_own_is_answered_on_its_own_day(tmp_path: Path) -> No
     catalog = files(tmp_path, gpu_hour=2.0)
     path = tmp_path / "small.yaml"
     path.write_text(path.read_text(encoding="utf-8").replace("2026-11-01", "latest"), encoding="utf-8")
-    sheet = break_even(load_asked(BreakEvenFile, FOLDER, "o1-own-or-api", catalog, {"scenario": str(path)}), catalog)
-    assert sheet.line("on_demand").texts["provider"] == "acme"
-    assert "acme h100-sxm on_demand" in str(sheet.line("owned").texts["verdict"])
+    result = break_even(load_asked(BreakEvenFile, FOLDER, "o1-own-or-api", catalog, {"scenario": str(path)}), catalog)
+    assert result.line("on_demand").texts["provider"] == "acme"
+    assert "acme h100-sxm on_demand" in str(result.line("owned").texts["verdict"])

@@ -13,7 +13,7 @@ from planner import answer, load_scenario
 from planner.catalog.catalog import Catalog
 from planner.economics.budget import budget, largest_rates
 from planner.economics.fleet_by_demand import machines
-from planner.economics.page import Sheet
+from planner.economics.page import QuestionResult
 from planner.economics.questions.asked import load_asked
 from planner.economics.questions.budget import BudgetFile
 from planner.errors import EXIT_BAD_INPUT, EXIT_DATA_MISSING, EXIT_GATE_FAILED, EXIT_OK
@@ -23,7 +23,7 @@ CATALOG = Catalog()
 MACHINES = machines("o1-class", CATALOG)
 
 
-def asked(**changes: Any) -> Sheet:
+def asked(**changes: Any) -> QuestionResult:
     """Return the answer to the shipped budget with some fields changed."""
     return budget(load_asked(BudgetFile, "scenarios/budgets", "o1-class-100k", CATALOG, changes), CATALOG)
 
@@ -60,10 +60,10 @@ def test_two_pools_are_searched_as_estimate_searches_them(tmp_path: Path) -> Non
 
 def test_the_rows_add_up() -> None:
     """Spent and unspent are the budget; the best row answers most; a day is 24 of a month's 730 hours."""
-    sheet = asked()
-    most = [line.values["answers_per_month"] for line in sheet.lines]
+    result = asked()
+    most = [line.values["answers_per_month"] for line in result.lines]
     assert most == sorted(most, reverse=True)
-    for line in sheet.lines:
+    for line in result.lines:
         spent, left = line.values["cost_usd_per_month"], line.values["unspent_usd_per_month"]
         assert spent + left == pytest.approx(100_000)
         assert left >= 0

@@ -15,7 +15,7 @@ from planner.catalog.catalog import Catalog
 from planner.documents.spec import load
 from planner.documents.yaml_reader import parse_document
 from planner.economics.implied import implied
-from planner.economics.page import Sheet
+from planner.economics.page import QuestionResult
 from planner.economics.questions.asked import load_asked
 from planner.economics.questions.implied import ImpliedFile
 from planner.economics.text import characters_per_token
@@ -25,75 +25,75 @@ Call = Callable[..., Any]
 CATALOG = Catalog()
 
 
-def asked(text: str) -> Sheet:
+def asked(text: str) -> QuestionResult:
     """Return the answer to observations written as YAML, two spaces in."""
     head = "name: q\nas_of: 2025-02-28\nbase: a\nmodel: b\nobservations:\n"
     return implied(load(ImpliedFile, parse_document(head + text, "q.yaml")), CATALOG)
 
 
-def shipped(name: str) -> Sheet:
+def shipped(name: str) -> QuestionResult:
     """Return the answer to a shipped question."""
     return implied(load_asked(ImpliedFile, "scenarios/implied", name, CATALOG), CATALOG)
 
 
-def value(sheet: Sheet, row: str, name: str) -> float:
+def value(result: QuestionResult, row: str, name: str) -> float:
     """Return a number of a row that must be there."""
-    found = sheet.line(row).value(name)
+    found = result.line(row).value(name)
     assert found is not None
     return found
 
 
 def test_the_four_multipliers_of_o1_preview() -> None:
     """4.2 by characters, 32 s / 3 s by latency, 21 and 13 by price, 4,480 / 30 by quota, by hand."""
-    sheet = shipped("o1-preview-2024-09")
+    result = shipped("o1-preview-2024-09")
     tokens, base_tokens = 6632 / 3.5, 1579 / 3.5
     dollars = (500 * 15 + tokens * 60) / 1e6
     assert dollars == pytest.approx(0.1212, abs=5e-5)
-    assert value(sheet, "characters", "implied_multiplier") == pytest.approx(6632 / 1579)
-    assert value(sheet, "characters", "implied_multiplier") == pytest.approx(4.2, abs=0.005)
-    assert value(sheet, "latency", "implied_multiplier") == pytest.approx(32 / 3)
-    late = value(sheet, "api-2024-08-06", "implied_multiplier")
+    assert value(result, "characters", "implied_multiplier") == pytest.approx(6632 / 1579)
+    assert value(result, "characters", "implied_multiplier") == pytest.approx(4.2, abs=0.005)
+    assert value(result, "latency", "implied_multiplier") == pytest.approx(32 / 3)
+    late = value(result, "api-2024-08-06", "implied_multiplier")
     assert late == pytest.approx(dollars / ((500 * 2.5 + base_tokens * 10) / 1e6))
     assert round(late) == 21
-    early = value(sheet, "api-2024-05-13", "implied_multiplier")
+    early = value(result, "api-2024-05-13", "implied_multiplier")
     assert early == pytest.approx(dollars / ((500 * 5 + base_tokens * 15) / 1e6))
     assert round(early) == 13
-    assert value(sheet, "quota", "implied_multiplier") == pytest.approx(80 * 8 * 7 / 30)
-    assert value(sheet, "quota", "base_quantity") == 4480
+    assert value(result, "quota", "implied_multiplier") == pytest.approx(80 * 8 * 7 / 30)
+    assert value(result, "quota", "base_quantity") == 4480
 
 
 def test_the_range_is_two_texts_at_opposite_ends() -> None:
     """All Python against all LaTeX: 4.2 times the characters are 4.2 · 2.427 / 4.835 times the tokens."""
-    sheet = shipped("o1-preview-2024-09")
+    result = shipped("o1-preview-2024-09")
     low, high = (
-        value(sheet, "characters", "implied_multiplier_low"),
-        value(sheet, "characters", "implied_multiplier_high"),
+        value(result, "characters", "implied_multiplier_low"),
+        value(result, "characters", "implied_multiplier_high"),
     )
     assert low == pytest.approx(6632 / 1579 * 2.427 / 4.835)
     assert high == pytest.approx(6632 / 1579 * 4.835 / 2.427)
-    assert sheet.line("latency").value("implied_multiplier_low") is None
-    assert value(sheet, "characters", "model_tokens_high") == pytest.approx(6632 / 2.427)
+    assert result.line("latency").value("implied_multiplier_low") is None
+    assert value(result, "characters", "model_tokens_high") == pytest.approx(6632 / 2.427)
 
 
 def test_a_bill_gives_the_tokens_back() -> None:
     """DeepSeek's published day: $562,027 for 608 B tokens in, 342 B of them cached, is 168 B out (open-infra-index)."""
-    sheet = asked(
+    result = asked(
         "  - basis: bill\n    visible: {tokens: 43e+9}\n"
         "    model: {bill_usd: 562027, input_tokens: 608e+9, cached_share: 0.5625, price_model: deepseek-r1}\n"
     )
-    tokens = value(sheet, "bill", "model_tokens")
+    tokens = value(result, "bill", "model_tokens")
     assert tokens == pytest.approx(168e9, rel=1e-3)
-    assert value(sheet, "bill", "implied_multiplier") == pytest.approx(tokens / 43e9)
+    assert value(result, "bill", "implied_multiplier") == pytest.approx(tokens / 43e9)
 
 
 def test_latency_gives_tokens_with_a_speed() -> None:
     """GPT-5 at medium effort: (33.3 s - 1.0 s) at 95.7 tokens/s are 3,091 tokens (Artificial Analysis, 2026-08-29)."""
-    sheet = asked(
+    result = asked(
         "  - basis: latency\n    visible: {tokens: 500}\n"
         "    model: {latency_s: 33.3, ttft_s: 1.0, output_tokens_per_s: 95.7}\n"
     )
-    assert value(sheet, "latency", "model_tokens") == pytest.approx(3091, abs=0.5)
-    assert value(sheet, "latency", "implied_multiplier") == pytest.approx(3091.11 / 500)
+    assert value(result, "latency", "model_tokens") == pytest.approx(3091, abs=0.5)
+    assert value(result, "latency", "implied_multiplier") == pytest.approx(3091.11 / 500)
 
 
 def test_the_table_shows_the_tokens_where_they_are_inferred() -> None:
@@ -109,18 +109,18 @@ def test_the_table_shows_the_tokens_where_they_are_inferred() -> None:
 
 def test_one_models_multiplier_is_generated_over_visible_tokens() -> None:
     """2,535 tokens of which 2,241 are reasoning: 2,535 / 294 = 8.6; R1 in production 1,527 / 392 = 3.9."""
-    sheet = shipped("one-model")
-    assert value(sheet, "o1-preview-one-call", "implied_multiplier") == pytest.approx(2535 / (2535 - 2241))
-    assert value(sheet, "r1-in-production", "implied_multiplier") == pytest.approx(3.9, abs=0.005)
-    assert sheet.line("r1-in-production").value("implied_multiplier_low") is None
+    result = shipped("one-model")
+    assert value(result, "o1-preview-one-call", "implied_multiplier") == pytest.approx(2535 / (2535 - 2241))
+    assert value(result, "r1-in-production", "implied_multiplier") == pytest.approx(3.9, abs=0.005)
+    assert result.line("r1-in-production").value("implied_multiplier_low") is None
 
 
 def test_a_rating_has_no_quotient_but_odds() -> None:
     """Elo: 400 points are odds of ten to one, 10/11 of the games; the quotient stays empty."""
-    sheet = asked("  - {basis: score, scale: elo, base: {score: 1000}, model: {score: 1400}}\n")
-    assert value(sheet, "score", "expected_score") == pytest.approx(10 / 11)
-    assert sheet.line("score").value("implied_multiplier") is None
-    meaning = sheet.line("score").texts["meaning"]
+    result = asked("  - {basis: score, scale: elo, base: {score: 1000}, model: {score: 1400}}\n")
+    assert value(result, "score", "expected_score") == pytest.approx(10 / 11)
+    assert result.line("score").value("implied_multiplier") is None
+    meaning = result.line("score").texts["meaning"]
     assert meaning is not None
     assert "odds of 10 to 1" in meaning
 
@@ -192,12 +192,12 @@ def test_a_text_out_of_order_is_refused() -> None:
 @given(st.floats(1, 1e6), st.floats(1, 1e6), st.floats(1, 10), st.floats(1, 10))
 def test_characters_of_one_kind_cancel(base: float, model: float, per_token: float, times: float) -> None:
     """Of one kind of text the multiplier is the quotient of characters, whatever the characters per token."""
-    sheet = asked(
+    result = asked(
         f"  - basis: characters\n    base: {{characters: {base!r}, characters_per_token: {per_token!r}}}\n"
         f"    model: {{characters: {model * times!r}, characters_per_token: {per_token!r}}}\n"
     )
-    assert value(sheet, "characters", "token_multiplier") == pytest.approx(model * times / base, rel=1e-9)
-    assert value(sheet, "characters", "implied_multiplier") == pytest.approx(model * times / base, rel=1e-9)
+    assert value(result, "characters", "token_multiplier") == pytest.approx(model * times / base, rel=1e-9)
+    assert value(result, "characters", "implied_multiplier") == pytest.approx(model * times / base, rel=1e-9)
 
 
 def test_an_unknown_price_or_text_is_exit_3(call: Call) -> None:

@@ -57,18 +57,18 @@ def test_given_is_the_first_that_is_known() -> None:
 def test_shipped_questions_are_answered_and_every_number_is_explained(kind: str, name: str) -> None:
     """Each result of each row has a formula with a unit, and its chain ends in quantities that have a value."""
     question = QUESTIONS[kind]
-    sheet = question.solve(load_asked(question.spec, question.folder, name, CATALOG), CATALOG)
-    assert sheet.lines
-    assert len({line.label for line in sheet.lines}) == len(sheet.lines)
-    for line in sheet.lines:
-        for field in sheet.fields:
-            assert sheet.page[field].unit, field
-            steps = sheet.explain(field, line.label)
+    result = question.solve(load_asked(question.spec, question.folder, name, CATALOG), CATALOG)
+    assert result.lines
+    assert len({line.label for line in result.lines}) == len(result.lines)
+    for line in result.lines:
+        for field in result.fields:
+            assert result.page[field].unit, field
+            steps = result.explain(field, line.label)
             assert steps[0].name == field
             value = line.value(field)
             assert value is None or value == pytest.approx(steps[0].value, rel=1e-9)
-    sources = [i for i in sheet.provenance if i.source]
-    assert len(sources) == len(sheet.provenance) > 0
+    sources = [i for i in result.provenance if i.source]
+    assert len(sources) == len(result.provenance) > 0
 
 
 PAGES = sorted(path.name for path in (Path(planner.__file__).parent / "economics").glob("*.csv"))

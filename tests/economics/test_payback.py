@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from planner.catalog.catalog import Catalog
 from planner.economics import finance
-from planner.economics.page import Line, Sheet
+from planner.economics.page import QuestionResult, ResultLine
 from planner.economics.payback import payback
 from planner.economics.questions.asked import load_asked
 from planner.economics.questions.owning import OwningFile
@@ -48,13 +48,13 @@ options:
 """
 
 
-def solved(name: str = CASES, **changes: Any) -> Sheet:
-    """Return a shipped question's sheet with fields changed: dots as __, [0] as _0_."""
+def solved(name: str = CASES, **changes: Any) -> QuestionResult:
+    """Return a shipped question's result with fields changed: dots as __, [0] as _0_."""
     sets = {path.replace("_0_", "[0]").replace("__", "."): value for path, value in changes.items()}
     return payback(load_asked(OwningFile, "scenarios/owning", name, CATALOG, sets), CATALOG)
 
 
-def mine(folder: Path, text: str = MINE, **changes: Any) -> Line:
+def mine(folder: Path, text: str = MINE, **changes: Any) -> ResultLine:
     """Return the row of a file of one's own."""
     path = folder / "mine.yaml"
     path.write_text(text, encoding="utf-8")
@@ -164,14 +164,14 @@ def test_what_costs_more_never_makes_an_hour_cheaper(field: str, value: float, m
 
 def test_prices_of_the_catalogue_are_those_of_the_day() -> None:
     """SemiAnalysis' one-year H100 contracts: 1.70 by October 2025, 2.65 by June 2026; dearer ones pay."""
-    sheet = solved("neocloud-h100-1024")
-    rents = {line.label: line.value("rent_usd_per_gpu_hour") for line in sheet.lines}
+    result = solved("neocloud-h100-1024")
+    rents = {line.label: line.value("rent_usd_per_gpu_hour") for line in result.lines}
     assert rents["october-2025"] == 1.70
     assert rents["june-2026"] == 2.65
-    npv = {line.label: line.values["npv_usd"] for line in sheet.lines}
+    npv = {line.label: line.values["npv_usd"] for line in result.lines}
     assert npv["october-2025"] < npv["june-2026-falling"] < npv["june-2026"] < npv["june-2026-rising"]
-    assert sheet.line("june-2026").texts["rent_source"] == "semianalysis-survey committed_1y 2026-06-30"
-    assert any(i.name == "options[1].rent_out.usd_per_gpu_hour" and "prices" in i.where for i in sheet.provenance)
+    assert result.line("june-2026").texts["rent_source"] == "semianalysis-survey committed_1y 2026-06-30"
+    assert any(i.name == "options[1].rent_out.usd_per_gpu_hour" and "prices" in i.where for i in result.provenance)
 
 
 def test_a_life_is_not_a_payback_time() -> None:

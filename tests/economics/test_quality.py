@@ -17,7 +17,7 @@ from planner.catalog.catalog import Catalog
 from planner.catalog.kinds import BY_WORD
 from planner.documents.spec import load
 from planner.documents.yaml_reader import parse_document
-from planner.economics.page import Sheet
+from planner.economics.page import QuestionResult
 from planner.economics.quality import quality
 from planner.economics.questions.asked import load_asked
 from planner.economics.questions.quality import QualityFile
@@ -27,12 +27,12 @@ CATALOG = Catalog()
 Call = Callable[..., Any]
 
 
-def solve(text: str) -> Sheet:
+def solve(text: str) -> QuestionResult:
     """Answer a question given as text."""
     return quality(load(QualityFile, parse_document(text, "mine.yaml")), CATALOG)
 
 
-def shipped(name: str, **changes: Any) -> Sheet:
+def shipped(name: str, **changes: Any) -> QuestionResult:
     """Answer a shipped question with fields set: __ stands for a dot."""
     sets = {key.replace("__", "."): value for key, value in changes.items()}
     return quality(load_asked(QualityFile, str(BY_WORD["quality"].folder), name, CATALOG, sets), CATALOG)
@@ -54,9 +54,9 @@ def test_the_constants_of_the_coverage_law_come_out_of_a_command(call: Call) -> 
 
 def test_repeated_samples_cost_what_the_paper_says() -> None:
     """Table 1: $10.8, $39 and $51 for 300 issues: five cheap samples beat a dear one 3.6 and 4.7 times cheaper."""
-    sheet = shipped("swe-bench-lite")
-    five = sheet.line("deepseek-coder-v2, table 1, best_of_n of 5")
-    gpt, claude = sheet.line("gpt-4o, table 1, single"), sheet.line("claude-3.5-sonnet, table 1, single")
+    result = shipped("swe-bench-lite")
+    five = result.line("deepseek-coder-v2, table 1, best_of_n of 5")
+    gpt, claude = result.line("gpt-4o, table 1, single"), result.line("claude-3.5-sonnet, table 1, single")
     bill = [300 * line.values["cost_usd_per_answer"] for line in (five, gpt, claude)]
     assert bill == pytest.approx([10.8, 39, 51])
     assert [bill[1] / bill[0], bill[2] / bill[0]] == pytest.approx([3.6, 4.7], abs=0.05)
@@ -84,8 +84,8 @@ def test_an_api_is_billed_by_hand() -> None:
 
 def test_an_own_fleet_costs_what_estimate_says(call: Call) -> None:
     """The command in the provenance answers the same dollars."""
-    sheet = shipped("logic-puzzles")
-    found = next(i for i in sheet.provenance if i.name.startswith("fleet.qwen3-30b-a3b"))
+    result = shipped("logic-puzzles")
+    found = next(i for i in result.provenance if i.name.startswith("fleet.qwen3-30b-a3b"))
     arguments = shlex.split(found.source)[1:]
     row = rows(call, *arguments)[0]
     assert float(row["cost_usd_per_answer"]) == pytest.approx(found.value, rel=1e-6)
@@ -94,9 +94,9 @@ def test_an_own_fleet_costs_what_estimate_says(call: Call) -> None:
 
 def test_votes_meet_the_measured_ends() -> None:
     """o1 on AIME 2024: 74 % with one sample, 83 % by 64, all votes between."""
-    sheet = shipped("aime-votes")
+    result = shipped("aime-votes")
     voted = {
-        line.values["samples"]: line.values["accuracy"] for line in sheet.lines if line.texts["method"] == "majority"
+        line.values["samples"]: line.values["accuracy"] for line in result.lines if line.texts["method"] == "majority"
     }
     assert voted[64.0] == 0.83
     assert [voted[k] for k in (4.0, 8.0, 16.0, 32.0)] == sorted(voted[k] for k in (4.0, 8.0, 16.0, 32.0))
@@ -121,8 +121,8 @@ def test_thinking_twice_as_long_by_hand() -> None:
 
 def test_the_last_percentage_point_by_hand() -> None:
     """gpt-4o to o1-like: between two rows of the frontier, dollars over points."""
-    sheet = solve(MINE)
-    second = sheet.lines[1]
+    result = solve(MINE)
+    second = result.lines[1]
     assert second.values["usd_per_last_percentage_point"] == pytest.approx((0.03 - 0.01) / (56 - 15.9))
 
 
@@ -204,10 +204,10 @@ def test_budgets_outside_what_was_measured_are_refused() -> None:
 
 def test_more_samples_than_were_measured_are_said_to_be_extrapolated() -> None:
     """1,000 tries where 250 were measured."""
-    sheet = shipped("swe-bench-lite", **{"candidates[0]__samples": 1000})
-    line = next(x for x in sheet.lines if x.values["samples"] == 1000)
+    result = shipped("swe-bench-lite", **{"candidates[0]__samples": 1000})
+    line = next(x for x in result.lines if x.values["samples"] == 1000)
     assert line.texts["basis"] == "coverage law, extrapolated"
-    assert any("beyond what was measured" in w for w in sheet.warnings)
+    assert any("beyond what was measured" in w for w in result.warnings)
 
 
 @pytest.mark.parametrize(

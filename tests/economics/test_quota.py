@@ -13,7 +13,7 @@ from planner import answer, load_scenario
 from planner.catalog.catalog import Catalog
 from planner.documents.spec import load
 from planner.documents.yaml_reader import parse_document
-from planner.economics.page import Sheet
+from planner.economics.page import QuestionResult
 from planner.economics.questions.asked import load_asked
 from planner.economics.questions.plan import PlanFile
 from planner.economics.quota import mean_use, quota
@@ -24,47 +24,47 @@ CATALOG = Catalog()
 WEEKS_PER_MONTH = 730 / 168
 
 
-def shipped(name: str = "chatgpt-plus-2024-09", **changes: Any) -> Sheet:
+def shipped(name: str = "chatgpt-plus-2024-09", **changes: Any) -> QuestionResult:
     """Return the answer to a shipped plan with some fields changed."""
     return quota(load_asked(PlanFile, "scenarios/plans", name, CATALOG, changes), CATALOG)
 
 
-def plan(limits: str, rest: str = "") -> Sheet:
+def plan(limits: str, rest: str = "") -> QuestionResult:
     """Return the answer to a plan of $20 a month written as YAML."""
     text = f"name: p\nas_of: 2025-01-01\nusd_per_month: 20\nlimits:\n{limits}{rest}"
     return quota(load(PlanFile, parse_document(text, "p.yaml")), CATALOG)
 
 
-def value(sheet: Sheet, row: str, name: str) -> float:
+def value(result: QuestionResult, row: str, name: str) -> float:
     """Return a number of a row that must be there."""
-    found = sheet.line(row).value(name)
+    found = result.line(row).value(name)
     assert found is not None, (row, name)
     return found
 
 
 def test_the_plan_of_the_article() -> None:
     """$0.153 and $0.092 a message, 4,480 a week, $3.64 + $1.21 = $4.85 at list price against $4.60, by hand."""
-    sheet = shipped()
-    assert value(sheet, "o1-preview", "usd_per_message_exhausted") == pytest.approx(20 / WEEKS_PER_MONTH / 30)
-    assert round(value(sheet, "o1-preview", "usd_per_message_exhausted"), 3) == 0.153
-    assert round(value(sheet, "o1-mini", "usd_per_message_exhausted"), 3) == 0.092
-    assert value(sheet, "gpt-4o", "quota_messages_per_week") == 80 * 8 * 7 == 4480
-    assert value(sheet, "gpt-4o", "quota_seconds_per_message") == 2.25 * 60
-    assert value(sheet, "o1-preview", "list_value_usd_per_week") == pytest.approx(30 * 0.1212, abs=0.005)
-    assert value(sheet, "o1-mini", "list_value_usd_per_week") == pytest.approx(50 * 0.0242, abs=0.005)
-    assert value(sheet, "o1", "list_value_usd_per_week") == pytest.approx(4.85, abs=0.005)
-    assert value(sheet, "o1", "revenue_usd_per_week") == pytest.approx(4.60, abs=0.005)
-    assert value(sheet, "gpt-4o", "list_value_usd_per_week") == pytest.approx(25.8, abs=0.05)
-    assert value(sheet, "gpt-4o", "list_value_multiple") == pytest.approx(5.6, abs=0.05)
+    result = shipped()
+    assert value(result, "o1-preview", "usd_per_message_exhausted") == pytest.approx(20 / WEEKS_PER_MONTH / 30)
+    assert round(value(result, "o1-preview", "usd_per_message_exhausted"), 3) == 0.153
+    assert round(value(result, "o1-mini", "usd_per_message_exhausted"), 3) == 0.092
+    assert value(result, "gpt-4o", "quota_messages_per_week") == 80 * 8 * 7 == 4480
+    assert value(result, "gpt-4o", "quota_seconds_per_message") == 2.25 * 60
+    assert value(result, "o1-preview", "list_value_usd_per_week") == pytest.approx(30 * 0.1212, abs=0.005)
+    assert value(result, "o1-mini", "list_value_usd_per_week") == pytest.approx(50 * 0.0242, abs=0.005)
+    assert value(result, "o1", "list_value_usd_per_week") == pytest.approx(4.85, abs=0.005)
+    assert value(result, "o1", "revenue_usd_per_week") == pytest.approx(4.60, abs=0.005)
+    assert value(result, "gpt-4o", "list_value_usd_per_week") == pytest.approx(25.8, abs=0.05)
+    assert value(result, "gpt-4o", "list_value_multiple") == pytest.approx(5.6, abs=0.05)
 
 
 def test_a_key_of_the_api() -> None:
     """20 calls a minute are 28,800 a day, at 32 s each 10.7 are in flight (Little's law); without a price no margin."""
-    sheet = shipped("openai-api-o1-2024-09")
-    assert value(sheet, "o1-preview", "quota_messages_per_day") == 20 * 60 * 24
-    assert value(sheet, "o1-preview", "in_flight_exhausted") == pytest.approx(20 / 60 * 32)
-    assert sheet.line("o1-preview").value("margin") is None
-    assert sheet.line("o1-preview").value("usd_per_message_exhausted") is None
+    result = shipped("openai-api-o1-2024-09")
+    assert value(result, "o1-preview", "quota_messages_per_day") == 20 * 60 * 24
+    assert value(result, "o1-preview", "in_flight_exhausted") == pytest.approx(20 / 60 * 32)
+    assert result.line("o1-preview").value("margin") is None
+    assert result.line("o1-preview").value("usd_per_message_exhausted") is None
 
 
 def test_subscribers_pay() -> None:
@@ -75,13 +75,13 @@ def test_subscribers_pay() -> None:
 def test_break_even_and_the_largest_quota() -> None:
     """$0.10 a message, 730 a month: break-even at 200 of them, 27.4 %; half the price left at 100."""
     limits = "  - {model: a, messages: 24, window_hours: 24, usd_per_message: 0.1}\n"
-    sheet = plan(limits, "margin_target: 0.5\n")
-    assert value(sheet, "a", "messages_per_month") == 730
-    assert value(sheet, "a", "cost_usd_per_month") == pytest.approx(73)
-    assert value(sheet, "a", "margin_usd_per_month") == pytest.approx(20 - 73)
-    assert value(sheet, "a", "margin") == pytest.approx((20 - 73) / 20)
-    assert value(sheet, "a", "break_even_use") == pytest.approx(200 / 730)
-    assert value(sheet, "a", "largest_quota_messages") == math.floor(24 * 100 / 730)
+    result = plan(limits, "margin_target: 0.5\n")
+    assert value(result, "a", "messages_per_month") == 730
+    assert value(result, "a", "cost_usd_per_month") == pytest.approx(73)
+    assert value(result, "a", "margin_usd_per_month") == pytest.approx(20 - 73)
+    assert value(result, "a", "margin") == pytest.approx((20 - 73) / 20)
+    assert value(result, "a", "break_even_use") == pytest.approx(200 / 730)
+    assert value(result, "a", "largest_quota_messages") == math.floor(24 * 100 / 730)
     exact = plan("  - {model: a, messages: 365, window_hours: 730, usd_per_message: 0.1}\n", "margin_target: 0.5\n")
     assert value(exact, "a", "largest_quota_messages") == 100
 
@@ -96,12 +96,12 @@ def test_groups_are_a_distribution() -> None:
         f"  - {{model: {m}, messages: 10, window_hours: 24, usd_per_message: {c}}}\n"
         for m, c in (("a", 0.02), ("b", 0.5))
     )
-    sheet = plan(limits, rest)
-    assert mean_use(sheet.question.spec, "a") == pytest.approx(0.1 + 0.9 * 0.2)
+    result = plan(limits, rest)
+    assert mean_use(result.question.spec, "a") == pytest.approx(0.1 + 0.9 * 0.2)
     days = 730 / 24
-    assert value(sheet, "a", "cost_usd_per_month") == pytest.approx(10 * days * 0.28 * 0.02)
-    assert value(sheet, "all", "cost_usd_per_month") == pytest.approx(10 * days * (0.28 * 0.02 + 0.1 * 0.5))
-    assert value(sheet, "all", "messages_per_month") == pytest.approx(10 * days * (0.28 + 0.1))
+    assert value(result, "a", "cost_usd_per_month") == pytest.approx(10 * days * 0.28 * 0.02)
+    assert value(result, "all", "cost_usd_per_month") == pytest.approx(10 * days * (0.28 * 0.02 + 0.1 * 0.5))
+    assert value(result, "all", "messages_per_month") == pytest.approx(10 * days * (0.28 + 0.1))
 
 
 def test_revenue_can_be_shared_out() -> None:
@@ -110,10 +110,10 @@ def test_revenue_can_be_shared_out() -> None:
         f"  - {{model: {m}, messages: 10, window_hours: 24, usd_per_message: 0.01, revenue_share: {s}}}\n"
         for m, s in (("a", 0.75), ("b", 0.25))
     )
-    sheet = plan(limits)
-    assert value(sheet, "a", "revenue_usd_per_month") == pytest.approx(15)
-    parts = [value(sheet, m, "margin_usd_per_month") for m in ("a", "b")]
-    assert value(sheet, "all", "margin_usd_per_month") == pytest.approx(sum(parts))
+    result = plan(limits)
+    assert value(result, "a", "revenue_usd_per_month") == pytest.approx(15)
+    parts = [value(result, m, "margin_usd_per_month") for m in ("a", "b")]
+    assert value(result, "all", "margin_usd_per_month") == pytest.approx(sum(parts))
 
 
 def test_an_unknown_cost_stays_unknown() -> None:
@@ -122,35 +122,35 @@ def test_an_unknown_cost_stays_unknown() -> None:
         "  - {model: a, messages: 1, window_hours: 24}\n"
         "  - {model: b, messages: 1, window_hours: 24, usd_per_message: 0.1}\n"
     )
-    sheet = plan(limits)
-    assert sheet.line("a").value("margin") is None
-    assert sheet.line("all").value("margin_usd_per_month") is None
-    assert value(sheet, "b", "margin") < 1
-    assert sheet.warnings[0].startswith("no cost of a message to a: ")
+    result = plan(limits)
+    assert result.line("a").value("margin") is None
+    assert result.line("all").value("margin_usd_per_month") is None
+    assert value(result, "b", "margin") < 1
+    assert result.warnings[0].startswith("no cost of a message to a: ")
 
 
 def test_own_machines_and_the_peak_agree_with_estimate() -> None:
     """Cost at the mean load, and GPUs for 2 % of a million sending 30 messages in an hour: as `estimate` says."""
-    sheet = shipped("open-plus")
+    result = shipped("open-plus")
     per_day = 1e6 * 30 / 7 * 0.863
     load_changes = {"workload.answers_per_day": per_day}
     mean = answer(load_scenario("o1-class", CATALOG, changes=load_changes), CATALOG).best
-    assert value(sheet, "deepseek-r1", "cost_usd_per_message") == pytest.approx(mean["cost_usd_per_answer"], rel=1e-6)
+    assert value(result, "deepseek-r1", "cost_usd_per_message") == pytest.approx(mean["cost_usd_per_answer"], rel=1e-6)
     rate = 1e6 * 0.02 * 30 / 3600
-    assert value(sheet, "deepseek-r1", "peak_messages_per_s") == pytest.approx(rate)
+    assert value(result, "deepseek-r1", "peak_messages_per_s") == pytest.approx(rate)
     peak_changes = {"workload.answers_per_day": rate * 86400, "demand.curve": None, "demand.peak_to_mean": 1}
     peak = answer(load_scenario("o1-class", CATALOG, changes=peak_changes), CATALOG).best
-    assert value(sheet, "deepseek-r1", "peak_gpus") == peak["gpus"]
-    assert value(sheet, "deepseek-r1", "peak_usd_per_month") == pytest.approx(peak["cost_usd_per_month"])
+    assert value(result, "deepseek-r1", "peak_gpus") == peak["gpus"]
+    assert value(result, "deepseek-r1", "peak_usd_per_month") == pytest.approx(peak["cost_usd_per_month"])
 
 
 def test_used_cost_is_below_reserved_cost() -> None:
     """Idle hours left out; a person who needs 240 s a message sends 15 of the 30 within the hour."""
     changes = {"limits[0].own.cost": "used", "limits[0].seconds_per_message": 240}
-    sheet, reserved = shipped("open-plus", **changes), shipped("open-plus")
+    result, reserved = shipped("open-plus", **changes), shipped("open-plus")
     name = "cost_usd_per_message"
-    assert value(sheet, "deepseek-r1", name) < value(reserved, "deepseek-r1", name)
-    assert value(sheet, "deepseek-r1", "peak_messages_per_s") == pytest.approx(1e6 * 0.02 * 15 / 3600)
+    assert value(result, "deepseek-r1", name) < value(reserved, "deepseek-r1", name)
+    assert value(result, "deepseek-r1", "peak_messages_per_s") == pytest.approx(1e6 * 0.02 * 15 / 3600)
 
 
 @settings(max_examples=30, deadline=None)
@@ -158,7 +158,7 @@ def test_used_cost_is_below_reserved_cost() -> None:
 def test_a_dearer_message_never_leaves_more(cost: float, times: float, use: float, messages: int) -> None:
     """Margins fall and break-even comes earlier as a message costs more."""
 
-    def asked(dollars: float) -> Sheet:
+    def asked(dollars: float) -> QuestionResult:
         rest = f"users: {{groups: [{{name: g, share: 1, use: {use!r}}}]}}\n"
         return plan(f"  - {{model: a, messages: {messages}, window_hours: 24, usd_per_message: {dollars!r}}}\n", rest)
 
@@ -244,7 +244,7 @@ def test_the_largest_quota_is_sized_again_and_has_room() -> None:
     A million users of o1-class pay $20 for half of their quota; at 17 minutes a message a week has room for 593.
     """
 
-    def own(messages: int, seconds: float = 1.0) -> Sheet:
+    def own(messages: int, seconds: float = 1.0) -> QuestionResult:
         limit = f"model: r1, messages: {messages}, window_hours: 168, seconds_per_message: {seconds}"
         users = "users: {count: 1000000, groups: [{name: all, share: 1, use: 0.5}]}"
         return plan(f"  - {{{limit}, own: {{scenario: o1-class}}}}\n", f"margin_target: 0.5\n{users}\n")

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from planner.catalog.catalog import Catalog
-from planner.economics.page import Sheet
+from planner.economics.page import QuestionResult
 from planner.economics.thinking import ASKED, NONE, thinking, variants
 from planner.errors import EXIT_DATA_MISSING, EXIT_OK
 from planner.options.answer import answer
@@ -18,8 +18,8 @@ from planner.scenario.load import load_scenario
 CATALOG = Catalog()
 
 
-def sheet(name: str, override: str | None = None, **changes: Any) -> Sheet:
-    """Return the sheet of a shipped scenario with some fields changed (dots written as __)."""
+def result(name: str, override: str | None = None, **changes: Any) -> QuestionResult:
+    """Return the result of a shipped scenario with some fields changed (dots written as __)."""
     sets = {path.replace("__", "."): value for path, value in changes.items()}
     return thinking(answer(load_scenario(name, CATALOG, override=override, changes=sets), CATALOG), CATALOG)
 
@@ -29,7 +29,7 @@ def test_thinking_on_the_same_weights_costs_more_than_twice_its_tokens() -> None
 
     ML.ENERGY measured 11.1 times the tokens for 27.6 times the GPU-seconds (with limits of 256 and 64 sequences).
     """
-    free, held = (sheet("qwen3-32b-thinking", override).line(ASKED).values for override in (None, "equal-tpot"))
+    free, held = (result("qwen3-32b-thinking", override).line(ASKED).values for override in (None, "equal-tpot"))
     assert free["token_multiplier"] == pytest.approx((632 + 6416) / 632, rel=0.01)
     assert free["gpu_time_multiplier"] > 2 * free["token_multiplier"]
     assert free["cost_multiplier"] == pytest.approx(free["gpu_time_multiplier"], rel=1e-12)
@@ -38,7 +38,7 @@ def test_thinking_on_the_same_weights_costs_more_than_twice_its_tokens() -> None
 
 def test_the_multiplier_is_tokens_times_batch_times_step() -> None:
     """GPU-seconds = GPUs x steps x step time / batch: the ratio splits into the three, but for the first token."""
-    line = sheet("qwen3-32b-thinking").line(ASKED).values
+    line = result("qwen3-32b-thinking").line(ASKED).values
     parts = line["token_multiplier"] * line["smaller_batch_multiplier"] * line["slower_step_multiplier"]
     assert line["gpu_time_multiplier"] == pytest.approx(parts, rel=0.005)
 
