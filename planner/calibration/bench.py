@@ -14,7 +14,7 @@ from planner.errors import BadInputError, DataMissingError, PlannerError
 from planner.loadtest.lookups import Names
 from planner.loadtest.run import Run, cases_of, resolve
 from planner.loadtest.solve import solve_runs
-from planner.options.engine_factors import at_speed, maker_speed
+from planner.options.engine_factors import at_speed, vendor_speed
 from planner.options.layer_kinds import LAYER_KINDS, layer_kinds
 from planner.serving.cases import Cases, ignoring_float_errors
 from planner.serving.closed_loop import Traffic, closed_ttft_mean_s, in_waves, wave_load, wave_ttft_s
@@ -51,7 +51,7 @@ class Bench:
     cases: Cases
     kinds: dict[str, Array]
     """LAYER_KINDS -> how many layers of the kind the run's model has."""
-    maker_speed: Array
+    vendor_speed: Array
     """Speed of the engine on the run's GPU over what its factors say."""
     concurrency: Array
     """Requests in flight on a replica."""
@@ -82,7 +82,7 @@ class Bench:
             runs=tuple(self.runs[i] for i in index),
             cases=self.cases.rows(index),
             kinds={name: values[index] for name, values in self.kinds.items()},
-            maker_speed=self.maker_speed[index],
+            vendor_speed=self.vendor_speed[index],
             concurrency=self.concurrency[index],
             equal_lengths=self.equal_lengths[index],
             measured={name: values[index] for name, values in self.measured.items()},
@@ -117,7 +117,7 @@ def prepare(rows: Sequence[Mapping[str, str]], catalog: Catalog) -> Bench:
         runs=tuple(runs),
         cases=cases_of(runs, catalog),
         kinds={name: np.asarray([of_run[name] for of_run in kinds]) for name in LAYER_KINDS},
-        maker_speed=np.asarray([maker_speed(run.machine.engine.spec.factors, run.machine.gpu.spec) for run in runs]),
+        vendor_speed=np.asarray([vendor_speed(run.machine.engine.spec.factors, run.machine.gpu.spec) for run in runs]),
         concurrency=np.asarray([run.numbers["concurrency"] / run.replicas for run in runs]),
         equal_lengths=np.asarray([run.numbers["length_spread"] == 0.0 for run in runs]),
         measured={name: np.asarray([values[name] for values in measured]) for name in METRICS},
@@ -185,7 +185,7 @@ def measured_of(row: Mapping[str, str], run: Run) -> dict[str, float]:
 def with_factors(bench: Bench, factors: Mapping[str, Array]) -> Cases:
     """Return the cases of the runs with other engine factors, those of all LAYER_KINDS among them."""
     columns = {
-        f"engine__{name}": at_speed(name, column, bench.maker_speed)
+        f"engine__{name}": at_speed(name, column, bench.vendor_speed)
         for name, column in factors.items()
         if name not in LAYER_KINDS
     }

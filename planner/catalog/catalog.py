@@ -1,4 +1,4 @@
-"""The catalogue: finds spec files by id, alias or nearest name; user folders come before the shipped ones."""
+"""The catalogue: finds spec files by id, alias or spelling; user folders come before the shipped one."""
 
 import csv
 import os
@@ -23,12 +23,12 @@ _SUFFIXES = re.compile(r"(instruct|chat|hf|it|base|fp8|nvfp4|bf16|int4|awq|gptq|
 
 
 class GridFactor(NamedTuple):
-    """Carbon intensity of a zone by one source."""
+    """Carbon intensity of a grid zone according to one source."""
 
     gco2e_per_kwh: float
     zone: str
     year: str
-    """Empty where the source names none."""
+    """Empty where the source gives none."""
     source_name: str
     source: Source
     where: str
@@ -36,20 +36,20 @@ class GridFactor(NamedTuple):
 
 
 class Found(NamedTuple):
-    """What a name resolved to; `note` says how, where it was not the id itself."""
+    """What a name resolved to; `note` says so where the name is not the id."""
 
     loaded: Loaded[Any]
     note: str | None
 
 
 def model_note(found: Found) -> str:
-    """Return how a model's name was read, and that the published weights count, whatever the name's suffix says."""
+    """Return what a model's name resolved to, and the published weight format; a suffix like -fp8 does not set it."""
     weights = found.loaded.spec.weights
-    return f"model {found.note}, published in {weights.experts or weights.ffn}; --precision takes other weights"
+    return f"model {found.note} ({weights.experts or weights.ffn} weights; override with --precision)"
 
 
 def normal(name: str) -> str:
-    """Return a name without case, blanks, dashes, underscores and dots: how people's spellings are compared.
+    """Return the form by which names are compared: without case, blanks, dashes, underscores and dots.
 
     >>> normal("H100 SXM"), normal("h100_sxm")
     ('h100sxm', 'h100sxm')
@@ -58,7 +58,7 @@ def normal(name: str) -> str:
 
 
 def shipped_root() -> Path:
-    """Return the folder that holds `hardware/` and `scenarios/`: inside the wheel, or the checkout."""
+    """Return the folder with `hardware/` and `scenarios/`: inside the installed package, or the checkout."""
     inside = _PACKAGE / "_catalog"
     return inside if inside.is_dir() else _PACKAGE.parent
 
@@ -68,7 +68,7 @@ class Catalog:
 
     Parameters
     ----------
-    extra : one folder or several that come before the shipped catalogue; PLANNER_CATALOG (a path list) is between them.
+    extra : a folder, or several, searched first; then those of PLANNER_CATALOG (a path list), then the shipped one.
     """
 
     def __init__(self, extra: str | Path | Sequence[str | Path] = ()) -> None:
@@ -84,7 +84,7 @@ class Catalog:
         self._loaded: dict[Path, Loaded[Any]] = {}
 
     def files(self, folder: str, suffix: str = ".yaml") -> dict[str, Path]:
-        """Return id -> path of the files in a folder; the first root that has an id wins."""
+        """Return id -> path of the files in a folder; of several roots with an id, the first is used."""
         found: dict[str, Path] = {}
         for root in self.roots:
             for path in sorted((root / folder).glob(f"*{suffix}")):
@@ -92,40 +92,43 @@ class Catalog:
         return found
 
     def read(self, kind: type[T], path: Path) -> Loaded[T]:
-        """Read and validate one file (once)."""
+        """Return the spec of a file, read and validated once. Raises BadInputError for a bad file or a misnamed one."""
         if path not in self._loaded:
             found = load(kind, read_document(path, where=self.shown(path)))
             own: str | None = getattr(found.spec, "provider", None) or getattr(found.spec, "id", None)
             if own and own != path.stem and any(root in path.parents for root in self.roots):
                 place = found.document.place(("provider",) if hasattr(found.spec, "provider") else ("id",))
                 raise BadInputError(
-                    f"{own!r} stands in {path.name}; expected the file's own name, {path.stem}", where=place
+                    f"{own!r} differs from the file name {path.name}; expected {path.stem}", where=place
                 )
             self._loaded[path] = found
         return self._loaded[path]
 
     def shown(self, path: Path) -> str:
-        """Return a path as outputs show it: relative to the shipped catalogue, else as given."""
+        """Return a path as outputs show it: relative inside the shipped catalogue, otherwise as given."""
         try:
             return path.relative_to(self.roots[-1]).as_posix()
         except ValueError:
             return str(path)
 
     def ids(self, kind: type[T]) -> list[str]:
-        """Return the ids of a kind, sorted."""
+        """Return the sorted ids of a kind."""
         return sorted(self.files(_folder(kind)))
 
     def all(self, kind: type[T]) -> Iterator[Loaded[T]]:
-        """Yield every spec of a kind, by id."""
+        """Yield every spec of a kind, sorted by id."""
         for _, path in sorted(self.files(_folder(kind)).items()):
             yield self.read(kind, path)
 
     def get(self, kind: type[T], name: str, *, where: str = "") -> Loaded[T]:
-        """Return the spec a name means. Raises DataMissingError with the nearest names."""
+        """Return the spec that a name means. Raises DataMissingError with the nearest names."""
         return self.find(kind, name, where=where).loaded
 
     def find(self, kind: type[T], name: str, *, where: str = "") -> Found:
-        """Return the spec a name means, and how it was found: id, alias, or without its suffixes."""
+        """Return the spec that a name means, by id, alias, or without its suffixes, and a note where it is not the id.
+
+        Raises DataMissingError with the nearest names.
+        """
         files = self.files(_folder(kind))
         if name in files:
             return Found(self.read(kind, files[name]), None)
@@ -133,12 +136,12 @@ class Catalog:
         for candidate in _shorter(name):
             path = by_name.get(candidate)
             if path is not None:
-                return Found(self.read(kind, path), f"{name} is answered as {path.stem}")
+                return Found(self.read(kind, path), f"{name} resolved to {path.stem}")
         entry = kind_of_spec(kind)
         raise DataMissingError(unknown(entry.noun, name, files, listing=entry.listing), where=where)
 
     def _names(self, kind: type[T]) -> dict[str, Path]:
-        """Return every spelling of a kind's specs -> file."""
+        """Return spelling -> file, for all spellings of all specs of a kind."""
         names: dict[str, Path] = {}
         for stem, path in self.files(_folder(kind)).items():
             spec: Any = self.read(kind, path).spec
@@ -166,7 +169,7 @@ class Catalog:
         return self.read(FormatsFile, self._single("hardware/formats.yaml"))
 
     def format(self, name: str, *, where: str = "") -> tuple[str, FormatSpec]:
-        """Return a number format by name or alias, with its id."""
+        """Return (id, spec) of a number format by name or alias. Raises DataMissingError with the nearest names."""
         formats = self.formats.spec.formats
         for key, spec in formats.items():
             if name.lower() in {key, *spec.aliases}:
@@ -174,9 +177,9 @@ class Catalog:
         raise DataMissingError(unknown("precision", name, formats), where=where)
 
     def grid(self, zone: str, source: str | None = None, *, where: str = "", source_where: str = "") -> GridFactor:
-        """Return the carbon intensity of a zone; without a source, the newest year wins.
+        """Return the carbon intensity of a zone; without a source, the one with the newest year.
 
-        `where` and `source_where` are the places of the two names, for errors.
+        `where` and `source_where` are the places of the two names, for errors. Raises DataMissingError for either.
         """
         found = self.grids(zone, where=where)
         named = [g for g in found if source in {None, g.source_name}]
@@ -186,7 +189,7 @@ class Catalog:
         return max(named, key=lambda g: (g.year, g.source_name))
 
     def grids(self, zone: str, *, where: str = "") -> list[GridFactor]:
-        """Return the carbon intensity of a zone by every source, in the file's order. Raises DataMissingError."""
+        """Return the carbon intensity of a zone from every source, in the file's order. Raises DataMissingError."""
         sources = load(_GridSources, read_document(self._single("hardware/grid_sources.yaml"))).spec.sources
         path = self._single("hardware/grids.csv")
         rows = list(csv.DictReader(read_text(path).splitlines()))
@@ -217,7 +220,7 @@ class Catalog:
 
 
 def _folder(kind: type[FileSpec]) -> str:
-    """Return the folder of a kind's files."""
+    """Return the catalogue folder of a kind."""
     return str(kind_of_spec(kind).folder)
 
 
@@ -226,7 +229,7 @@ class _GridSources(FileSpec):
 
 
 def _shorter(name: str) -> Iterable[str]:
-    """Yield the normal form of a name, without its owner, then with its suffixes dropped one by one."""
+    """Yield the normal forms of a name: whole and without its owner, each with its suffixes dropped one by one."""
     for text in dict.fromkeys((normal(name), normal(name.rsplit("/", maxsplit=1)[-1]))):
         form = text
         while form:

@@ -35,7 +35,7 @@ def command(kind: str, show_columns: bool, output: str | None) -> None:
     """
     if kind in _OF_SCENARIOS and not show_columns:
         raise BadInputError(
-            f"`planner {kind}` reads scenarios; expected `schema scenario`, or --columns for its results", where=kind
+            f"`planner {kind}` reads scenarios; expected --columns for its results, or `schema scenario`", where=kind
         )
     emit(_dictionary(kind) if show_columns else json.dumps(json_schema(BY_WORD[kind].spec), indent=2) + "\n", output)
 

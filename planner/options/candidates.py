@@ -1,4 +1,4 @@
-"""Which machines may answer: GPU x precision x engine x layout x offer."""
+"""Enumerate the options of a scenario: GPU x precision x engine x layout x offer."""
 
 import datetime as dt
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ from planner.errors import DataMissingError, unknown
 from planner.scenario.load import Scenario
 
 SEARCHED_KINDS = ("offer",)
-"""Kinds of quote that anybody can buy; surveys, indices and estimates are used when their provider is named."""
+"""Kinds of quote that are searched by default; others are used where their provider is named."""
 _MULTI_NODE = (2, 4)
 _MOST_TENSOR_PARALLEL = 16
 _MOST_EXPERT_PARALLEL = 64
@@ -21,7 +21,7 @@ _MOST_EXPERT_PARALLEL = 64
 
 @dataclass(frozen=True)
 class Precision:
-    """Weights as published (`native`), or all linear weights in one format."""
+    """Formats of the weights: as published, or one format for all linear weights."""
 
     name: str
     attention: FormatSpec
@@ -32,7 +32,7 @@ class Precision:
 
 @dataclass(frozen=True)
 class Layout:
-    """How one replica is spread: GPUs = tensor x pipeline x data."""
+    """Parallelism of one replica: GPUs = tensor x pipeline x data."""
 
     tensor: int
     pipeline: int = 1
@@ -53,7 +53,7 @@ class Layout:
 
 @dataclass(frozen=True)
 class Offer:
-    """A quote with the file and the position it stands at."""
+    """A quote with its file and its position there."""
 
     file: Loaded[PricesFile]
     index: int
@@ -74,7 +74,7 @@ class Machine:
 
     @property
     def domain_gpus(self) -> int:
-        """GPUs inside the fast links: the NVLink domain, or the PCIe switch of a node without one."""
+        """GPUs connected by fast links: the NVLink domain, or a node without NVLink."""
         spec = self.system.spec if self.system else self.gpu.spec
         return spec.scale_up_domain_gpus if spec.scale_up_domain_gpus > 1 else self.node_gpus
 
@@ -97,7 +97,7 @@ class Candidate:
 
 
 def candidates(scenario: Scenario, catalog: Catalog, model: Loaded[ModelSpec], today: dt.date) -> list[Candidate]:
-    """Return every option the scenario allows. Raises DataMissingError for unknown names."""
+    """Return every option that the scenario allows. Raises DataMissingError for unknown names."""
     spec = scenario.spec
     found: list[Candidate] = []
     machines = list(_machines(scenario, catalog))
@@ -170,7 +170,7 @@ def named_precision(name: str, catalog: Catalog, model: ModelSpec, *, where: str
 
 _WIDE = {"bf16", "fp16", "fp32"}
 _EIGHT_BIT = {"fp8", "fp8-block"}
-"""Whoever asks for 8 bits gets the scales of the published checkpoint."""
+"""Formats that are the same request: 8 bits, with the scales of the published checkpoint."""
 
 
 def usual_layouts(model: ModelSpec, machine: Machine) -> Iterator[Layout]:
@@ -184,7 +184,7 @@ def usual_layouts(model: ModelSpec, machine: Machine) -> Iterator[Layout]:
         if experts > 1 and t > 1 and experts % t == 0:
             yield Layout(t, expert=t)
     largest = tensor[-1]
-    if machine.system is None:  # without a system nothing is known of a network between nodes
+    if machine.system is None:  # without a system, the network between nodes is unknown
         experts_over = [d for d in (2, 4, 8) if d <= node and experts > 1 and experts % d == 0]
         yield from (Layout(1, data=d, expert=d) for d in experts_over)
         return
@@ -196,19 +196,19 @@ def usual_layouts(model: ModelSpec, machine: Machine) -> Iterator[Layout]:
 
 
 def _can_hold(offer: Offer | None, layout: Layout, machine: Machine) -> bool:
-    """Return whether a replica fits what the offer rents out: single-GPU machines do not form a node."""
+    """Return whether a replica fits the machines of an offer: single-GPU machines do not form a node."""
     if offer is None or offer.quote.sold_by != "instance":
         return True
     return layout.gpus <= offer.quote.gpus_per_instance or offer.quote.gpus_per_instance >= machine.node_gpus
 
 
 def offers_by_gpu(scenario: Scenario, catalog: Catalog, today: dt.date) -> dict[str, list[Offer]]:
-    """Return the newest quote of each seller, SKU and region that the scenario's filters let through, by GPU."""
-    asked = AskedPrices(scenario, catalog, today)
+    """Return GPU -> the newest quote of each provider, SKU, tier and region that the scenario's filters allow."""
+    allowed = PriceFilter(scenario, catalog, today)
     newest: dict[tuple[str, str, str, str, str], Offer] = {}
     for file in catalog.all(PricesFile):
         for index, quote in enumerate(file.spec.quotes):
-            if asked.why_not(file.spec.provider, quote):
+            if allowed.why_not(file.spec.provider, quote):
                 continue
             key = (quote.gpu, file.spec.provider, quote.sku or "", quote.tier, quote.region)
             if key not in newest or newest[key].quote.as_of < quote.as_of:
@@ -219,8 +219,8 @@ def offers_by_gpu(scenario: Scenario, catalog: Catalog, today: dt.date) -> dict[
     return by_gpu
 
 
-class AskedPrices:
-    """Which quotes a scenario's `prices` let through.
+class PriceFilter:
+    """The filter of quotes given by a scenario's `prices`.
 
     Raises DataMissingError for a provider or a region that the catalogue does not have.
     """
@@ -242,20 +242,20 @@ class AskedPrices:
                 raise DataMissingError(unknown("region", region, known), where=where)
 
     def why_not(self, provider: str, quote: Quote) -> str:
-        """Return what excludes a quote, in words; empty where nothing does."""
+        """Return why a quote is excluded, in words; empty where it is not."""
         if self.providers and provider not in self.providers:
             return "not among prices.providers"
         if quote.tier not in self.prices.tiers:
             return "not among prices.tiers"
         if not self.providers and quote.kind not in SEARCHED_KINDS:
-            return f"kind {quote.kind}, searched only where its publisher is named"
+            return f"kind {quote.kind}, searched only where its provider is named"
         if quote.as_of > self.day:
-            return f"seen after {self._asked_day()}"
+            return f"seen after {self._day_in_words()}"
         if quote.valid_until is not None and quote.valid_until < self.day:
-            return f"valid until {quote.valid_until.isoformat()}, before {self._asked_day()}"
+            return f"valid until {quote.valid_until.isoformat()}, before {self._day_in_words()}"
         if self.regions and quote.region.lower() not in self.regions | {"any", "global"}:
             return "not among prices.regions"
         return ""
 
-    def _asked_day(self) -> str:
+    def _day_in_words(self) -> str:
         return f"prices.as_of {self.day.isoformat()}" if self.prices.as_of != "latest" else "today"

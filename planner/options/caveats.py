@@ -7,7 +7,7 @@ from planner.catalog.catalog import Catalog
 from planner.catalog.market import PricesFile
 from planner.catalog.model import ModelSpec
 from planner.errors import Alarm
-from planner.options.candidates import AskedPrices, Candidate
+from planner.options.candidates import Candidate, PriceFilter
 from planner.options.provenance import scenario_inputs
 from planner.options.ranking import Row
 from planner.scenario.load import Scenario
@@ -177,7 +177,7 @@ def nothing_meets(scenario: Scenario, results: Sequence[Row]) -> str:
 def nothing_priced(scenario: Scenario, catalog: Catalog, options: Sequence[Candidate], today: dt.date) -> str:
     """Return the sentence for a search without any price, with the nearest quotes and what excludes each."""
     gpus = {option.machine.gpu.spec.id for option in options}
-    asked = AskedPrices(scenario, catalog, today)
+    asked = PriceFilter(scenario, catalog, today)
     quotes = [
         (file.spec.provider, quote)
         for file in catalog.all(PricesFile)

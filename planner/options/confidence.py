@@ -1,4 +1,4 @@
-"""What of a case the fit of an engine's factors has not seen, and how far predictions were off on the like of it."""
+"""Which parts of a case lie outside the fitted data, and the prediction error measured on such cases."""
 
 import math
 from collections.abc import Sequence
@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from planner.catalog.hardware import EngineSpec, GpuSpec
 from planner.catalog.model import ModelSpec
 from planner.options.candidates import Layout
-from planner.options.engine_factors import FITTED_MAKER
+from planner.options.engine_factors import FITTED_VENDOR
 
 METRICS = ("ttft", "tpot", "throughput")
 FAR = ("architecture", "gpu", "maker", "layout", "pools")
-"""What makes an answer rest on data sheets: no run of the kind was measured."""
+"""Parts that no measured run is close to: with one of them, an answer rests on data sheets."""
 Bounds = dict[str, tuple[float, float]]
 
 
@@ -23,12 +23,12 @@ def unseen(
     layout: Layout | None = None,
     pools: bool = False,
 ) -> tuple[str, ...]:
-    """Return what of a case the fit of an engine's factors has not seen: fields of EngineErrors.
+    """Return which parts of a case lie outside the fitted data of an engine, as fields of EngineErrors.
 
     Parameters
     ----------
-    lengths : mean input and output tokens, where they are to be looked at.
-    layout : of a replica, likewise; data-parallel ranks count as unseen, since few runs have them.
+    lengths : mean input and output tokens; None to leave lengths out.
+    layout : of a replica, None to leave it out; data-parallel ranks count as outside, since few runs have them.
     pools : whether the run has a prefill pool.
     """
     seen = engine.fitted_on
@@ -38,7 +38,7 @@ def unseen(
     if model.id not in seen.models:
         found.append("model" if model.architecture in seen.architectures else "architecture")
     if gpu.id not in seen.gpus:
-        found.append("gpu" if gpu.vendor == FITTED_MAKER else "maker")
+        found.append("gpu" if gpu.vendor == FITTED_VENDOR else "maker")
     if layout and (layout.data > 1 or layout.gpus > seen.replica_gpus):
         found.append("layout")
     ranges = (seen.input_tokens, seen.output_tokens)
@@ -48,10 +48,10 @@ def unseen(
 
 
 def error_bounds(engine: EngineSpec, kinds: Sequence[str]) -> Bounds | None:
-    """Return metric -> (p10, p90) of measured over predicted; None where an engine has no errors on record.
+    """Return metric -> (p10, p90) of measured over predicted; None where an engine has no recorded errors.
 
-    What is unseen in several ways is off in all of them: on each side the squares of the logarithms beyond the known
-    errors add up. A side that lies across 1 (a bias larger than the spread) counts with its sign.
+    Errors of several kinds combine: on each side, the squares of the logarithms beyond the known errors add up. A side
+    beyond 1 (a bias larger than the spread) counts with its sign.
     """
     if engine.errors is None:
         return None
@@ -66,7 +66,7 @@ def error_bounds(engine: EngineSpec, kinds: Sequence[str]) -> Bounds | None:
 
 
 def _widen_bound(known: float, others: Sequence[float]) -> float:
-    """Return an upper bound moved out by those others that are higher: squares of logarithms, with their signs."""
+    """Return an upper bound widened by the others that are higher, adding squares of logarithms with their signs."""
 
     def square(bound: float) -> float:
         return math.log(bound) * abs(math.log(bound))

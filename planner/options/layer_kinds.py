@@ -1,4 +1,4 @@
-"""What layers cost in launches: each kind adds a share of a plain layer's fixed time, by an engine's factors."""
+"""Fixed time of layers: each kind of layer adds a share of a plain layer's fixed time, given by an engine's factors."""
 
 from collections.abc import Mapping
 
@@ -15,13 +15,13 @@ LAYER_KINDS = (
     "fp8_block_overhead",
     "fp4_overhead",
 )
-"""Engine factors, each what one kind of layer adds."""
+"""Engine factors, each for one kind of layer."""
 
 
 def layer_kinds(model: ModelSpec, precision: Precision, gpu: GpuSpec) -> dict[str, float]:
-    """Return how many layers there are of each of LAYER_KINDS; a mixer and a block are half a layer where they differ.
+    """Return the number of layers of each of LAYER_KINDS; a mixer and a block count as half a layer each.
 
-    Activations are narrowed in blocks only where the GPU multiplies in the format; elsewhere weights are widened.
+    Activations are quantised in blocks only where the GPU multiplies in the format; elsewhere weights are widened.
     """
     moe = [g for g in model.ffn if g.experts]
     dense = sum(g.layers for g in model.ffn if not g.experts)
@@ -46,10 +46,10 @@ def layer_kinds(model: ModelSpec, precision: Precision, gpu: GpuSpec) -> dict[st
 
 
 def scaled_in_blocks(fmt: FormatSpec, gpu: GpuSpec) -> bool:
-    """Return whether products of a format narrow their activations block by block on a GPU."""
+    """Return whether products in a format quantise their activations block by block on a GPU."""
     return fmt.activation_scales == "blocks" and getattr(gpu.dense_flop_per_s, fmt.compute) is not None
 
 
 def layer_equivalents(layers: float, kinds: Mapping[str, float], factors: EngineFactors) -> float:
-    """Return layers + sum over the kinds of count x share."""
+    """Return the layers in units of a plain layer's fixed time: layers + sum over the kinds of count x share."""
     return layers + sum(count * float(getattr(factors, name)) for name, count in kinds.items())

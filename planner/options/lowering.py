@@ -1,4 +1,4 @@
-"""The only bridge from specs to arrays: a scenario and its candidates become Cases."""
+"""From specs to arrays: a scenario and its candidates become Cases."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
@@ -11,7 +11,7 @@ from planner.catalog.market import DemandCurve
 from planner.catalog.model import ModelSpec
 from planner.documents.spec import Loaded
 from planner.options.candidates import Candidate, Layout, Machine, Precision
-from planner.options.engine_factors import at_speed, maker_speed
+from planner.options.engine_factors import at_speed, vendor_speed
 from planner.options.layer_kinds import layer_equivalents, layer_kinds
 from planner.options.lowering_model import lower_model
 from planner.options.lowering_workload import lower_demand, lower_pauses, lower_workload
@@ -74,7 +74,7 @@ def lower(scenario: Scenario, catalog: Catalog, model: Loaded[ModelSpec], option
 
 
 def lower_machine(model: ModelSpec, option: Candidate, catalog: Catalog) -> Cases:
-    """Return a case of shape () with only a model on a machine: no workload, no limits, no price (all NaN)."""
+    """Return a case of shape () for a model on a machine. Workload, limits and price are NaN."""
     assumed = catalog.assumptions.spec
     energy = (*_busy_power(assumed), assumed.node_power_overhead, _NAN, _NAN)
     layout = option.layout
@@ -104,14 +104,14 @@ def _unknown(kind: type[Any], value: Array | float = _NAN) -> Any:  # noqa: ANN4
 
 
 def or_nan(value: float | None) -> float:
-    """Return a number as arrays take it: NaN where there is none."""
+    """Return a number for an array: NaN for None."""
     return _NAN if value is None else float(value)
 
 
 def gather(
     options: Sequence[Candidate], key: Callable[[Candidate], T], values: Callable[[T], Sequence[float]]
 ) -> list[Array]:
-    """Return columns over the candidates, computed once per distinct key."""
+    """Return columns over the candidates; `values` is called once per distinct key."""
     keys: dict[int, int] = {}
     distinct: list[T] = []
     index = np.empty(len(options), dtype=np.intp)
@@ -126,7 +126,7 @@ def gather(
 
 
 def flop_rate(gpu: GpuSpec, fmt: FormatSpec) -> float:
-    """Return the dense rate a format's products run at on a GPU: its own, or 16 bit where the GPU lacks it."""
+    """Return the dense FLOP rate of a format's products on a GPU; that of 16 bit where the GPU lacks the format."""
     own: float | None = getattr(gpu.dense_flop_per_s, fmt.compute)
     return own if own is not None else gpu.dense_flop_per_s.fp16
 
@@ -161,7 +161,7 @@ def _engine(model: ModelSpec, options: Sequence[Candidate]) -> EngineColumns:
     def of_machine(machine: Machine) -> list[float]:
         factors, gpu = machine.engine.spec.factors, machine.gpu.spec
         limits = factors.limits_for(gpu.memory_usable_bytes or gpu.memory_bytes)
-        speed = maker_speed(factors, gpu)
+        speed = vendor_speed(factors, gpu)
         values = [at_speed(name, float(getattr(factors, name)), speed) for name in _FACTORS]
         return [*values, limits.max_running_sequences, limits.max_batched_tokens]
 

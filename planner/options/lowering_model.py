@@ -1,4 +1,4 @@
-"""Lowering of a model: groups of layers become the sums that the formulas need."""
+"""From the spec of a model to its columns: sums over its groups of layers."""
 
 from collections.abc import Sequence
 
@@ -11,7 +11,7 @@ from planner.serving.columns import ModelColumns
 
 
 def lower_model(model: ModelSpec, precisions: Sequence[Precision]) -> ModelColumns:
-    """Return the model's columns; only the bytes per weight vary with the candidates' precision."""
+    """Return the model's columns; only the bytes per weight depend on the candidates' precisions."""
     counts = count_parameters(model)
     mixers = [g for g in model.attention if g.kind != "linear"]
     gqa = [g for g in mixers if g.kind == "gqa"]
@@ -68,7 +68,7 @@ def lower_model(model: ModelSpec, precisions: Sequence[Precision]) -> ModelColum
 
 
 def kv_elements(group: AttentionGroup) -> float:
-    """Return cache elements one token adds over a group's layers: K and V of each KV head, or one MLA latent."""
+    """Return the KV-cache elements per token over a group's layers: K and V of each KV head, or one MLA latent."""
     if group.kind == "mla":
         return group.layers * ((group.kv_lora_rank or 0) + (group.qk_rope_head_dim or 0)) / group.compression
     value = 0 if group.shared_kv else group.v_head_dim or group.head_dim
@@ -81,7 +81,7 @@ def prefill_macs(group: AttentionGroup) -> float:
 
 
 def decode_macs(group: AttentionGroup) -> float:
-    """Return the same for decode; MLA works on the latent (absorbed projections)."""
+    """Return multiply-adds per decoded token and token of context; MLA works on the latent (absorbed projections)."""
     if group.kind == "mla":
         latent, rope = group.kv_lora_rank or 0, group.qk_rope_head_dim or 0
         return group.layers * group.heads * (2 * latent + rope) / group.compression

@@ -1,4 +1,4 @@
-"""Lowering of the workload: classes, distributions and histograms become mixture components."""
+"""From the spec of a workload to its columns: classes and histograms become mixture components."""
 
 import math
 from collections.abc import Callable
@@ -56,9 +56,9 @@ _NONE = Length(mean=0.0)
 
 
 Place = Callable[[Key], str]
-"""Where the value at a path of the scenario stands: file, line and column."""
+"""Gives the place of the value at a path of the scenario: file, line and column."""
 FieldPlace = Callable[[str], str]
-"""Where a field of one request class stands."""
+"""Gives the place of a field of one request class."""
 
 
 def lower_workload(spec: ScenarioSpec, model: ModelSpec, place: Place) -> WorkloadColumns:
@@ -78,7 +78,7 @@ def lower_workload(spec: ScenarioSpec, model: ModelSpec, place: Place) -> Worklo
 
 
 def _place_of_fields(workload: WorkloadSpec, index: int, place: Place) -> FieldPlace:
-    """Return where the fields of a class stand: at the class where that gives one, else at the workload."""
+    """Return the function that gives the place of a field: in the class where that sets it, else in the workload."""
 
     def where(name: str) -> str:
         own = workload.classes and getattr(workload.classes[index], name) is not None
@@ -106,7 +106,7 @@ def lower_pauses(spec: ScenarioSpec, model: ModelSpec, place: Place) -> PauseCol
 
 
 def _held_between_turns(cls: RequestClass, model: ModelSpec, where: FieldPlace) -> float:
-    """Return the mean tokens a conversation holds while a tool works: what the next turn finds again."""
+    """Return the mean tokens in the KV cache while a tool works: what the next turn finds there."""
     given, answer = moments(cls.input_tokens or _NONE), moments(cls.answer_tokens or _NONE)
     count, grown, as_written = (
         int(cls.turns_per_answer or 1),
@@ -127,7 +127,7 @@ def _shares(workload: WorkloadSpec) -> list[tuple[RequestClass, float]]:
 
 
 def _filled(cls: RequestClass, base: RequestClass) -> RequestClass:
-    """Return a class with the workload's values where it has none of its own."""
+    """Return a class with the workload's values for fields that it leaves out."""
     names = ["input_tokens", "answer_tokens", "cached_share", "samples_per_answer", "turns_per_answer", "agent"]
     names += ["max_tokens", *(() if cls.thinking_fields() else THINKING_FIELDS)]
     update = {name: getattr(base, name) for name in names if getattr(cls, name) is None}
@@ -167,7 +167,7 @@ def _check_context(
     last = first + (count - 1) * _growth(cls, answer, multiplier)[0] + answer.mean * multiplier
     if cls.agent is not None and last > most:
         raise BadInputError(
-            f"workload.agent: turn {count} holds {last:,.0f} tokens, and the model's context {most:,}; expected fewer "
+            f"workload.agent: turn {count} has {last:,.0f} tokens, the model's context {most:,}; expected fewer "
             "turns_per_answer or tool_tokens, or a larger model context",
             where=where("agent"),
         )
@@ -204,7 +204,7 @@ _MOST_TURNS = 16
 
 
 def _growth(cls: RequestClass, answer: Moments, multiplier: float) -> tuple[float, float]:
-    """Return (tokens a turn adds to the context of the next, those of them that stay in the cache as written)."""
+    """Return (tokens that a turn adds to the next turn's context, those of them that stay in the cache unchanged)."""
     agent = cls.agent
     if agent is None:
         return 0.0, 0.0
@@ -227,7 +227,7 @@ def _thinking(cls: RequestClass, answer: Moments, model: ModelSpec, where: Field
     if cls.effort is not None:
         _check_effort(cls, model, where)
         if cls.effort in model.effort_generated_tokens:
-            return _whole_length(cls, answer, model, where)
+            return _from_total_length(cls, answer, model, where)
         return float(model.effort_multipliers[cls.effort]), answer.cv, answer.cv
     if cls.reasoning_multiplier is None:
         return 1.0, answer.cv, 0.0
@@ -237,7 +237,7 @@ def _thinking(cls: RequestClass, answer: Moments, model: ModelSpec, where: Field
 
 
 def _check_effort(cls: RequestClass, model: ModelSpec, where: FieldPlace) -> None:
-    """Raise DataMissingError for an effort level that the model has no measured multiplier for."""
+    """Raise DataMissingError for an effort level without a measured multiplier in the model's file."""
     levels = [*model.effort_multipliers, *model.effort_generated_tokens]
     if cls.effort is not None and cls.effort not in levels:
         raise DataMissingError(
@@ -247,22 +247,22 @@ def _check_effort(cls: RequestClass, model: ModelSpec, where: FieldPlace) -> Non
         )
 
 
-def _whole_length(
+def _from_total_length(
     cls: RequestClass, answer: Moments, model: ModelSpec, where: FieldPlace
 ) -> tuple[float, float, float]:
-    """Return what `_thinking` does where the effort's whole length is known: the answer is part of it.
+    """Return what `_thinking` does, for an effort whose total generated length is known: the answer is part of it.
 
-    Thinking is what the visible answer leaves of it; its spread is taken as the whole length's.
+    Thinking is the rest of the total; its spread is assumed to be that of the total.
     """
-    whole = moments(model.effort_generated_tokens[cls.effort or ""])
+    total = moments(model.effort_generated_tokens[cls.effort or ""])
     visible = moments(cls.answer_tokens or _NONE).mean
-    if visible > whole.mean:
+    if visible > total.mean:
         raise BadInputError(
-            f"{model.id} generates {whole.mean:,.0f} tokens at effort {cls.effort!r}, thinking included, fewer than "
-            f"the {visible:,.0f} visible ones asked for; expected a shorter answer or reasoning_multiplier",
+            f"{model.id} generates {total.mean:,.0f} tokens at effort {cls.effort!r}, thinking included, fewer than "
+            f"the {visible:,.0f} visible tokens; expected a shorter answer or reasoning_multiplier",
             where=where("effort"),
         )
-    return max(whole.mean / answer.mean, 1.0), whole.cv, whole.cv
+    return max(total.mean / answer.mean, 1.0), total.cv, total.cv
 
 
 def _product_cv(one: float, two: float) -> float:
@@ -281,7 +281,7 @@ def answers_per_s(workload: WorkloadSpec) -> float:
 
 
 def peak_to_mean(demand: DemandSpec, curve: DemandCurve | None) -> float:
-    """Return the peak hour over the mean: as given, else from the curve, else 1."""
+    """Return the rate of the peak hour divided by the mean: as given, else from the curve, else 1."""
     if demand.peak_to_mean is not None:
         return float(demand.peak_to_mean)
     if curve is None:
@@ -291,7 +291,7 @@ def peak_to_mean(demand: DemandSpec, curve: DemandCurve | None) -> float:
 
 
 def growth_factor(demand: DemandSpec) -> float:
-    """Return the load of the horizon's last month over today's."""
+    """Return the load in the last month of the horizon divided by today's."""
     return float((1.0 + demand.growth_per_month) ** (demand.horizon_months - 1))
 
 

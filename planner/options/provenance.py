@@ -1,4 +1,4 @@
-"""Where each input of an option comes from: value, unit, source, file and line."""
+"""The origin of each input of an option: value, source, file and line."""
 
 import dataclasses
 from collections.abc import Iterator
@@ -51,7 +51,7 @@ _SKIPPED = {"overrides", "sources", "title", "name"}
 
 
 def inputs(scenario: Scenario, catalog: Catalog, option: Candidate, model: Loaded[ModelSpec]) -> list[Input]:
-    """Return every input of an option: the scenario's fields, the GPU, system, engine, price, model, assumptions."""
+    """Return every input of an option: scenario, GPU, system, model, engine, formats, price, assumptions, grid."""
     found = scenario_inputs(scenario)
     found += spec_inputs("gpu", option.machine.gpu, _numbers(option.machine.gpu.spec))
     if option.machine.system:
@@ -73,7 +73,7 @@ def grid_input(grid: GridFactor) -> Input:
 
 
 def _model_inputs(scenario: Scenario, catalog: Catalog, option: Candidate, model: Loaded[ModelSpec]) -> list[Input]:
-    """Return what the performance model reads: engine factors, the language model, number formats."""
+    """Return the inputs of the performance model: engine factors, language model, number formats."""
     fields = ("hidden_size", "vocab_size", "max_context_tokens", "attention", "ffn", "weights")
     extra = ("other_parameters", "tied_embeddings", "learned_positions")
     keys: list[Key] = [(name,) for name in fields + tuple(n for n in extra if getattr(model.spec, n))]
@@ -84,7 +84,7 @@ def _model_inputs(scenario: Scenario, catalog: Catalog, option: Candidate, model
 
 
 def _effort_keys(scenario: Scenario, model: ModelSpec) -> list[Key]:
-    """Return the keys of the effort levels a workload names."""
+    """Return the keys of the effort levels that a workload names."""
     workload = scenario.spec.workload
     efforts = dict.fromkeys(c.effort for c in (workload, *workload.classes) if c.effort)
     tables = ("effort_multipliers", "effort_generated_tokens")
@@ -109,7 +109,7 @@ def _format_keys(scenario: Scenario, catalog: Catalog, option: Candidate, model:
 
 
 def _curve_input(scenario: Scenario, catalog: Catalog) -> list[Input]:
-    """Return what a demand curve says about the peak, where the scenario names one."""
+    """Return the peak of the demand curve that the scenario names; empty where it names none or sets the peak."""
     demand = scenario.spec.demand
     if demand.curve is None or demand.peak_to_mean is not None:
         return []
@@ -139,7 +139,7 @@ def _in_data(data: Any, key: Key) -> bool:  # noqa: ANN401 - plain data of any s
 
 
 def _effective_defaults(scenario: Scenario, known: set[str]) -> list[Input]:
-    """Return what is taken for fields of the workload and the demand that nobody gave."""
+    """Return the default values of workload and demand fields that are not given."""
     spec, where = scenario.spec, scenario.loaded.document.where
     if spec.workload.tokens_per_day is not None:
         return []
@@ -164,7 +164,7 @@ def _fields(spec: Any) -> list[str]:  # noqa: ANN401 - any spec
 
 
 _NOT_USED = {"released", "capex_usd", "power_w"}
-"""Facts of a machine that no formula reads yet."""
+"""Facts of a machine that no formula uses."""
 
 
 def _numbers(spec: FileSpec) -> list[Key]:
@@ -182,7 +182,7 @@ def _numbers(spec: FileSpec) -> list[Key]:
 
 
 def spec_inputs(group: str, loaded: Loaded[Any], keys: list[Key]) -> list[Input]:
-    """Return values of a file of the catalogue, each with its source."""
+    """Return values of a catalogue file with their sources; `group` starts their names."""
     return [
         Input.of(
             f"{group}.{path_text(tuple(k for k in key if k not in _CONTAINERS and not isinstance(k, int)))}",
@@ -195,7 +195,7 @@ def spec_inputs(group: str, loaded: Loaded[Any], keys: list[Key]) -> list[Input]
 
 
 _CONTAINERS = {"factors", "quotes", "formats"}
-"""Levels of a file that say nothing to a reader."""
+"""Levels of a file that are left out of names."""
 
 
 def _value_at(value: Any, key: Key) -> Any:  # noqa: ANN401 - any field value
@@ -206,7 +206,7 @@ def _value_at(value: Any, key: Key) -> Any:  # noqa: ANN401 - any field value
 
 
 def file_inputs(loaded: Loaded[Any]) -> list[Input]:
-    """Return every number and name an economic question's file gives, or that is assumed where it does not say."""
+    """Return every value of an economic question's file, given or assumed; each entry of a list is one input."""
     fields = []
     for key, value, given in _leaves(loaded.spec, (), given=True, into_lists=True):
         where, source = loaded.document.place(key), loaded.source(*key)

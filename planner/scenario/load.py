@@ -1,4 +1,4 @@
-"""From a scenario file to a validated question: overrides, --set, histogram files, and where each value came from."""
+"""From a scenario file to a validated scenario: overrides, --set, histogram files, and the place of each value."""
 
 import csv
 import re
@@ -31,7 +31,7 @@ EXCLUSIVE = (
     frozenset((*RATE_FIELDS, "users", "tokens_per_day")),
     frozenset(THINKING_FIELDS),
 )
-"""Fields of which a workload takes one: a value of one drops the others."""
+"""Fields of which a workload takes one; setting one of them drops the others."""
 REPLACES = {
     "usd_per_gpu_hour": frozenset(("provider", "tier", "sku", "region", "as_of")),
     "provider": frozenset(("usd_per_gpu_hour",)),
@@ -42,13 +42,13 @@ REPLACES = {
 
 @dataclass(frozen=True)
 class Scenario:
-    """A validated question with the document it came from and the folder its file names start from."""
+    """A validated scenario with its document and the folder that its file names are relative to."""
 
     loaded: Loaded[ScenarioSpec]
     folder: Path
     override: str | None = None
     router: str | None = None
-    """Label of the question whose classes several models answer, where this is the part of one of them."""
+    """Label of the router that this is a part of; None where it is a whole scenario."""
 
     @property
     def spec(self) -> ScenarioSpec:
@@ -57,14 +57,14 @@ class Scenario:
 
     @property
     def label(self) -> str:
-        """Return the name results carry: `name`, or `name/override`."""
+        """Return the name in results: `name`, or `name/override`."""
         return f"{self.spec.name}/{self.override}" if self.override else self.spec.name
 
 
 def load_scenario(
     name: str | Path, catalog: Catalog, *, override: str | None = None, changes: Mapping[str, Any] | None = None
 ) -> Scenario:
-    """Read a scenario by file, shipped name or `-` (stdin), apply one override and single changes.
+    """Return a scenario by file, shipped name or `-` (stdin), with an override and single changes applied.
 
     Raises BadInputError for a bad file and DataMissingError for an unknown name.
     """
@@ -73,7 +73,10 @@ def load_scenario(
 
 
 def open_scenario(name: str | Path, catalog: Catalog) -> tuple[Document, Path]:
-    """Return the document of a scenario and its folder. Raises BadInputError for a file of another kind."""
+    """Return the document of a scenario and its folder.
+
+    Raises BadInputError for a file of another kind and DataMissingError for an unknown name.
+    """
     document, folder = open_any(name, catalog)
     if kind_of(document) not in {None, SCENARIO}:
         raise wrong_kind(document, "a scenario")
@@ -81,7 +84,7 @@ def open_scenario(name: str | Path, catalog: Catalog) -> tuple[Document, Path]:
 
 
 def open_any(name: str | Path, catalog: Catalog) -> tuple[Document, Path]:
-    """Return the document of a file, stdin or a shipped name, whatever its kind, and its folder."""
+    """Return the document of a file, stdin or a shipped name of any kind, and its folder. Raises DataMissingError."""
     text = str(name)
     if found := open_named(text, catalog, [_FOLDER]):
         return found
@@ -97,7 +100,10 @@ def build_scenario(
     changes: Mapping[str, Any] | None = None,
     origin: str = "--set ",
 ) -> Scenario:
-    """Apply an override and changes to a scenario document and validate the result; `origin` starts their place."""
+    """Return the scenario of a document, with an override and changes applied. Raises PlannerError.
+
+    `origin` is the start of the changes' places in messages.
+    """
     overrides = document.data.get("overrides") or {}
     if override is not None:
         if not isinstance(overrides, dict) or override not in overrides:
@@ -145,9 +151,9 @@ def parse_value(text: str, where: str) -> Any:  # noqa: ANN401 - plain data of a
 
 
 def parse_cell(text: str, where: str) -> Any:  # noqa: ANN401 - plain data of any shape
-    """Return the value of a cell of a sheet, which has no quotes to make text of a number."""
+    """Return the value of a sheet's cell. A number with a leading 0 is refused: a cell cannot quote it as text."""
     if LEADING_ZERO.fullmatch(text.strip()):
-        raise BadInputError(f"{text} is a number that starts with 0; expected it without that 0", where=where)
+        raise BadInputError(f"{text} has a leading 0; expected a number without it", where=where)
     return parse_value(text, where)
 
 
@@ -161,20 +167,20 @@ def parse_path(path: str, *, where: str = "") -> Key:
         raise BadInputError(f"{path!r} is not a field path; expected e.g. workload.reasoning_multiplier", where=where)
     parts = [int(p) if p.isdigit() else p for p in re.findall(r"\w+", path)]
     if parts[0] in {"overrides", "sources"}:
-        raise BadInputError(f"{path!r} cannot be overridden; an override changes fields of the question", where=where)
+        raise BadInputError(f"{path!r} cannot be overridden; expected a field of the scenario", where=where)
     return tuple(parts)
 
 
 def changed(document: Document, key: Key, value: Any, place: str, source: str | None = None) -> Document:  # noqa: ANN401
-    """Return a document with one value replaced; its exclusive siblings (another rate) are dropped."""
+    """Return a document with one value replaced and the fields dropped that exclude it, such as another rate.
+
+    `place` is where the new value stands, `source` the name of its source.
+    """
     data = _assign(document.data, key, value, place)
     positions = {k: v for k, v in document.positions.items() if k[: len(key)] != key}
     origins = {**{k: v for k, v in document.origins.items() if k[: len(key)] != key}, key: place}
     names = {k: v for k, v in document.source_names.items() if k[: len(key)] != key}
-    if source is not None:
-        names[key] = source
-    else:
-        names[key] = ""
+    names[key] = source or ""
     return replace(document, data=data, positions=positions, origins=origins, source_names=names)
 
 
@@ -182,7 +188,7 @@ def _assign(data: Any, key: Key, value: Any, place: str) -> Any:  # noqa: ANN401
     head, rest = key[0], key[1:]
     if isinstance(head, int):
         if not isinstance(data, tuple):
-            raise BadInputError(f"[{head}] is an entry of a list, and there is no list", where=place)
+            raise BadInputError(f"[{head}] is an index, but the field is not a list", where=place)
         if head >= len(data):
             raise BadInputError(f"there is no entry [{head}]; the list has {len(data)}, counted from 0", where=place)
         return (*data[:head], _assign(data[head], rest, value, place) if rest else value, *data[head + 1 :])
@@ -191,14 +197,14 @@ def _assign(data: Any, key: Key, value: Any, place: str) -> Any:  # noqa: ANN401
     if not isinstance(data, dict):
         if not rest and head == "mean" and isinstance(data, int | float):
             return value
-        raise BadInputError(f"{head!r} is inside a plain value; expected a mapping there", where=place)
+        raise BadInputError(f"{head!r} is a field of a plain value; expected a mapping", where=place)
     kept = {k: v for k, v in data.items() if value is None or k not in _replaced_by(head)}
     kept[head] = _assign(kept.get(head), rest, value, place) if rest else value
     return kept
 
 
 def _replaced_by(name: str) -> set[str]:
-    """Return the fields that a value of this one takes the place of; clearing it with null takes nobody's."""
+    """Return the fields that setting this one drops."""
     return {f for group in EXCLUSIVE if name in group for f in group if f != name} | REPLACES.get(name, set())
 
 
@@ -225,7 +231,7 @@ def _with_histogram(document: Document, key: Key, folder: Path) -> Document:
 
 
 def read_histogram(path: Path) -> tuple[tuple[float, float], ...]:
-    """Read a CSV with the columns tokens and weight (any positive weights) into pairs."""
+    """Return the (tokens, weight) pairs of a CSV file with these columns. Raises BadInputError with file and line."""
     reader = csv.reader(read_text(path).splitlines())
     header = [name.strip() for name in next(reader, [])]
     if sorted(header) != ["tokens", "weight"]:

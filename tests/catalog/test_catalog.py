@@ -54,7 +54,7 @@ def test_a_model_is_found_by_its_hugging_face_name_and_says_so(catalog: Catalog,
     """Owners, -instruct and -fp8 resolve, and the note says what was answered."""
     found = catalog.find(ModelSpec, name)
     assert found.loaded.spec.id == model
-    assert found.note == f"{name} is answered as {model}"
+    assert found.note == f"{name} resolved to {model}"
 
 
 @pytest.mark.parametrize(

@@ -135,7 +135,7 @@ def test_a_bad_row_names_its_cell_and_the_good_ones_are_answered(call: Call, she
         (
             "workload.answer_tokens",
             "08",
-            ":2:workload.answer_tokens: 08 is a number that starts with 0; expected it without that 0",
+            ":2:workload.answer_tokens: 08 has a leading 0; expected a number without it",
         ),
         ("engine", "NO", ":2:engine: NO reads as a yes/no value"),
         ("gpu", "h100-sxn", ":2:fleet.gpus: unknown GPU 'h100-sxn'. Did you mean h100-sxm"),

@@ -90,7 +90,7 @@ def test_grids_on_the_command_line(call: Callable[..., Any]) -> None:
     assert "Did you mean France" in wrong.errors[0]
     measured = call("energy", "deepseek-day")
     assert measured.code == EXIT_BAD_INPUT
-    assert "the rates are measured" in measured.errors[0]
+    assert "measured rates do not describe single answers" in measured.errors[0]
 
 
 @pytest.mark.parametrize("command", ["energy", "thinking", "explain"])

@@ -171,9 +171,9 @@ def test_a_cheaper_price_never_costs_more(one: float, other: float, precision: f
     [
         (("--target", "accuracy=80"), EXIT_BAD_INPUT, "error: --target accuracy: 80 looks like a percentage"),
         (("--target", "accuracy=1.2"), EXIT_BAD_INPUT, "error: --target accuracy: 1.2 is not an accuracy"),
-        (("--target", "acuracy=0.8"), EXIT_BAD_INPUT, "'acuracy=0.8' is no target; expected accuracy=SHARE"),
+        (("--target", "acuracy=0.8"), EXIT_BAD_INPUT, "'acuracy=0.8' is not a target; expected accuracy=SHARE"),
         (("--target", "accuracy=high"), EXIT_BAD_INPUT, "error: --target accuracy: 'high' is not a number"),
-        (("--target", "accuracy=-1"), EXIT_BAD_INPUT, "error: --target accuracy: -1 is not a share"),
+        (("--target", "accuracy=-1"), EXIT_BAD_INPUT, "error: --target accuracy: -1 is not an accuracy"),
         (("--set", "target.accuracy=80"), EXIT_BAD_INPUT, "error: --set target.accuracy: 80 looks like a percentage"),
         (("--set", "benchmark=codeforces-2024"), EXIT_BAD_INPUT, "codeforces-2024 is measured in percentiles: a rank"),
         (("--set", "benchmark=logic-puzzle"), EXIT_DATA_MISSING, "Did you mean logic-puzzles"),

@@ -264,7 +264,7 @@ def test_replicas_share_the_load() -> None:
         ({"request_rate": "-1"}, "request_rate -1 is out of range; expected a positive number"),
         ({"data_parallel": "1e16"}, "data_parallel 1e+16 is out of range; expected at most 1e+15"),
         ({"input_tokens": "12:30"}, "input_tokens: 12:30 "),
-        ({"input_tokens": "08"}, "input_tokens: 08 is a number that starts with 0; expected it without that 0"),
+        ({"input_tokens": "08"}, "input_tokens: 08 has a leading 0; expected a number without it"),
         ({"precision": "fp3"}, "unknown precision 'fp3'"),
     ],
 )

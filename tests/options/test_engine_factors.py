@@ -9,7 +9,7 @@ import yaml
 from planner.catalog.catalog import Catalog
 from planner.catalog.hardware import EngineFactors, EngineSpec, GpuSpec
 from planner.loadtest.predict import predict
-from planner.options.engine_factors import at_speed, maker_speed
+from planner.options.engine_factors import at_speed, vendor_speed
 
 HARDWARE = Path(__file__).resolve().parents[2] / "hardware"
 SPEED = 0.5
@@ -73,7 +73,8 @@ def test_only_makers_that_were_not_fitted_are_slowed(catalog: Catalog) -> None:
     """NVIDIA's cards run at the factors as they are."""
     factors = catalog.get(EngineSpec, "vllm").spec.factors
     speeds = {
-        name: maker_speed(factors, catalog.get(GpuSpec, name).spec) for name in ("h100-sxm", "twin", "mi300x", "gaudi3")
+        name: vendor_speed(factors, catalog.get(GpuSpec, name).spec)
+        for name in ("h100-sxm", "twin", "mi300x", "gaudi3")
     }
     assert speeds == {"h100-sxm": 1.0, "twin": 1.0, "mi300x": SPEED, "gaudi3": SPEED}
 

@@ -142,5 +142,5 @@ def test_bad_drafts_are_refused_in_a_line(field: str, value: float, says: str) -
 
 def test_measured_rates_know_no_drafts() -> None:
     """A measured rate holds whatever the engine did: drafts beside it are refused."""
-    with pytest.raises(BadInputError, match=r"fleet\.speculative_tokens changes no measured rate"):
+    with pytest.raises(BadInputError, match=r"fleet\.speculative_tokens does not apply to measured_rates"):
         load_scenario("deepseek-day", CATALOG, changes={"fleet.speculative_tokens": 1})

@@ -37,7 +37,7 @@ overrides:
 """
 
 
-FIXED = "cannot be overridden; an override changes fields of the question"
+FIXED = "cannot be overridden; expected a field of the scenario"
 NO_PATH = "is not a field path; expected e.g. workload.reasoning_multiplier"
 TIERS = "'on_demand', 'spot', 'committed_1y', 'committed_3y', 'capacity_block' or 'owned'"
 NEAR = "answer_tokens, max_tokens, answers_per_month"
@@ -137,14 +137,14 @@ def test_an_entry_of_a_list_can_be_set() -> None:
         ("  a: {overrides: {}}", f"s.yaml:9:18: 'overrides' {FIXED}"),
         ("  a: {sources.x: 1}", f"s.yaml:9:18: 'sources.x' {FIXED}"),
         ("  a: {workload..x: 1}", f"s.yaml:9:20: 'workload..x' {NO_PATH}"),
-        ("  a: {model.x: 1}", "s.yaml:9:16: 'x' is inside a plain value; expected a mapping there"),
+        ("  a: {model.x: 1}", "s.yaml:9:16: 'x' is a field of a plain value; expected a mapping"),
         ("  a: {wrkload.x: 1}", "s.yaml:9:18 wrkload: unknown field. Did you mean workload?"),
         ("  a: {workload.answer_token: 1}", f"s.yaml:9:30 workload.answer_token: unknown field. Did you mean {NEAR}?"),
         (
             "  a: {workload.answer_tokens: -1}",
             "s.yaml:9:31 workload.answer_tokens: -1 is negative; expected a number of at least 0",
         ),
-        ("  a: {'workload.classes[3].share': 1}", "s.yaml:9:36: [3] is an entry of a list, and there is no list"),
+        ("  a: {'workload.classes[3].share': 1}", "s.yaml:9:36: [3] is an index, but the field is not a list"),
         ("  a: {workload: 5}", "s.yaml:9:17 workload: 5 is not valid here; expected a mapping of fields"),
         ("  a: 5", "s.yaml:9:6: overrides.a: expected a mapping of paths to values"),
         ("  a: [model]", "s.yaml:9:6: overrides.a: expected a mapping of paths to values"),
@@ -178,13 +178,13 @@ def test_an_unknown_override_shows_the_nearest() -> None:
         ("workload.answer_tokens", -1, "--set workload.answer_tokens: -1 is negative; expected a number of at least 0"),
         ("workload.answer_token", 1, f"--set workload.answer_token: unknown field. Did you mean {NEAR}?"),
         ("wrkload.x", 1, "--set wrkload.x wrkload: unknown field. Did you mean workload?"),
-        ("name.x", 1, "--set name.x: 'x' is inside a plain value; expected a mapping there"),
+        ("name.x", 1, "--set name.x: 'x' is a field of a plain value; expected a mapping"),
         (
             "workload.answers_per_day.x",
             1,
-            "--set workload.answers_per_day.x: 'x' is inside a plain value; expected a mapping there",
+            "--set workload.answers_per_day.x: 'x' is a field of a plain value; expected a mapping",
         ),
-        ("workload[0]", 1, "--set workload[0]: [0] is an entry of a list, and there is no list"),
+        ("workload[0]", 1, "--set workload[0]: [0] is an index, but the field is not a list"),
         ("", 1, f"--set: '' {NO_PATH}"),
         ("a b", 1, f"--set: 'a b' {NO_PATH}"),
         ("workload.", 1, f"--set: 'workload.' {NO_PATH}"),
