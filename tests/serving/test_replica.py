@@ -119,6 +119,15 @@ def test_the_cache_of_a_prompt_travels_once(
     assert float(found) == pytest.approx((1000 * 2e4 + 1e6) / (senders * rate))
 
 
+def test_all_gpus_of_a_worker_count_towards_the_domain(case: Build) -> None:
+    """Three stages of two GPUs beside a single one share a domain of eight; four stages do not."""
+    decode = case()
+    for stages, rate in ((3.0, 1e11), (4.0, 1e10)):
+        prefill = case(layout__tensor_parallel=2.0, layout__pipeline_parallel=stages)
+        found = prompt_transfer_s(prefill, decode, np.array(1.0), np.array(1.0))
+        assert float(found) == pytest.approx(1000 * 2e4 / rate)
+
+
 def test_a_mean_prompt_travels_at_the_engines_share_of_the_rate(case: Build) -> None:
     """A quarter of answers with 4,000 tokens, the rest with 400: 1,300 on average; half the link's rate."""
     mixed = case(

@@ -100,7 +100,7 @@ def test_speculative_decoding_by_hand(case: Build) -> None:
 def test_littles_law_both_ways(case: Build, share: float, prompt: float, output: float, cv: float) -> None:
     """B = rate x steps x step time, and the rate of a batch is served by that batch."""
     lengths = {"input_tokens_mean": prompt, "answer_tokens_mean": output, "generated_tokens_cv": cv}
-    replica = build_replica(case(**{f"workload__{name}": v for name, v in lengths.items()}))
+    replica = build_replica(case(**{f"workload__{name}": v for name, v in lengths.items()}, layout__data_parallel=2.0))
     running = share * replica.memory.max_running_sequences
     load = load_at(replica, running)
     steps = float(replica.decode_steps_per_answer)
@@ -161,6 +161,17 @@ def test_scheduling_waits_for_whole_steps_drafts_included(case: Build) -> None:
     replica, _, load = solved(case, 10.0, **drafting)
     whole_step = float(average_step(replica, np.array(10.0))[1])
     assert float(fixed_ttft_s(replica, load)) == pytest.approx(3 * whole_step + float(load.step_alone_s))
+
+
+def test_a_first_token_waits_in_both_queues(case: Build) -> None:
+    """Near the running limit of 100 both waits count, their means in the mean and their quantiles in the tail."""
+    replica, lengths, load = solved(case, 95.0, engine__max_running_sequences=100.0)
+    prefill, slots = waits(replica, load)
+    alone = float(fixed_ttft_s(replica, load)) + 1000 * float(load.prefill_work_s)
+    assert min(float(prefill.mean_s), float(slots.mean_s)) > 0
+    assert float(ttft_mean_s(replica, load)) == pytest.approx(alone + float(prefill.mean_s + slots.mean_s))
+    tail = float(prefill.quantile_s(0.99) + slots.quantile_s(0.99))
+    assert float(latency_at(replica, lengths, load, "p99").ttft) == pytest.approx(alone + tail)
 
 
 def test_stages_lengthen_a_prompts_own_time_but_not_its_queue(case: Build) -> None:
