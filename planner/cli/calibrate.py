@@ -32,17 +32,21 @@ _SHOWN_FAULTS = 5
 @click.option(
     "--data",
     type=common.Word(["silicon"]),
-    help="Also the runs inside an installed aiconfigurator-core (docs/silicon.md).",
+    help="Add the runs inside an installed aiconfigurator-core (docs/silicon.md).",
 )
 @click.option(
-    "--given", "given", multiple=True, metavar="COLUMN=VALUE", help="What the files do not state: gpu=h100-sxm."
+    "--given",
+    "given",
+    multiple=True,
+    metavar="COLUMN=VALUE",
+    help="Set a column that the files do not give, e.g. gpu=h100-sxm.",
 )
 @click.option(
     "--leave-out",
     type=common.Word([*FOLDS, "none"]),
     default="none",
     show_default=True,
-    help="Predict each model, GPU or engine by factors fitted without it.",
+    help="Predict each model, GPU or engine with factors fitted without it.",
 )
 @click.option("--predictions", metavar="OUT.csv", help="Write the prediction of every run with its interval.")
 @click.option("--write", "folder", metavar="DIR", help="Write engine files with the fitted factors, for --catalog DIR.")

@@ -51,7 +51,7 @@ notes_option = click.option(
     is_flag=True,
     expose_value=False,
     callback=lambda context, _, value: context.meta.update({_NOTES: value}),
-    help="Print the notes on the answer, not only their number.",
+    help="Print all notes instead of their number.",
 )
 output_option = click.option("-o", "--output", metavar="FILE", help="Write to a file (nothing is written on failure).")
 

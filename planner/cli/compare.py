@@ -49,9 +49,13 @@ def _right(found: Answer) -> str:
 @click.command("compare")
 @click.argument("scenarios", nargs=-1, required=True, metavar="SCENARIO...")
 @click.option(
-    "--override", "overrides", multiple=True, metavar="NAME", help="Variants to compare; without it one file's all."
+    "--override",
+    "overrides",
+    multiple=True,
+    metavar="NAME",
+    help="Variant to compare; by default all variants of a single file.",
 )
-@click.option("--fields", metavar="A,B", help="Only these result fields (json, csv).")
+@click.option("--fields", metavar="A,B", help="Show only these result fields (json, csv).")
 @common.target_option
 @common.question_options
 @common.format_option(*FORMATS)
@@ -68,10 +72,10 @@ def command(
     catalogs: tuple[str, ...],
     **question: Any,
 ) -> None:
-    """Compare the best option of several questions, or of one question and its variants.
+    """Compare the best options of several scenarios, or of a scenario and its variants.
 
-    With --target only those whose quality.accuracy reaches it, cheapest answer first; exit 1 where none does.
-    A question of `planner quality` is answered here too: models, efforts and samples on one benchmark.
+    With --target, show only those whose quality.accuracy reaches it, cheapest first; exit with 1 if none does.
+    A question for `planner quality` is accepted, too: models, efforts and samples on a benchmark.
 
     \b
     planner compare o1-class gpt-4o-class

@@ -24,13 +24,13 @@ def output_options(function: common.F) -> common.F:
     """Add the options that say which columns go where in which form."""
     for option in reversed(
         (
-            click.option("--fields", metavar="A,B", help="Only these columns (json, csv, long-csv)."),
+            click.option("--fields", metavar="A,B", help="Show only these columns (json, csv, long-csv)."),
             click.option(
                 "--dialect",
                 type=common.Word(DIALECTS),
                 default="plain",
                 show_default=True,
-                help="CSV for a spreadsheet.",
+                help="CSV dialect.",
             ),
             common.format_option(*FORMATS),
             common.output_option,

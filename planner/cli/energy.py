@@ -11,10 +11,12 @@ from planner.options.answer import answer
 
 @click.command("energy")
 @click.argument("scenario", default=common.DEFAULT_SCENARIO, metavar="[SCENARIO]")
-@click.option("--override", metavar="NAME", help="A variant of the file.")
-@click.option("--row", metavar="MODEL", help="One model of a router; all of them and their sum without it.")
-@click.option("--grid", "grids", multiple=True, metavar="ZONE", help="This zone, by every source; may be repeated.")
-@click.option("--embodied", is_flag=True, help="Count the making of GPUs and servers in the total.")
+@click.option("--override", metavar="NAME", help="Use a variant of the file.")
+@click.option("--row", metavar="MODEL", help="Show one model of a router; by default all and their sum.")
+@click.option(
+    "--grid", "grids", multiple=True, metavar="ZONE", help="Use this zone, with every source; may be repeated."
+)
+@click.option("--embodied", is_flag=True, help="Include emissions from making GPUs and servers.")
 @common.question_options
 @economic.output_options
 def command(
@@ -25,7 +27,7 @@ def command(
     embodied: bool,
     **chosen: Any,
 ) -> None:
-    """Say what an answer draws and emits: GPUs, node, building; used and waiting; by grid, year and source.
+    """Estimate energy and carbon per answer: GPUs, node, facility; used and idle; by grid, year and source.
 
     \b
     planner energy o1-class

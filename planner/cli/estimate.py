@@ -22,27 +22,28 @@ from planner.report.registry import FORMATS
     "overrides",
     multiple=True,
     metavar="NAME",
-    help="A variant of the file; `all` for the baseline and every one.",
+    help="Use a variant of the file; `all` for the baseline and all variants.",
 )
 @click.option(
     "--from",
     "sheet",
     metavar="SHEET.csv",
-    help="One question per row; headers are field paths, `scenario` names the baseline. Answered as CSV unless "
-    "--format says otherwise.",
+    help="Solve one scenario per row: headers are field paths, `scenario` names the baseline. The default "
+    "--format is csv.",
 )
 @click.option(
-    "--all", "show_all", is_flag=True, help="Every option, not only the best of each GPU (or of each row of a sheet)."
+    "--all",
+    "show_all",
+    is_flag=True,
+    help="Show all options, not only the best for each GPU (or for each row of a sheet).",
 )
-@click.option("--max", "largest", multiple=True, metavar="FIELD=X", help="Exit 1 where the best option is above X.")
-@click.option("--min", "smallest", multiple=True, metavar="FIELD=X", help="Exit 1 where the best option is below X.")
+@click.option("--max", "largest", multiple=True, metavar="FIELD=X", help="Exit with 1 if the best option is above X.")
+@click.option("--min", "smallest", multiple=True, metavar="FIELD=X", help="Exit with 1 if the best option is below X.")
 @click.option(
-    "--interval", is_flag=True, help="Also p10 and p90 of latencies, throughput, GPUs and dollars: how sure it is."
+    "--interval", is_flag=True, help="Add p10 and p90 of latencies, throughput, GPUs and costs (uncertainty)."
 )
-@click.option("--fields", metavar="A,B", help="Only these result fields (json, csv, long-csv).")
-@click.option(
-    "--dialect", type=common.Word(DIALECTS), default="plain", show_default=True, help="CSV for a spreadsheet."
-)
+@click.option("--fields", metavar="A,B", help="Show only these result fields (json, csv, long-csv).")
+@click.option("--dialect", type=common.Word(DIALECTS), default="plain", show_default=True, help="CSV dialect.")
 @common.question_options
 @common.format_option(*FORMATS)
 @common.output_option
@@ -66,10 +67,10 @@ def command(
     catalogs: tuple[str, ...],
     **question: Any,
 ) -> None:
-    """Say how many of which GPUs answer a question, what that costs and how fast it is.
+    """Size a fleet for a scenario: GPU type and count, cost, latency.
 
-    SCENARIO is a file, - (stdin) or the name of a shipped scenario; without one a worked reasoning-model
-    example is answered, offline.
+    SCENARIO is a file, - (stdin) or the name of a shipped scenario. The default is a worked example of
+    a reasoning model.
 
     \b
     planner estimate

@@ -34,12 +34,10 @@ def relevant(sources: list[Input], steps: list[Step]) -> list[Input]:
 @click.command("explain")
 @click.argument("scenario", metavar="SCENARIO")
 @click.argument("field", default="cost_usd_per_month", metavar="[FIELD]")
-@click.option("--override", metavar="NAME", help="A variant of the file.")
-@click.option(
-    "--row", metavar="LABEL", help="The row of an economic question (its first without it), or the model of a router."
-)
-@click.option("--depth", type=click.IntRange(min=0), help="Leave out formulas deeper than this.")
-@click.option("--all", "show_all", is_flag=True, help="Every level of formulas, not only the first three (text).")
+@click.option("--override", metavar="NAME", help="Use a variant of the file.")
+@click.option("--row", metavar="LABEL", help="Row of an economic question (default: the first), or model of a router.")
+@click.option("--depth", type=click.IntRange(min=0), help="Hide formulas below this level.")
+@click.option("--all", "show_all", is_flag=True, help="Show all levels of formulas, not only the first three (text).")
 @common.question_options
 @common.format_option("text", "json")
 @common.output_option
@@ -57,7 +55,7 @@ def command(
     catalogs: tuple[str, ...],
     **question: Any,
 ) -> None:
-    """Print the chain of formulas behind a result field of the best option, with its numbers and their sources.
+    """Show the formulas behind a result of the best option, with numbers and sources.
 
     A field of the scenario, or an input such as gpu.hbm_bytes_per_s, is shown with its value and source. The numbers of
     `planner thinking` and `planner energy` are explained by their names, too.

@@ -234,7 +234,7 @@ KINDS: dict[str, Callable[[Catalog], Table]] = {
 @common.output_option
 @common.catalog_option
 def command(kind: str, word: str | None, form: str, output: str | None, catalogs: tuple[str, ...]) -> None:
-    """List what the catalogue knows; WORD keeps the rows that contain it (exit 3 where none does).
+    """List entries of the catalogue; with WORD, only those that contain it (exit code 3 if none does).
 
     \b
     planner list prices h100

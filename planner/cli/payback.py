@@ -16,12 +16,15 @@ from planner.report.output import write_below
 @click.command("payback")
 @click.argument("name", default="neocloud-2026-05", metavar="[NAME]")
 @click.option(
-    "--write-prices", "folder", metavar="DIR", help="Write the cost per GPU-hour as an owned price, for --catalog DIR."
+    "--write-prices",
+    "folder",
+    metavar="DIR",
+    help="Write the cost per GPU-hour as an `owned` price to DIR, for --catalog DIR.",
 )
-@click.option("--by-year", "years", is_flag=True, help="The cash flow, a row for each year.")
+@click.option("--by-year", "years", is_flag=True, help="Show the cash flow, one row per year.")
 @economic.options
 def command(name: str, folder: str | None, years: bool, **chosen: Any) -> None:
-    """Say what owning GPUs costs an hour, and whether renting them out pays: NPV, IRR, payback.
+    """Estimate the hourly cost of owned GPUs, and whether renting them out pays: NPV, IRR, payback time.
 
     NAME is a file, - (stdin) or a shipped name: of machines somebody owns, or of a spending on GPUs whose required
     revenue is asked.

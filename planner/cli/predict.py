@@ -14,10 +14,8 @@ from planner.report.page import Page, PageRow
 
 @click.command("predict")
 @click.argument("rows_file", metavar="ROWS.csv")
-@click.option(
-    "--dialect", type=common.Word(DIALECTS), default="plain", show_default=True, help="CSV for a spreadsheet."
-)
-@click.option("--interval", is_flag=True, help="Also p10 and p90 of latencies and rates: how sure it is.")
+@click.option("--dialect", type=common.Word(DIALECTS), default="plain", show_default=True, help="CSV dialect.")
+@click.option("--interval", is_flag=True, help="Add p10 and p90 of latencies and rates (uncertainty).")
 @common.format_option("csv", "json")
 @common.output_option
 @common.notes_option
@@ -25,10 +23,10 @@ from planner.report.page import Page, PageRow
 def command(
     rows_file: str, dialect: str, interval: bool, form: str, output: str | None, catalogs: tuple[str, ...]
 ) -> None:
-    """Predict what a benchmark would show: closed loop (concurrency), open loop (request_rate) or maximum load.
+    """Predict load-test results: closed loop (concurrency), open loop (request_rate) or maximum load.
 
-    Only model, gpu, input_tokens and output_tokens are required. A row that cannot be predicted says why in
-    `error` and does not stop the others (exit code 2).
+    Only model, gpu, input_tokens and output_tokens are required. If a row cannot be predicted, `error` says why,
+    the other rows are predicted, and the exit code is 2.
 
     \b
     planner predict runs.csv -o predicted.csv

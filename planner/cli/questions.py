@@ -32,11 +32,11 @@ def _command(default: str, *own: Callable[[Any], Any], metavar: str = "QUESTION"
     "logic-puzzles",
     common.target_option,
     click.option(
-        "--frontier", is_flag=True, help="Only the rows no other row beats (short for --set frontier_only=true)."
+        "--frontier", is_flag=True, help="Show only rows that no other row beats (short for --set frontier_only=true)."
     ),
 )
 def quality(target: str | None, *, frontier: bool, sets: tuple[str, ...], **chosen: Any) -> dict[str, Any]:
-    """Say what accuracy costs on a benchmark: models, efforts and samples, per answer and per correct answer.
+    """Compare models, efforts and sample counts on a benchmark: accuracy, cost per answer, cost per correct answer.
 
     QUESTION is a file, - (stdin) or the name of a shipped question. --target answers the cheapest that
     reaches an accuracy; exit 1 where nothing does.
@@ -54,7 +54,7 @@ def quality(target: str | None, *, frontier: bool, sets: tuple[str, ...], **chos
 
 @_command("chatgpt-plus-2024-09", metavar="PLAN")
 def quota(**chosen: Any) -> dict[str, Any]:
-    """Say what a message of a plan earns and costs, row by row.
+    """Estimate revenue and cost per message of a subscription plan, for each message limit.
 
     PLAN is a file, - (stdin) or the name of a shipped plan.
 
@@ -67,7 +67,7 @@ def quota(**chosen: Any) -> dict[str, Any]:
 
 @_command("o1-preview-2024-09")
 def implied(**chosen: Any) -> dict[str, Any]:
-    """Turn observations into multipliers: characters, latency, an API bill, a quota; each says what it means.
+    """Estimate the size ratio of two models from observed length, latency, API bill or quota.
 
     QUESTION is a file, - (stdin) or the name of a shipped comparison.
 
@@ -80,9 +80,9 @@ def implied(**chosen: Any) -> dict[str, Any]:
 
 @_command("o1-class-100k")
 def budget(**chosen: Any) -> dict[str, Any]:
-    """Say how many answers a month a budget pays for within the SLO, machine by machine, most answers first.
+    """Find how many answers a month a budget buys within the SLO, by GPU, most answers first.
 
-    QUESTION is a file, - (stdin) or the name of a shipped budget. Exit 1 where the smallest fleet costs more.
+    QUESTION is a file, - (stdin) or the name of a shipped budget. Exits with 1 if the smallest fleet costs more.
 
     \b
     planner budget
@@ -94,11 +94,11 @@ def budget(**chosen: Any) -> dict[str, Any]:
 @_command(
     "o1-own-or-api",
     click.option(
-        "--curve", is_flag=True, help="Both costs over the range of demands, as CSV unless --format says else."
+        "--curve", is_flag=True, help="Print both costs over the range of demands; the default --format is csv."
     ),
 )
 def break_even(*, curve: bool, **chosen: Any) -> dict[str, Any]:
-    """Say what an API asks for the answers of a scenario, what machines cost, and where the two cross.
+    """Compare the cost of an API and of your own GPUs for a scenario, and find where they are equal.
 
     QUESTION is a file, - (stdin) or the name of a shipped question.
 

@@ -13,14 +13,21 @@ from planner.options.answer import answer
 
 @click.command("thinking")
 @click.argument("scenario", default=common.DEFAULT_SCENARIO, metavar="[SCENARIO]")
-@click.option("--override", metavar="NAME", help="A variant of the file.")
-@click.option("--row", metavar="MODEL", help="The model of a router.")
+@click.option("--override", metavar="NAME", help="Use a variant of the file.")
+@click.option("--row", metavar="MODEL", help="Model of a router.")
 @click.option(
-    "--multiplier", "multipliers", multiple=True, type=float, metavar="M", help="Also at this reasoning multiplier."
+    "--multiplier",
+    "multipliers",
+    multiple=True,
+    type=float,
+    metavar="M",
+    help="Add a row for this reasoning multiplier.",
 )
-@click.option("--effort", "efforts", multiple=True, metavar="LEVEL", help="Also at this effort level of the model.")
-@click.option("--api", metavar="MODEL", help="Also the bill of this model's API for the same tokens.")
-@click.option("--at", metavar="DATE", default="latest", help="The day of the API price, YYYY-MM-DD.")
+@click.option(
+    "--effort", "efforts", multiple=True, metavar="LEVEL", help="Add a row for this effort level of the model."
+)
+@click.option("--api", metavar="MODEL", help="Add the API bill of this model for the same tokens.")
+@click.option("--at", metavar="DATE", default="latest", help="Day of the API price, YYYY-MM-DD.")
 @common.question_options
 @economic.output_options
 def command(
@@ -33,9 +40,9 @@ def command(
     at: str,
     **chosen: Any,
 ) -> None:
-    """Say what thinking multiplies: tokens, GPU time, dollars, energy, latency; and why a token costs more, or less.
+    """Show how thinking multiplies tokens, GPU time, cost, energy and latency, and why a token costs more or less.
 
-    The best option of the question is answered again without thinking, on the same machines, each within its limits.
+    The best option is solved again without thinking, on the same machines and within the same limits.
 
     \b
     planner thinking o1-class
