@@ -1,7 +1,7 @@
 """Why a number is what it is: its chain of formulas with this case's numbers, down to each input's source.
 
-The formulas are text (formulas.csv) that is *evaluated* on the case: a test holds every one of them
-against the estimate, so an explanation cannot drift away from the code.
+The formulas are read from the functions that compute (`code_formulas`), or text (formulas.csv) where no function holds
+them as one expression. They are *evaluated* on the case: a test holds every one of them against the estimate.
 """
 
 import dataclasses
@@ -10,8 +10,8 @@ from collections.abc import Mapping
 
 from planner import units
 from planner.errors import BadInputError, suggestion
-from planner.explain.chain_pools import pool_formulas, pool_values
-from planner.explain.code_formulas import one_pool_formulas
+from planner.explain.chain_pools import pool_values
+from planner.explain.code_formulas import one_pool_formulas, two_pools_formulas
 from planner.explain.formulas import Formula, Step, completed, formulas, walk
 from planner.explain.no_value import why_no_value
 from planner.fleet.estimate import Estimate, EstimateDetail, solve
@@ -94,7 +94,7 @@ def explain(answer: Answer, field: str) -> list[Step]:
 def _unknown(answer: Answer, field: str, known: Mapping[str, Formula]) -> BadInputError:
     """Return the error of a name that is no quantity of this answer."""
     modelled = answer.scenario.spec.measured_rates is None
-    if field in pool_formulas():
+    if field in two_pools_formulas():
         text = (
             f"{field!r} is only for disaggregated serving (fleet.pools: two)"
             if modelled
@@ -137,7 +137,7 @@ def measured_namespace(answer: Answer) -> dict[str, float]:
 def known_formulas(answer: Answer) -> dict[str, Formula]:
     """Return the formulas behind an answer's best option: of one pool, of two, or those of measured rates."""
     if answer.scenario.spec.measured_rates is None:
-        return one_pool_formulas() if answer.options[0].prefill is None else pool_formulas()
+        return one_pool_formulas() if answer.options[0].prefill is None else two_pools_formulas()
     known = formulas("explain/formulas_measured.csv")
     if answer.scenario.spec.workload.tokens_per_day is not None:
         return known

@@ -52,20 +52,29 @@ def money(
     Reserved cost = GPUs x 730 h x price x (1 + extra): what is paid, asked or not. Used cost counts the
     GPU-seconds of the answers only.
     """
-    reserved_hours = gpus * units.HOURS_PER_MONTH
+    # a month is 730 h
+    gpu_hours_per_month_reserved = gpus * units.HOURS_PER_MONTH
+    # mean rate over 730 h
     answers_per_month = answers_per_s * units.SECONDS_PER_MONTH
-    used_hours = answers_per_month * gpu_seconds_per_answer / units.SECONDS_PER_HOUR
-    price = usd_per_gpu_hour * (1.0 + extra_share)
-    per_month = reserved_hours * price
-    per_answer = per_month / answers_per_month
+    # hours the answers take
+    gpu_hours_per_month_used = answers_per_month * gpu_seconds_per_answer / units.SECONDS_PER_HOUR
+    # price of a GPU with what comes on top
+    usd_per_hour = usd_per_gpu_hour * (1.0 + extra_share)
+    # what the reserved fleet costs
+    cost_usd_per_month = gpu_hours_per_month_reserved * usd_per_hour
+    # reserved cost over answers
+    cost_usd_per_answer = cost_usd_per_month / answers_per_month
     return Money(
-        gpu_hours_per_month_reserved=np.asarray(reserved_hours),
-        gpu_hours_per_month_used=np.asarray(used_hours),
-        utilization=np.asarray(used_hours / reserved_hours),
-        cost_usd_per_month=np.asarray(per_month),
-        cost_usd_per_answer=np.asarray(per_answer),
-        cost_usd_per_answer_used=np.asarray(gpu_seconds_per_answer / units.SECONDS_PER_HOUR * price),
-        cost_usd_per_correct_answer=np.asarray(per_answer / accuracy),
+        gpu_hours_per_month_reserved=np.asarray(gpu_hours_per_month_reserved),
+        gpu_hours_per_month_used=np.asarray(gpu_hours_per_month_used),
+        # used over reserved
+        utilization=np.asarray(gpu_hours_per_month_used / gpu_hours_per_month_reserved),
+        cost_usd_per_month=np.asarray(cost_usd_per_month),
+        cost_usd_per_answer=np.asarray(cost_usd_per_answer),
+        # GPU-seconds of the answer alone
+        cost_usd_per_answer_used=np.asarray(gpu_seconds_per_answer / units.SECONDS_PER_HOUR * usd_per_hour),
+        # one try
+        cost_usd_per_correct_answer=np.asarray(cost_usd_per_answer / accuracy),
     )
 
 
@@ -79,7 +88,9 @@ def token_money(per_answer: Array, prefill_share: Array, input_tokens: Array, ou
     input_tokens, output_tokens : per answer; input includes cached ones [tokens].
     """
     return TokenMoney(
+        # split by GPU-seconds
         cost_usd_per_mtok_input=np.asarray(per_answer * prefill_share / input_tokens * units.TOKENS_PER_MTOK),
+        # split by GPU-seconds
         cost_usd_per_mtok_output=np.asarray(per_answer * (1.0 - prefill_share) / output_tokens * units.TOKENS_PER_MTOK),
     )
 

@@ -230,8 +230,8 @@ def _gpu_power_w(cases: Cases, full: _AtCapacity, cost: FleetCost, at_peak: Load
     A decode replica draws that of the peak's mix of steps, and is idle only while nothing runs.
     """
     decode, prefill, demand = full.deployment.decode, full.deployment.prefill, cases.demand
-    mean_running = at_peak.running / (demand.peak_to_mean * demand.burst)
-    watts = mean_power_w(busy_power_at(cases, decode, at_peak), cases.gpu.idle_w, mean_running)
+    busy_w, peak_factor = busy_power_at(cases, decode, at_peak), demand.peak_to_mean * demand.burst
+    watts = mean_power_w(busy_w, cases.gpu.idle_w, at_peak.running, peak_factor)
     if prefill is None:
         return watts
     paid = cost.prefill.billed_gpus

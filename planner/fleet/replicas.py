@@ -26,9 +26,10 @@ class Fleet:
 
 
 def replicas_for_peak(peak_answers_per_s: Array, replica_answers_per_s: Array, headroom: Array) -> Array:
-    """Return ceil(peak / (capacity (1 - headroom))), at least 1."""
-    need = peak_answers_per_s / (replica_answers_per_s * (1.0 - headroom))
-    return np.asarray(np.maximum(np.ceil(need * (1.0 - _ROUNDING)), 1.0))
+    """Return ceil(peak / (capacity (1 - headroom))), at least 1, from rates [1/s] and a share [1]."""
+    return np.asarray(
+        np.maximum(np.ceil(peak_answers_per_s / (replica_answers_per_s * (1.0 - headroom)) * (1.0 - _ROUNDING)), 1.0)
+    )
 
 
 _ROUNDING = 1e-12
@@ -36,7 +37,7 @@ _ROUNDING = 1e-12
 
 
 def replica_availability(gpus_per_replica: Array, failures_per_gpu_hour: Array, repair_hours: Array) -> Array:
-    """Return the share of time a replica is up, 1 / (1 + failures x GPUs x repair): any GPU down takes it down."""
+    """Return the share of time a replica is up [1], 1 / (1 + failures x GPUs x repair): any GPU down takes it down."""
     return np.asarray(1.0 / (1.0 + failures_per_gpu_hour * gpus_per_replica * repair_hours))
 
 
@@ -76,13 +77,20 @@ def _quantile_of(target: Array) -> Array:
 def billed_gpus(
     total_replicas: Array, gpus_per_replica: Array, gpus_per_unit: Array, sells_units: Array
 ) -> tuple[Array, Array]:
-    """Return (GPUs billed, units billed): whole nodes or instances where the offer sells them.
+    """Return (GPUs billed [1], units billed [1]): whole nodes or instances where the offer sells them.
 
     A replica smaller than a unit shares it with others, a larger one takes whole units of its own.
     """
-    per_unit = np.floor(gpus_per_unit / gpus_per_replica)
-    shared = np.ceil(total_replicas / np.maximum(per_unit, 1.0))
-    own = total_replicas * np.ceil(gpus_per_replica / gpus_per_unit)
-    units = np.where(per_unit >= 1.0, shared, own)
-    gpus = np.where(sells_units > 0.0, units * gpus_per_unit, total_replicas * gpus_per_replica)
-    return np.asarray(gpus), np.asarray(np.where(sells_units > 0.0, units, np.nan))
+    # replicas that share a unit
+    replicas_per_unit = np.floor(gpus_per_unit / gpus_per_replica)
+    # smaller replicas share units, a larger one takes whole units
+    whole_units = np.where(
+        replicas_per_unit > 0.0,
+        np.ceil(total_replicas / np.maximum(replicas_per_unit, 1.0)),
+        total_replicas * np.ceil(gpus_per_replica / gpus_per_unit),
+    )
+    # whole nodes where the offer sells nodes
+    gpus = np.where(sells_units > 0.0, whole_units * gpus_per_unit, total_replicas * gpus_per_replica)
+    # none where GPUs are sold one by one
+    units_billed = np.where(sells_units > 0.0, whole_units, np.nan)
+    return np.asarray(gpus), np.asarray(units_billed)

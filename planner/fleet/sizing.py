@@ -5,8 +5,9 @@ import dataclasses
 import numpy as np
 
 from planner import units
+from planner.fleet import replicas as machines
 from planner.fleet.bill import money
-from planner.fleet.replicas import Fleet, billed_gpus, replica_availability, replicas_for_peak, spare_replicas
+from planner.fleet.replicas import Fleet
 from planner.fleet.result import Energy, FleetCost, ReplicaCapacity
 from planner.serving.cases import Cases, ignoring_float_errors
 from planner.serving.normal import Array, Mask
@@ -51,14 +52,25 @@ def pool_fleet(
     availability : probability that enough replicas of the pool are up [1].
     fewest_replicas : of a pool whose mean is billed [1].
     """
-    f, offer = cases.fleet, cases.offer
-    needed = replicas_for_peak(peak_answers_per_s(cases), answers_per_s, f.headroom)
-    replicas = np.where(gpus_per_replica > 0.0, needed, 0.0)
-    up = replica_availability(gpus_per_replica, f.failures_per_gpu_hour, f.repair_hours)
-    spares = spare_replicas(replicas, up, availability)
-    gpus, nodes = billed_gpus(replicas + spares, gpus_per_replica, offer.gpus_per_instance, offer.sells_nodes)
-    mean = np.maximum(cases.demand.answers_per_s / (answers_per_s * (1.0 - f.headroom)), fewest_replicas)
-    return Fleet(replicas, spares, gpus, nodes, np.where(f.bills_mean > 0.0, mean * gpus_per_replica, gpus))
+    demand, f, offer = cases.demand, cases.fleet, cases.offer
+    # for the peak with headroom
+    needed_replicas = machines.replicas_for_peak(peak_answers_per_s(cases), answers_per_s, f.headroom)
+    # none where there is no such pool
+    replicas = np.where(gpus_per_replica > 0.0, needed_replicas, 0.0)
+    # share of the time a replica is up
+    replica_up = machines.replica_availability(gpus_per_replica, f.failures_per_gpu_hour, f.repair_hours)
+    # smallest k with P(enough replicas up) at the target
+    spare_replicas = machines.spare_replicas(replicas, replica_up, availability)
+    all_replicas = replicas + spare_replicas
+    gpus, units_billed = machines.billed_gpus(
+        all_replicas, gpus_per_replica, offer.gpus_per_instance, offer.sells_nodes
+    )
+    # the pool that follows demand, no smaller than the fewest replicas
+    mean_replicas = np.maximum(demand.answers_per_s / (answers_per_s * (1.0 - f.headroom)), fewest_replicas)
+    mean_gpus = mean_replicas * gpus_per_replica
+    # the peak is reserved unless billing is mean
+    billed_gpus = np.where(f.bills_mean > 0.0, mean_gpus, gpus)
+    return Fleet(replicas, spare_replicas, gpus, units_billed, billed_gpus)
 
 
 def fleet_cost(cases: Cases, capacity: ReplicaCapacity) -> FleetCost:
@@ -93,13 +105,23 @@ def sum_of_pools(decode: Fleet, prefill: Fleet) -> Fleet:
 
 
 def energy_of(cases: Cases, billed: Array, gpu_power_w: Array) -> Energy:
-    """Return power and carbon of paid GPUs that draw `gpu_power_w` on average."""
-    e = cases.energy
-    kw = facility_power_kw(billed, gpu_power_w, e.node_power_overhead, e.pue)
-    kwh = kw * units.HOURS_PER_MONTH
-    per_answer = kwh * units.WATTS_PER_KW / (cases.demand.answers_per_s * units.SECONDS_PER_MONTH)
-    carbon = np.asarray(kwh * e.gco2e_per_kwh / units.GRAMS_PER_KG)
-    return Energy(gpu_power_w, kw, np.asarray(kwh), np.asarray(per_answer), carbon)
+    """Return power [kW], energy [kWh, Wh] and carbon [kg] of paid GPUs that draw a power on average [W]."""
+    e, answers_per_s = cases.energy, cases.demand.answers_per_s
+    # at the meter
+    power_kw = facility_power_kw(billed, gpu_power_w, e.node_power_overhead, e.pue)
+    # 730 h
+    energy_kwh_per_month = power_kw * units.HOURS_PER_MONTH
+    # of the reserved fleet
+    energy_wh_per_answer = energy_kwh_per_month * units.WATTS_PER_KW / (answers_per_s * units.SECONDS_PER_MONTH)
+    # by the grid's factor
+    co2e_kg_per_month = energy_kwh_per_month * e.gco2e_per_kwh / units.GRAMS_PER_KG
+    return Energy(
+        gpu_power_w,
+        power_kw,
+        np.asarray(energy_kwh_per_month),
+        np.asarray(energy_wh_per_answer),
+        np.asarray(co2e_kg_per_month),
+    )
 
 
 def limit_of(cases: Cases, fits: Mask, fit_limit: Array, meets_slo: Mask, binds: Array, gpus: Array) -> Array:

@@ -62,9 +62,17 @@ def busy_power_w(
     return np.asarray(tdp_w * np.minimum(base + memory * memory_share + compute * compute_share, top))
 
 
-def mean_power_w(busy_w: Array, idle_w: Array, running: Array) -> Array:
-    """Return the time-average power of one GPU [W]: idle only while no sequence runs, P(0) = exp(-B) (Poisson)."""
-    idle_share = np.exp(-running)
+def mean_power_w(busy_w: Array, idle_w: Array, peak_running: Array, peak_factor: Array) -> Array:
+    """Return the time-average power of one GPU [W]: idle only while no sequence runs, P(0) = exp(-B) (Poisson).
+
+    Parameters
+    ----------
+    busy_w, idle_w : power of a GPU that runs steps, and of one that does not [W].
+    peak_running : sequences in the running batch at the peak [1].
+    peak_factor : rate at the peak over the mean rate [1]; the mean batch B is smaller by it.
+    """
+    # P(no sequence runs)
+    idle_share = np.exp(-peak_running / peak_factor)
     return np.asarray(idle_w * idle_share + busy_w * (1.0 - idle_share))
 
 

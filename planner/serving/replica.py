@@ -61,29 +61,41 @@ def build_replica(cases: Cases) -> Replica:
     Returns
     -------
     Replica
-        Arrays that broadcast to the cases' shape. A replica whose weights do not fit is built like any other; its
-        `memory` says so.
+        Arrays that broadcast to the cases' shape: tokens [tokens], memory [bytes], times [s]. A replica whose weights
+        do not fit is built like any other; its `memory` says so.
     """
     tokens, layout, engine = token_demand(cases.workload), cases.layout, cases.engine
-    yielded = step.accepted_tokens(layout.draft_tokens, layout.acceptance)
-    steps = tokens.sequences_per_answer * np.maximum(tokens.generated_tokens_mean - 1.0, _SHORTEST_DECODE) / yielded
+    # TP x PP x DP
+    gpus_per_replica = layout.tensor_parallel * layout.pipeline_parallel * layout.data_parallel
+    # batches in flight
+    ranks = layout.data_parallel * layout.pipeline_parallel
+    # drafts kept and one more; 1 without speculative decoding
+    tokens_per_step = step.accepted_tokens(layout.draft_tokens, layout.acceptance)
+    # time of drafting over a step of decodes: one layer a draft
+    draft_share = layout.draft_tokens / cases.model.layers
+    # prefill yields the first token
+    decode_tokens = tokens.sequences_per_answer * np.maximum(tokens.generated_tokens_mean - 1.0, _SHORTEST_DECODE)
+    # steps the sequences of an answer take together
+    decode_steps_per_answer = decode_tokens / tokens_per_step
+    # so that prefill keeps pace with decode
+    prefill_tokens_per_decode = tokens.prefill_tokens_per_answer / decode_steps_per_answer
     replica = Replica(
         tokens=tokens,
         memory=build_memory(cases, tokens),
         costs=step_costs(cases, tokens),
-        gpus_per_replica=np.asarray(layout.tensor_parallel * layout.pipeline_parallel * layout.data_parallel),
-        ranks=np.asarray(layout.data_parallel * layout.pipeline_parallel),
+        gpus_per_replica=np.asarray(gpus_per_replica),
+        ranks=np.asarray(ranks),
         stages=layout.pipeline_parallel,
         token_budget=engine.max_batched_tokens,
-        decode_steps_per_answer=np.asarray(steps),
-        prefill_tokens_per_decode=np.asarray(tokens.prefill_tokens_per_answer / steps),
+        decode_steps_per_answer=np.asarray(decode_steps_per_answer),
+        prefill_tokens_per_decode=np.asarray(prefill_tokens_per_decode),
         prefill_chunk=prefill_chunk(cases, tokens),
         request_overhead_s=engine.request_overhead_s,
         prompt_overhead_s=engine.prompt_overhead_s,
         scheduling_steps=engine.scheduling_steps,
         prefill_first=engine.prefill_first,
-        tokens_per_step=yielded,
-        draft_share=np.asarray(layout.draft_tokens / cases.model.layers),
+        tokens_per_step=tokens_per_step,
+        draft_share=np.asarray(draft_share),
         pause_s=np.zeros(()) if cases.pauses is None else cases.pauses.pause_s,
     )
     if cases.pauses is None:
@@ -195,7 +207,7 @@ def step_costs(cases: Cases, tokens: TokenDemand) -> step.StepCosts:
     Returns
     -------
     StepCosts
-        Seconds on one data-parallel rank through all its pipeline stages, hence no division by PP: a token passes
+        Times [s] on one data-parallel rank through all its pipeline stages, hence no division by PP: a token passes
         every stage. docs/method.md, "One step", has the terms.
     """
     m, g, e, layout = cases.model, cases.gpu, cases.engine, cases.layout

@@ -124,8 +124,9 @@ def accepted_tokens(drafted: Array, acceptance: Array) -> Array:
     >>> float(accepted_tokens(np.array(2.0), np.array(0.5)))
     1.75
     """
-    a = np.minimum(acceptance, _ALMOST_ALL)
-    return np.asarray(-np.expm1((drafted + 1.0) * np.log(np.maximum(a, _NEVER))) / (1.0 - a))
+    # probability that a draft is kept
+    kept_share = np.minimum(acceptance, _ALMOST_ALL)
+    return np.asarray(-np.expm1((drafted + 1.0) * np.log(np.maximum(kept_share, _NEVER))) / (1.0 - kept_share))
 
 
 def touched_share(miss_log: Array, tokens: Array) -> Array:

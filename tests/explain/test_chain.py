@@ -9,8 +9,9 @@ import pytest
 
 from planner.catalog.catalog import Catalog
 from planner.errors import BadInputError
-from planner.explain.chain import case_namespace, explain, known_fields, measured_namespace, namespace
-from planner.explain.formulas import completed, formulas
+from planner.explain.chain import case_namespace, explain, known_fields, known_formulas, measured_namespace, namespace
+from planner.explain.code_formulas import one_pool_formulas
+from planner.explain.formulas import completed
 from planner.options.answer import Answer, answer
 from planner.options.provenance import GIVEN, NO_SOURCE, inputs
 from planner.options.router import by_model
@@ -37,7 +38,7 @@ def test_every_formula_gives_its_number(name: str, override: str | None) -> None
     """The text that is printed is the calculation: to 1e-9, for the best option of every shipped question."""
     found = answered(name, override)
     measured = found.scenario.spec.measured_rates is not None
-    known = formulas("explain/formulas_measured.csv" if measured else "explain/formulas.csv")
+    known = known_formulas(found)
     computed = measured_namespace(found) if measured else case_namespace(found.case())[0]
     values = completed(computed, known)
     checked = 0
@@ -53,7 +54,7 @@ def test_every_formula_gives_its_number(name: str, override: str | None) -> None
 def test_every_formula_uses_known_names_only() -> None:
     """A misspelt name in a formula would hide behind a NaN."""
     values = namespace(answered("o1-class"))
-    for formula in formulas().values():
+    for formula in one_pool_formulas().values():
         assert isinstance(float(formula.value(values)), float), formula.name
 
 

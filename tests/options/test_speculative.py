@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from planner.catalog.catalog import Catalog
 from planner.errors import BadInputError
 from planner.explain.chain import case_namespace, explain
-from planner.explain.formulas import completed, formulas
+from planner.explain.code_formulas import one_pool_formulas
+from planner.explain.formulas import completed
 from planner.fleet.estimate import Estimate, estimate
 from planner.options.answer import Answer, answer
 from planner.options.intervals import INTERVAL_FIELDS, with_intervals
@@ -100,7 +101,7 @@ def test_a_row_of_a_sweep_equals_its_point() -> None:
 def test_explanations_hold_with_drafts(name: str) -> None:
     """Each formula, evaluated with three drafts, gives the number it explains, and the chain names the acceptance."""
     found = ask(name, fleet__speculative_tokens=3)
-    known, computed = formulas(), case_namespace(found.case())[0]
+    known, computed = one_pool_formulas(), case_namespace(found.case())[0]
     values = completed(computed, known)
     for formula in known.values():
         if not math.isnan(computed.get(formula.name, math.nan)):
