@@ -6,6 +6,7 @@ from typing import Any
 from planner.options.answer import Answer
 from planner.options.intervals import unseen_of
 from planner.options.ranking import Row
+from planner.report.headline import UNSEEN, headline
 from planner.report.quantities import offer, sizes
 from planner.wording import count, money, plural, seconds, share, significant, times
 
@@ -49,18 +50,9 @@ def question(answer: Answer) -> str:
 
 def verdict(answer: Answer) -> list[str]:
     """Return what the best option is and costs, and what thinking costs."""
-    row = answer.best
+    row, lines = answer.best, headline(answer)
     if not row["meets_slo"]:
-        return []
-    machine = f"{count(row['gpus'])} × {row['gpu']}"
-    nodes = f" ({plural(row['nodes'], 'node')})" if row["nodes"] is not None else ""
-    if row["cost_usd_per_month"] is None:
-        lines = [
-            f"{machine}{nodes} would do, but nobody's price of it is known; no option with a price meets the limits"
-        ]
-    else:
-        each = f", {money(row['cost_usd_per_answer'])} an answer" if row["cost_usd_per_answer"] is not None else ""
-        lines = [f"{machine}{nodes} from {offer(row)}: {money(row['cost_usd_per_month'])} a month{each}"]
+        return lines
     if row["replicas"] is not None:
         lines.append(
             f"{_replicas(row)}; "
@@ -119,7 +111,7 @@ def _replicas(row: Row) -> str:
 
 
 def _interval(answer: Answer) -> list[str]:
-    """Return how sure the best option is, where that was asked, and what of it no measured run was like."""
+    """Return the interval of the best option, where one was asked for, and what of it was not among measured runs."""
     row = answer.best
     if "gpus_p10" not in row:
         return []
@@ -128,7 +120,7 @@ def _interval(answer: Answer) -> list[str]:
     if answer.scenario.spec.fleet.speculative_tokens > 0:
         return ["no interval: no run with speculative decoding was measured"]
     if row["ttft_p95_s_p10"] is None:
-        return [f"no interval: the file of {row['engine']} has no errors on record"]
+        return [f"no interval: the file of {row['engine']} records no prediction errors"]
     parts = [
         f"{_range(row, name, show)} {words}"
         for name, show, words in (
@@ -140,17 +132,9 @@ def _interval(answer: Answer) -> list[str]:
         if row[f"{name}_p10"] is not None
     ]
     slow = "; at the slow end no fleet meets the limits" if row["gpus_p90"] is None else ""
-    kinds = [_UNSEEN[kind] for kind in unseen_of(answer, answer.options[0])]
+    kinds = [UNSEEN[kind] for kind in unseen_of(answer, answer.options[0])]
     why = f"; not among the measured runs: its {' and '.join(kinds)}" if kinds else ""
     return [f"80 % interval: {', '.join(parts)}{slow}{why}"]
-
-
-_UNSEEN = {kind: kind for kind in ("model", "architecture", "layout", "lengths")} | {
-    "gpu": "GPU",
-    "maker": "GPU's maker",
-    "pools": "two pools",
-}
-"""What a fit has not seen -> how it is said."""
 
 
 def _range(row: Row, name: str, show: Callable[[Any], str]) -> str:
@@ -164,7 +148,9 @@ def footnotes(answer: Answer) -> list[str]:
     notes = []
     if working > len(shown):
         notes.append(f"{working:,} options work; the best of each GPU is shown (--all shows every one)")
-    notes += [f"does not work ({limit or 'unknown'}): {', '.join(gpus)}" for limit, gpus in refused(answer).items()]
+    notes += [
+        f"cannot meet the SLO ({limit or 'unknown'}): {', '.join(gpus)}" for limit, gpus in refused(answer).items()
+    ]
     overrides = list(answer.scenario.spec.overrides) if answer.scenario.override is None else []
     if overrides:
         notes.append(f"variants in this file (--override NAME): {', '.join(overrides)}")

@@ -105,7 +105,7 @@ def test_an_engine_without_errors_has_empty_cells_and_says_so(call: Call, scenar
     arguments = ["estimate", scenario_file, "--catalog", tmp_path / "mine", "--interval"]
     table = call(*arguments)
     assert table.code == 0, table.err
-    assert "  no interval: the file of vllm has no errors on record\n" in table.out
+    assert "  no interval: the file of vllm records no prediction errors\n" in table.out
     row = json.loads(call(*arguments, "--format", "json").out)["results"][0]
     assert {row[name] for name in INTERVAL_FIELDS} == {None}
     assert row["gpus"]
@@ -114,13 +114,13 @@ def test_an_engine_without_errors_has_empty_cells_and_says_so(call: Call, scenar
 
 
 def test_the_table_says_the_interval_of_the_best_option_in_one_line(call: Call, scenario_file: Path) -> None:
-    """Seen in every way: no reason behind it; on another maker's GPU the reason; measured rates: none."""
+    """Seen in every way: no reason behind it; on another vendor's GPU the reason; measured rates: none."""
     seen = ("estimate", scenario_file, "--interval", "--model", "qwen3-32b")
     line = next(x for x in call(*seen, "--gpu", "h100-sxm").out.splitlines() if "interval" in x)
     assert line.startswith("  80 % interval: ")
     assert "not among" not in line
     other = call(*seen, "--gpu", "mi300x", "--set", "workload.input_tokens=20").out
-    assert "; not among the measured runs: its GPU's maker and lengths\n" in other
+    assert "; not among the measured runs: its GPU's vendor and lengths\n" in other
     assert "  no interval: the rates are measured\n" in call("estimate", "deepseek-day", "--interval").out
     assert "interval" not in call("estimate", scenario_file).out
 
