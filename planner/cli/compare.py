@@ -34,10 +34,10 @@ def reach(answers: list[Answer], accuracy: float) -> tuple[list[Answer], list[st
     if not good:
         best = sorted(known, key=lambda a: -a.best["accuracy"])
         slow = " within its SLO" * any(a.best["accuracy"] >= accuracy for a in known)
-        text = f"nothing reaches {accuracy:.1%} right{slow}; the best is {_right(best[0])}"
+        text = f"nothing reaches {accuracy:.1%} accuracy{slow}; the best is {_right(best[0])}"
         return best, [text, *left_out], False
     good.sort(key=lambda a: math.inf if a.best["cost_usd_per_answer"] is None else a.best["cost_usd_per_answer"])
-    return good, [f"cheapest with {accuracy:.1%} right: {_right(good[0])}", *left_out], True
+    return good, [f"cheapest at {accuracy:.1%} accuracy: {_right(good[0])}", *left_out], True
 
 
 def _right(found: Answer) -> str:

@@ -59,7 +59,7 @@ class Tier:
     @property
     def why_not(self) -> str:
         """Return why there is no fleet of one's own."""
-        return self.missing or ("the fleets that meet the SLO have no price" if self._unpriced else "")
+        return self.missing or ("the fleets that meet the SLO have no listed price" if self._unpriced else "")
 
     @property
     def _unpriced(self) -> bool:

@@ -45,9 +45,9 @@ def verdict(line: ResultLine, *, missing: str, most: float) -> str:
         return f"{tier}: {missing or 'no fleet meets the SLO'}"
     if math.isnan(v["answers_per_day"]):
         return (
-            f"{tier}: ${v['own_usd_per_day']:,.0f} a day own, ${v['api_usd_per_day']:,.0f} at the API's price: "
-            f"sold at it, a profit of {v['profit_over_cost']:.0%} on the machines' cost and a gross margin of "
-            f"{v['gross_margin']:.1%}"
+            f"{tier}: own machines cost ${v['own_usd_per_day']:,.0f} a day; sold at the API's price, their answers "
+            f"bring ${v['api_usd_per_day']:,.0f}: {v['profit_over_cost']:.0%} profit over cost, "
+            f"{v['gross_margin']:.1%} gross margin"
         )
     return f"{tier}: {_crossing(line, most)}. {_here(line)}"
 
@@ -70,12 +70,12 @@ def _crossing(line: ResultLine, most: float) -> str:
             f"(${v['full_fleet_usd_per_answer']:.3g} against ${v['api_usd_per_answer']:.3g} an answer)"
         )
     if at == 0.0:
-        return "own machines cost less at every demand: their mean is billed, down to none"
+        return "own machines cost less at any demand: only the mean is billed, without a minimum"
     fleet = f"{plural(v['break_even_gpus'], 'GPU')}, {v['break_even_utilization']:.1%} of their hours used"
     said = f"below {about(first)} answers a day the API is cheaper, from {about(at)} on own machines are ({fleet})"
     if first < at * _CLOSE:
-        said += "; in between it depends on how full the last machine is"
-    return said + (f"; that is beyond the range asked, {about(most)}" if at > most else "")
+        said += "; in between, it depends on how busy the last replica is"
+    return said + (f"; that is beyond the requested range, {about(most)}" if at > most else "")
 
 
 _CLOSE = 0.995
@@ -107,23 +107,22 @@ def warnings(
     model = answers[0][1].model.spec.id
     if normal(model) != normal(price.model):
         found.append(
-            f"{price.model} and {model} are not the same model: they write other answers, with other tokenizers; the "
-            "same number of tokens is assumed (api.input_tokens and api.output_tokens take the API's own counts)"
+            f"{price.model} and {model} are different models with different answers and tokenizers; the same token "
+            "counts are assumed (set api.input_tokens and api.output_tokens to the API's own counts)"
         )
     scenario = answers[0][1].scenario.spec
     if api.batch:
-        found.append(
-            "batch answers come within a day: the machines of one's own meet an SLO that the batch API does not"
-        )
+        found.append("batch answers arrive within a day: own machines meet an SLO that the batch API does not")
     if api.cached_share is None and price.standard.usd_per_mtok_cached_input < price.standard.usd_per_mtok_input:
         agents = any(c.agent for c in (scenario.workload, *scenario.workload.classes))
-        like = "what the last turn left, whatever agent.kv_cache" if agents else "as much as one's own"
-        taken = f"the API's cache is taken to find {cached_share:.1%} of the input, {like}"
-        found.append(f"{taken} (api.cached_share takes another share)")
+        like = "the context of the last turn, whatever agent.kv_cache is" if agents else "as much as your own cache"
+        found.append(
+            f"assumes the API's cache finds {cached_share:.1%} of the input, {like}; api.cached_share overrides"
+        )
     day = today() if scenario.prices.as_of == "latest" else scenario.prices.as_of
     if abs((price.day - day).days) > _APART_DAYS:
         found.append(
-            f"the API's price is of {price.day}, the machines' of {day}; changes: {{prices.as_of: …}} moves them"
+            f"the API price is dated {price.day}, machine prices {day}; changes: {{prices.as_of: …}} sets the latter"
         )
     found += [f"{label}: {missing}" for label, _, missing in tiers if missing]
     about: dict[str, list[str]] = {}

@@ -78,10 +78,10 @@ def _edge(found: FleetModel, usd_per_month: float) -> Array:
 def _why_nothing(found: FleetModel, usd_per_month: float) -> str:
     """Return why no option is within a budget, with what the smallest fleet costs."""
     least = found.cheapest(_LEAST)
-    need = "no fleet that has a price meets the SLO"
+    need = "no fleet with a listed price meets the SLO"
     if least.options[0]:
         need = f"the smallest fleet that meets the SLO costs ${least.number('cost_usd_per_month'):,.0f}"
-    return f"nothing is within ${usd_per_month:,.0f} a month: {need}"
+    return f"${usd_per_month:,.0f} a month is not enough: {need}"
 
 
 def _best_of_each_gpu(found: FleetModel, rates: Array, at_most: Fleets) -> list[int]:
@@ -125,11 +125,11 @@ def _line(found: FleetModel, index: int, rate: float, at_most: Fleets, usd_per_m
 def _verdict(lines: list[ResultLine], spec: BudgetFile) -> list[str]:
     best = lines[0]
     if (answers := best.value("answers_per_day")) is None:
-        return [f"${spec.budget_usd_per_month:,.0f} a month buy no fleet that meets the SLO"]
+        return [f"${spec.budget_usd_per_month:,.0f} a month buys no fleet that meets the SLO"]
     gpus = f"{best.values['gpus']:,.0f} × {best.texts['gpu']} from {best.texts['provider']} {best.texts['price_tier']}"
     unspent = best.values["unspent_usd_per_month"]
     return [
-        f"${spec.budget_usd_per_month:,.0f} a month buy {answers:,.0f} answers a day on {gpus}",
-        f"${best.values['cost_usd_per_answer']:.3g} an answer; ${unspent:,.0f} are left, less than one step more",
-        "answers a day are those of the mean day, with the scenario's peak, headroom and spares; a month is 730 h",
+        f"${spec.budget_usd_per_month:,.0f} a month buys {answers:,.0f} answers a day on {gpus}",
+        f"${best.values['cost_usd_per_answer']:.3g} per answer; ${unspent:,.0f} left, too little for one more step",
+        "answers a day are a daily mean; the fleet covers the scenario's peak, headroom and spares; a month is 730 h",
     ]

@@ -121,9 +121,9 @@ def _verdict(lines: Sequence[ResultLine]) -> list[str]:
     wh = [significant(first[n]) for n in ("gpu_wh_per_answer", "node_wh_per_answer", "energy_wh_per_answer")]
     grams = [line.values["total_g_per_answer"] for line in lines]
     spread = significant(min(grams)) if len(lines) == 1 else f"{significant(min(grams))} to {significant(max(grams))}"
-    used = f"{significant(first['used_wh_per_answer'])} Wh of it while the answer is written"
+    used = f"{significant(first['used_wh_per_answer'])} Wh of it generates the answer"
     return [
-        f"{wh[2]} Wh an answer at the meter: {wh[0]} of the GPUs, {wh[1]} of the nodes",
-        f"{used}, {first['waiting_share']:.0%} waits for the peak and for failures",
-        f"{spread} gCO2e an answer, by grid and source",
+        f"{wh[2]} Wh per answer at the meter ({wh[0]} at the GPUs, {wh[1]} at the nodes)",
+        f"{used}, {first['waiting_share']:.0%} is idle capacity for the peak and failures",
+        f"{spread} gCO2e per answer, by grid and source",
     ]

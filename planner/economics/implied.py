@@ -23,16 +23,16 @@ _UNITS = {
     "quota": "messages a week",
 }
 _MEANINGS = {
-    "characters": "length of one answer with its thinking; the same multiple of tokens if both texts are alike",
+    "characters": "length of an answer including its thinking; also the token ratio if both texts are of the same kind",
     "tokens": "generated tokens of one answer",
-    "latency": "waiting time: the models' speeds and their time to a first token are in it, so it is not yet tokens",
-    "api": "list price of one answer: tokens times what the seller asks per token, which is no measure of GPUs",
-    "bill": "billed dollars per answer: tokens times what the seller asks per token, which is no measure of GPUs",
-    "quota": "rationing: what the seller is willing to serve of each, an upper bound; not the compute of a message",
-    "amount": "a quotient of the same quantity, twice observed",
-    "score": "times as many tasks solved; not times as able, and it shrinks as the base nears 1",
+    "latency": "waiting time: it includes each model's speed and time to first token, so it is not a token ratio",
+    "api": "list price of one answer: tokens times the seller's price per token, which does not measure GPU use",
+    "bill": "billed dollars per answer: tokens times the seller's price per token, which does not measure GPU use",
+    "quota": "rationing: what the seller is willing to serve of each; an upper bound, not the compute of a message",
+    "amount": "ratio of the same quantity observed for both",
+    "score": "times as many tasks solved; not times as capable, and it shrinks as the base approaches 1",
 }
-_ONE_MODEL = "of one model: generated over visible tokens, its reasoning multiplier"
+_ONE_MODEL = "of one model: generated tokens over visible ones, its reasoning multiplier"
 
 
 def implied(question: Loaded[ImpliedFile], catalog: Catalog) -> QuestionResult:
@@ -97,7 +97,7 @@ def _check_bill(values: Mapping[str, float], place: str) -> None:
     prices = (values[f"usd_per_mtok_{name}"] for name in ("input", "cached", "output"))
     spent = api_bill(values["input_tokens"], values["cached_share"], 0.0, *prices) * values["answers"]
     if values["bill_usd"] <= spent:
-        told = f"bill_usd {values['bill_usd']:g} is below what the input alone costs, {spent:g}"
+        told = f"bill_usd {values['bill_usd']:g} is below the cost of the input alone, {spent:g}"
         raise BadInputError(f"{told}; expected a bill of input and output, input_tokens per answer", where=place)
 
 
@@ -121,9 +121,9 @@ def _meaning(seen: Observation) -> str:
     if seen.scale == "elo" and seen.base and seen.base.score and seen.model.score:
         gap = seen.model.score - seen.base.score
         sensible = abs(gap) < _SENSIBLE
-        odds = f"odds of {10 ** (gap / _ELO_DECADE):.3g} to 1" if sensible else "odds that are no number worth saying"
+        odds = f"odds of {10 ** (gap / _ELO_DECADE):.3g} to 1" if sensible else "odds too extreme to be meaningful"
         return (
-            f"a rating has no zero, so its quotient ({seen.model.score / seen.base.score:.3g}) says nothing; "
+            f"a rating has no zero, so a ratio of ratings ({seen.model.score / seen.base.score:.3g}) means nothing; "
             f"the difference of {gap:,.0f} does: {odds}"
         )
     return _MEANINGS[seen.basis]

@@ -21,7 +21,9 @@ def price_path(result: QuestionResult) -> str:
     if not isinstance(spec, OwningFile):
         raise BadInputError(f"{spec.name} owns no machines; expected a file with options", where="--write-prices")
     if not _FILE_NAME.fullmatch(spec.name):
-        raise BadInputError(f"{spec.name!r} is no file name; expected letters, digits, dashes", where=place(("name",)))
+        raise BadInputError(
+            f"{spec.name!r} is not a file name; expected letters, digits, dashes", where=place(("name",))
+        )
     relative = f"hardware/prices/{spec.name}.yaml"
     if (shipped_root() / relative).exists():
         raise BadInputError(
@@ -88,5 +90,5 @@ def _quote(line: ResultLine, spec: OwningFile, *, weak: bool) -> dict[str, Any]:
 def price_warnings(result: QuestionResult) -> list[str]:
     """Return what a price for one's own fleet should not hold: hours that are not sold are counted by `estimate`."""
     idle = [line.label for line in result.lines if line.values["sold.share"] < 1]
-    text = "the price holds hours that are not sold, and estimate counts idle hours itself: for own use set share to 1"
+    text = "the price includes unsold hours, and estimate counts idle hours itself; for own use, set share to 1"
     return [f"{', '.join(idle)}: {text}"] if idle else []

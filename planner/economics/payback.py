@@ -66,7 +66,8 @@ def by_year(result: QuestionResult) -> QuestionResult:
     """Return a result of machines with a row for each option and year. Raises BadInputError for other questions."""
     if not isinstance(result.question.spec, OwningFile):
         raise BadInputError(
-            f"{result.question.spec.name} has no years; expected machines somebody owns", where="--by-year"
+            f"{result.question.spec.name} has no cash flow by year; expected a file of owned machines",
+            where="--by-year",
         )
     columns = result.page.view("by_year")
     lines = [

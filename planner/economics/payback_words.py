@@ -19,8 +19,8 @@ def words(line: ResultLine, spec: OwningFile) -> list[str]:
     """Return an option in sentences: the cost of an hour, what renting out leaves, lives and payback, own use."""
     rent, cost = line.value("rent_usd_per_gpu_hour"), line.values["usd_per_gpu_hour"]
     capex = large_money(line.values["capex_usd"])
-    costs = f"{line.label}: {money(cost)} a GPU-hour ({capex} at {spec.cost_of_capital * 100:.3g}%"
-    costs += f", {share(line.values['capex_usd_per_year'] / line.values['cost_usd_per_year'])} of it capital)"
+    costs = f"{line.label}: {money(cost)} per GPU-hour ({capex} at {spec.cost_of_capital * 100:.3g}% a year"
+    costs += f"; capital is {share(line.values['capex_usd_per_year'] / line.values['cost_usd_per_year'])} of the cost)"
     if rent is None:
         return [costs, *_use(line)]
     return [f"{costs}; {_rented(line, rent)}", *_lives(line), *_use(line)]
@@ -34,7 +34,7 @@ def _rented(line: ResultLine, rent: float) -> str:
     text = f"rented out at {money(rent)}{source}{moving}"
     npv = line.value("npv_usd")
     if npv is None:
-        return f"{text} it leaves {money(line.value('margin_usd_per_gpu_hour'))} in the first year"
+        return f"{text}: margin {money(line.value('margin_usd_per_gpu_hour'))} in the first year"
     years = f"over {line.values['horizon_years']:.0f} years"
     return f"{text}: {_falls_short(line, npv)}NPV {large_money(npv)} {years}, {_return(line)}, {_payback(line)}"
 
@@ -45,7 +45,7 @@ def _falls_short(line: ResultLine, npv: float) -> str:
         return ""
     earns = (line.value("irr") or 0.0) > 0.0
     return (
-        f"earns less than the {line.values['cost_of_capital'] * 100:.3g}% its money costs: "
+        f"returns less than its {line.values['cost_of_capital'] * 100:.3g}% cost of capital: "
         if earns
         else "loses money: "
     )
@@ -56,16 +56,16 @@ def _return(line: ResultLine) -> str:
     if irr is not None:
         return f"IRR {irr:.1%}"
     if finance.rates_of_return(line.values["cash_flow_usd_by_year"]) == 0:
-        return "no IRR, since no year earns more than it costs"
-    return "no single IRR, since several rates make NPV zero"
+        return "no IRR (no year earns more than it costs)"
+    return "no unique IRR (NPV is zero at several rates)"
 
 
 def _payback(line: ResultLine) -> str:
     simple, discounted = line.value("payback_years"), line.value("discounted_payback_years")
     if simple is None:
-        return "not paid back by then"
-    today = "never by then" if discounted is None else f"{discounted:.1f}"
-    return f"paid back in {simple:.1f} years ({today} in today's money)"
+        return "not paid back within the horizon"
+    today = "not within the horizon" if discounted is None else f"{discounted:.1f}"
+    return f"payback {simple:.1f} years (discounted: {today})"
 
 
 def _lives(line: ResultLine) -> list[str]:
@@ -76,13 +76,13 @@ def _lives(line: ResultLine) -> list[str]:
     if len(set(owned.values())) == 1 or simple is None:
         return []
     lives = ", ".join(f"{word} {years:g}" for word, years in owned.items())
-    back = f"the money is back after {simple:.1f}"
+    back = f"payback takes {simple:.1f} years"
     lasting = line.value("lasting_payback_years")
     if lasting is None:
-        back += ", though not for good within the horizon: machines are bought again"
+        back += ", but replacements put the account back into debt within the horizon"
     elif lasting > simple:
-        back += f", and for good, with all that is bought again, after {lasting:.1f}"
-    return [f"{line.label}: life in years: {lives}. That is not the payback time: {back}"]
+        back += f", or {lasting:.1f} years with all replacements paid for"
+    return [f"{line.label}: asset lives in years: {lives}; {back}"]
 
 
 def _use(line: ResultLine) -> list[str]:
@@ -90,12 +90,12 @@ def _use(line: ResultLine) -> list[str]:
     used, more = line.value("own_use_usd_per_year"), line.value("rent_out_less_own_use_usd_per_year")
     if used is None:
         return []
-    worth = f"{line.label}: used oneself {large_money(used)} a year"
+    worth = f"{line.label}: own use is worth {large_money(used)} a year"
     if more is None:
-        return [f"{worth}, it costs {large_money(line.values['cost_usd_per_year'])}"]
+        return [f"{worth} and costs {large_money(line.values['cost_usd_per_year'])}"]
     if more > 0:
-        return [f"{worth}; renting out brings {large_money(more)} more"]
-    return [f"{worth}, {large_money(-more)} more than rented out"]
+        return [f"{worth}; renting out earns {large_money(more)} more"]
+    return [f"{worth}, {large_money(-more)} more than renting out"]
 
 
 def low_confidence(question: Loaded[OwningFile], weak: Sequence[str]) -> list[str]:
@@ -116,8 +116,8 @@ def warnings(lines: Sequence[ResultLine], doubtful: Sequence[str], old: Sequence
     found += [f"prices older than {OLD_DAYS} days: {', '.join(dict.fromkeys(old))}"] if old else []
     twice = [x.label for x in lines if x.values["building.capex_usd"] and x.values["site.colo_usd_per_kw_month"]]
     if twice:
-        found.append(f"{', '.join(twice)}: a building is bought and colocation is paid; both are counted")
+        found.append(f"{', '.join(twice)}: counts both a purchased building and colocation rent")
     silent = [line.label for line in lines if line.value("rent_usd_per_gpu_hour") is None]
     if silent:
-        found.append(f"no rent_out for {', '.join(silent)}: NPV, IRR and payback need what an hour brings")
+        found.append(f"no rent_out for {', '.join(silent)}: NPV, IRR and payback need the price of an hour")
     return found

@@ -93,9 +93,9 @@ def _benchmark(question: Loaded[QualityFile], catalog: Catalog) -> Loaded[Benchm
         found = catalog.get(BenchmarkFile, name, where=place)
     if found.spec.scale == "percentile":
         raise BadInputError(
-            f"{found.spec.id} is measured in percentiles: a rank among people, not a share of right answers, so there "
-            "is no cost per correct answer, and a ratio of two percentiles says nothing of ability; expected a "
-            "benchmark of shares",
+            f"{found.spec.id} is measured in percentiles: a rank among people, not a share of correct answers, so "
+            "there is no cost per correct answer, and a ratio of two percentiles says nothing about ability; expected "
+            "a benchmark of shares",
             where=place,
         )
     return found
@@ -181,15 +181,17 @@ def _lengths(point: Point, tokens: float) -> dict[str, Any]:
 
 def _fleet_doubts(question: Loaded[QualityFile], rows: Sequence[Row], unseen: Sequence[str]) -> list[str]:
     """Return what is doubtful about own fleets: speeds nobody measured, none that works, prices of other days."""
-    found = [f"own fleets on {', '.join(dict.fromkeys(unseen))}: speeds of the data sheet, not of measured runs"]
+    found = [
+        f"own fleets on {', '.join(dict.fromkeys(unseen))}: speeds come from the data sheet, not from measured runs"
+    ]
     found = found if unseen else []
     own = [row for row in rows if row.candidate.scenario is not None and not math.isnan(_tokens(row))]
     if lost := [row.label for row in own if math.isnan(row.inputs["fleet.cost_usd_per_answer"])]:
-        found.append(f"no own fleet has a price and meets its SLO: {'; '.join(lost)}")
+        found.append(f"no priced own fleet meets its SLO: {'; '.join(lost)}")
     if cut := [row.label for row in own if row.truncated > _MUCH_CUT]:
-        found.append(f"the scenario's max_tokens cuts samples that were measured uncut: {'; '.join(cut)}")
+        found.append(f"the scenario's max_tokens truncates samples that were measured in full: {'; '.join(cut)}")
     if own and question.spec.prices_as_of != "latest" and any(row.candidate.api for row in rows):
-        found.append(f"API prices are of {question.spec.prices_as_of}, GPU prices as the fleets' scenarios say")
+        found.append(f"API prices are as of {question.spec.prices_as_of}, GPU prices as the fleets' scenarios set them")
     return found
 
 
@@ -242,7 +244,7 @@ _UNPRICED = "no price"
 
 def _line_words(line: ResultLine) -> str:
     return (
-        f"{line.label}: {_accuracy(line)} right, {money(line.value('cost_usd_per_answer'), _UNPRICED)} an answer, "
+        f"{line.label}: {_accuracy(line)} correct, {money(line.value('cost_usd_per_answer'), _UNPRICED)} per answer, "
         f"{money(line.value('cost_usd_per_correct_answer'), _UNPRICED)} per correct answer"
     )
 
@@ -252,9 +254,9 @@ def _target_words(lines: Sequence[ResultLine], wanted: float) -> list[str]:
     reached = [line for line in lines if line.texts["meets_target"]]
     if reached:
         known = reached[0].value("cost_usd_per_answer") is not None
-        return [f"{'cheapest' if known else 'cost unknown'} with {wanted:.1%} right: {_line_words(reached[0])}"]
+        return [f"{'cheapest' if known else 'cost unknown'} at {wanted:.1%} accuracy: {_line_words(reached[0])}"]
     best = max(lines, key=lambda line: line.values["accuracy"])
-    return [f"nothing reaches {wanted:.1%} right; the best is {_line_words(best)}"]
+    return [f"no candidate reaches {wanted:.1%} accuracy; the best is {_line_words(best)}"]
 
 
 def _frontier_words(lines: Sequence[ResultLine]) -> list[str]:
@@ -263,11 +265,11 @@ def _frontier_words(lines: Sequence[ResultLine]) -> list[str]:
     if not front:
         best = max(lines, key=lambda line: line.values["accuracy"])
         priceless = "no row has both a price and an accuracy; give usd_per_sample, an API price or a scenario"
-        return [f"best: {best.label}: {_accuracy(best)} right", priceless]
+        return [f"best: {best.label}: {_accuracy(best)} correct", priceless]
     words = [f"cheapest: {_line_words(front[0])}"]
     if len(front) > 1:
         last = money(front[-1].value("usd_per_last_percentage_point"), _UNPRICED)
-        words.append(f"best: {_line_words(front[-1])}; its last percentage point costs {last} an answer")
+        words.append(f"best: {_line_words(front[-1])}; its last percentage point costs {last} per answer")
     return words
 
 
@@ -286,14 +288,14 @@ def _doubts(
         named = "; ".join(unpriced[:3]) + (f"; and {len(unpriced) - 3} more" if len(unpriced) > 3 else "")  # noqa: PLR2004 - a few
         found.append(f"no cost without tokens and a price: {named}")
     if far := [row.label for row in rows if row.extrapolated]:
-        found.append(f"beyond what was measured: {'; '.join(far)}")
+        found.append(f"extrapolated beyond the measured samples: {'; '.join(far)}")
     if benchmark.spec.questions is None:
-        found.append(f"{benchmark.spec.id} does not say how many questions it has: no range")
+        found.append(f"{benchmark.spec.id} gives no number of questions, so there is no confidence range")
     reached = [solved[i] for i in frontier if wanted is not None and solved[i].values["accuracy"] >= wanted]
     low = reached[0].value("accuracy_p10") if reached else None
     if wanted is not None and low is not None and low < wanted:
         found.append(
-            f"{benchmark.spec.questions} questions leave the cheapest's accuracy between {low:.0%} and "
-            f"{reached[0].value('accuracy_p90'):.0%}: the target of {wanted:.0%} is not certain"
+            f"with {benchmark.spec.questions} questions, the cheapest's accuracy lies between {low:.0%} and "
+            f"{reached[0].value('accuracy_p90'):.0%}; the target of {wanted:.0%} is not certain"
         )
     return found

@@ -126,7 +126,7 @@ def _own_fleet(
     load = first["users_messages_per_s"]
     chosen = found.cheapest(load if load > 0 else found.answers_per_s)
     if chosen.options[0] is None:
-        return {}, f"{own.scenario}: no option is priced and meets the SLO"
+        return {}, f"{own.scenario}: no priced option meets the SLO"
     cost = "cost_usd_per_answer" if own.cost == "reserved" else "cost_usd_per_answer_used"
     numbers = {"own.usd_per_answer": chosen.number(cost)}
     if load > 0:
@@ -196,7 +196,7 @@ def _missing(lines: Sequence[ResultLine]) -> list[str]:
     if not unknown:
         return []
     return [
-        f"no cost of a message to {', '.join(unknown)}: give usd_per_message, api or own; the plan's margin is unknown"
+        f"no cost per message for {', '.join(unknown)}: give usd_per_message, api or own; the plan's margin is unknown"
     ]
 
 
@@ -208,19 +208,19 @@ def _verdict(plan: PlanFile, lines: Sequence[ResultLine]) -> list[str]:
     if worth:
         revenue = whole.value("revenue_usd_per_week")
         paid = f"; a subscriber pays ${revenue:.2f}" if revenue is not None else ""
-        found.append(f"a week's quotas at list price: {', '.join(worth)}{paid}")
+        found.append(f"one week's quota at list price: {', '.join(worth)}{paid}")
     margin = whole.value("margin_usd_per_month")
     if margin is not None:
-        word = "is left" if margin >= 0 else "is lost"
-        found.append(f"${abs(margin):,.2f} a subscriber and month {word} at this use")
+        word = "profit" if margin >= 0 else "loss"
+        found.append(f"{word} of ${abs(margin):,.2f} per subscriber per month at this usage")
     if plan.users.groups is None and plan.usd_per_month is not None:
-        found.append("assumed, because the plan does not say: every subscriber uses every quota up")
+        found.append("assumes every subscriber exhausts every quota (the plan gives no usage)")
     if len(lines) > 1 and plan.usd_per_month and plan.limits[0].revenue_share is None:
         found.append(
-            "a model's row takes the whole price, as if nothing else were used; the last row adds the costs up"
+            "each model's row takes the whole price, as if no other model were used; the last row adds up the costs"
         )
     bases = [f"{x.label}: {b}" for x in lines if (b := x.texts["cost_basis"])]
-    return [*found, *([f"cost of a message – {'; '.join(bases)}"] if bases else []), *_peak_words(whole)]
+    return [*found, *([f"cost per message – {'; '.join(bases)}"] if bases else []), *_peak_words(whole)]
 
 
 def _peak_words(whole: ResultLine) -> list[str]:
@@ -228,5 +228,5 @@ def _peak_words(whole: ResultLine) -> list[str]:
     gpus, dollars = whole.value("peak_gpus"), whole.value("peak_usd_per_month")
     if gpus is None or dollars is None:
         return []
-    fleet = f"the peak's fleet, {plural(gpus, 'GPU')} at {money(dollars)} a month"
-    return [f"{fleet}, is not in the margin: that counts the fleet named under the cost of a message"]
+    fleet = f"{plural(gpus, 'GPU')} at {money(dollars)} a month"
+    return [f"the margin leaves out the peak fleet ({fleet}); it counts the fleet named under cost per message"]

@@ -25,11 +25,11 @@ def required_revenue(question: Loaded[RevenueFile], catalog: Catalog) -> Questio
 
 def _words(line: ResultLine) -> str:
     """Return a row in words; what nobody gave is left out."""
-    required = f"{line.label}: {usd(line.values['required_revenue_usd_per_year'])} a year are required"
+    required = f"{line.label}: requires {usd(line.values['required_revenue_usd_per_year'])} of revenue a year"
     hole = line.value("hole_usd_per_year")
     if hole is None:
-        return f"{required}; the file gives no revenue to hold against it"
+        return f"{required}; no reported revenue to compare with"
     earned, spent = line.values["revenue_usd_per_year"], line.values["spend_less_revenue_usd_per_year"]
-    gap = f"{usd(hole)} are missing" if hole > 0 else f"{usd(-hole)} more than required"
-    cash = f"{usd(spent)} more is spent than earned" if spent > 0 else f"{usd(-spent)} more is earned than spent"
-    return f"{required}, {usd(earned)} are earned: {gap}. That is no loss: {cash} in that year"
+    gap = f"gap {usd(hole)}" if hole > 0 else f"{usd(-hole)} above the requirement"
+    cash = f"spending exceeds revenue by {usd(spent)}" if spent > 0 else f"revenue exceeds spending by {usd(-spent)}"
+    return f"{required}; reported {usd(earned)}; {gap} (not a loss: {cash} in that year)"

@@ -141,7 +141,7 @@ def _why(line: ResultLine, plain: ResultLine) -> str:
     batches = [significant(of.values["running_batch"]) for of in (line, plain)]
     steps = [significant(of.values["step_s"] * 1e3) for of in (line, plain)]
     return (
-        f"{text}: a token costs {times(line.values['gpu_time_per_token_multiplier'])}, since a replica writes "
-        f"{batches[0]} answers at once, not {batches[1]}, at {steps[0]} ms a step, not {steps[1]} "
-        f"(bound by {line.texts['limit']}, plain answers by {plain.texts['limit']})"
+        f"{text}: each token costs {times(line.values['gpu_time_per_token_multiplier'])}, because a replica runs "
+        f"{batches[0]} answers at once instead of {batches[1]}, at {steps[0]} ms a step instead of {steps[1]} "
+        f"(limited by {line.texts['limit']}, plain answers by {plain.texts['limit']})"
     )

@@ -140,7 +140,7 @@ def test_the_api_finds_the_last_turn_whatever_ones_own_cache_does(tmp_path: Path
 
 def test_a_given_cached_share_wins_and_the_default_is_said(call: Callable[..., Any]) -> None:
     """The warning has the number; api.cached_share silences it."""
-    taken = "the API's cache is taken to find 56.3% of the input, as much as one's own"
+    taken = "assumes the API's cache finds 56.3% of the input, as much as your own cache"
     question = ("break-even", "o1-own-or-api", "--format", "json")
     assert any(taken in w for w in json.loads(call(*question).out)["warnings"])
     given = json.loads(call(*question, "--set", "api.cached_share=0.3").out)
@@ -184,7 +184,7 @@ def test_a_staircase_crosses_more_than_once(tmp_path: Path) -> None:
     assert first is not None
     assert last is not None
     assert first < 0.9 * last
-    assert "in between it depends" in str(line.texts["verdict"])
+    assert "in between, it depends" in str(line.texts["verdict"])
     fleet = fleet_of(tmp_path)
     above, below = np.geomspace(last * 1.000001, last * 1e3, 5000), np.geomspace(1.0, first * 0.999999, 5000)
     assert np.all(fleet.usd_per_day(above) <= dear * above * (1 + 1e-9))
@@ -223,7 +223,7 @@ def test_a_fleet_without_a_smallest_machine_wins_everywhere(call: Callable[..., 
     (found,) = json.loads(out.out)["results"]
     assert found["break_even_answers_per_day"] == 0
     assert found["break_even_gpus"] is None
-    assert "own machines cost less at every demand" in found["verdict"]
+    assert "own machines cost less at any demand" in found["verdict"]
     assert call("break-even", "deepseek-day-sold", "--set", known, "--curve").code == EXIT_OK
     dear = call(
         "break-even", "deepseek-day-sold", "--set", known, "--set", "changes.prices.extra_share=9", "-f", "json"
@@ -245,7 +245,7 @@ def test_the_range_does_not_move_the_crossing(tmp_path: Path, most: float) -> No
     assert k == 2
     assert line.value("break_even_answers_per_day") == pytest.approx(k * node / 0.0036)
     assert line.value("first_break_even_answers_per_day") == pytest.approx(node / 0.0036)
-    assert ("beyond the range asked" in str(line.texts["verdict"])) == (most < k * node / 0.0036)
+    assert ("beyond the requested range" in str(line.texts["verdict"])) == (most < k * node / 0.0036)
 
 
 def test_cheaper_machines_and_a_dearer_api_cross_earlier(tmp_path: Path) -> None:
@@ -298,7 +298,7 @@ def test_deepseeks_day_sold_at_its_list_price(call: Callable[..., Any]) -> None:
     assert found["profit_over_cost"] == pytest.approx(5.45, abs=0.01)
     assert found["gross_margin"] == pytest.approx(0.845, abs=0.001)
     assert found["break_even_answers_per_day"] is None
-    assert "a profit of 545% on the machines' cost and a gross margin of 84.5%" in found["verdict"]
+    assert "545% profit over cost, 84.5% gross margin" in found["verdict"]
     refused = call("break-even", "deepseek-day-sold", "--curve")
     assert refused.code == EXIT_DATA_MISSING
     assert "a curve needs the number of answers" in refused.err
@@ -428,7 +428,7 @@ def test_a_batch_price_that_is_not_known_is_refused(call: Callable[..., Any]) ->
     assert batch["results"][0]["api_usd_per_answer"] - cached == pytest.approx(
         (full["results"][0]["api_usd_per_answer"] - cached) / 2, rel=1e-6
     )
-    assert any("batch answers come within a day" in w for w in batch["warnings"])
+    assert any("batch answers arrive within a day" in w for w in batch["warnings"])
     assert call("break-even", "deepseek-day-sold", "--set", "api.batch=true").code == EXIT_DATA_MISSING
 
 
@@ -451,7 +451,9 @@ def test_what_works_only_at_less_demand_or_without_a_price_is_said(call: Callabl
     assert "no fleet stays within fleet.max_gpus" in found["verdict"]
     bare = call("break-even", "--set", "tiers=on_demand", "--set", "changes.fleet.gpus=gb200", "-f", "json")
     assert bare.code == EXIT_GATE_FAILED
-    assert json.loads(bare.out)["results"][0]["verdict"] == "on_demand: the fleets that meet the SLO have no price"
+    assert (
+        json.loads(bare.out)["results"][0]["verdict"] == "on_demand: the fleets that meet the SLO have no listed price"
+    )
 
 
 def test_explain_shows_the_chain_and_the_price_s_source(call: Callable[..., Any]) -> None:

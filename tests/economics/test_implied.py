@@ -131,7 +131,7 @@ def test_percentiles_are_refused_with_a_sentence(call: Call) -> None:
     outcome = call("implied", "scores-2024-09", *(a for s in sets for a in ("--set", s)))
     assert outcome.code == EXIT_BAD_INPUT
     assert len(outcome.errors) == 1
-    assert "a quotient of percentiles is no multiple" in outcome.errors[0]
+    assert "a ratio of percentiles is not a multiple" in outcome.errors[0]
     assert outcome.errors[0].startswith("error: --set observations[4].")
 
 
@@ -144,7 +144,7 @@ def test_percentiles_are_refused_with_a_sentence(call: Call) -> None:
         ("{basis: quota, visible: {tokens: 3}, model: {messages: 3, window_hours: 3}}", "not tell one model's tokens"),
         ("{basis: latency, visible: {tokens: 3}, model: {latency_s: 3}}", "latency tells tokens only with"),
         ("{basis: score, base: {score: 1}, model: {score: 1}}", "a score needs scale"),
-        ("{basis: score, scale: share, base: {score: 13.4}, model: {score: 56.7}}", "base.score 13.4 is no share"),
+        ("{basis: score, scale: share, base: {score: 13.4}, model: {score: 56.7}}", "base.score 13.4 is not a share"),
         ("{basis: amount, base: {amount: 1}, model: {amount: 1}}", "an amount needs its unit"),
         ("{basis: characters, base: {characters: 0}, model: {characters: 1}}", "0 is zero; expected a number above 0"),
         ("{basis: bill, base: {bill_usd: 1}, model: {bill_usd: 1}}", "price_model or usd_per_mtok_output"),
@@ -161,7 +161,7 @@ def test_bad_observations_are_one_line(observation: str, told: str) -> None:
 
 def test_a_bill_below_its_input_tells_no_negative_tokens() -> None:
     """$1 cannot have bought a million tokens in at $15: refused, not -233,333 tokens."""
-    with pytest.raises(BadInputError, match=r"bill_usd 1 is below what the input alone costs, 15"):
+    with pytest.raises(BadInputError, match=r"bill_usd 1 is below the cost of the input alone, 15"):
         asked(
             "  - basis: bill\n    visible: {tokens: 1}\n"
             "    model: {bill_usd: 1, input_tokens: 1e+6, usd_per_mtok_input: 15, usd_per_mtok_output: 60}\n"

@@ -116,7 +116,7 @@ def test_thinking_twice_as_long_by_hand() -> None:
     line = shipped("aime-2025").line("deepseek-r1-0528, single")
     assert line.values["usd_per_last_percentage_point"] == pytest.approx(11_000 * 2.19e-6 / 17.5)
     best = shipped("aime-2025", target__accuracy=0.9).verdict[0]
-    assert best.startswith("cost unknown with 90.0% right: gpt-oss-120b, high, single: 92.5%")
+    assert best.startswith("cost unknown at 90.0% accuracy: gpt-oss-120b, high, single: 92.5%")
 
 
 def test_the_last_percentage_point_by_hand() -> None:
@@ -147,7 +147,7 @@ def test_the_cheapest_that_reaches_a_target(call: Call) -> None:
     assert {row["on_frontier"] for row in frontier} == {"TRUE"}
     none = call("compare", "swe-bench-lite", "--target", "accuracy=0.8")
     assert none.code == EXIT_GATE_FAILED
-    assert "nothing reaches 80.0% right; the best is deepseek-coder-v2" in none.out
+    assert "no candidate reaches 80.0% accuracy; the best is deepseek-coder-v2" in none.out
 
 
 @settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
@@ -207,7 +207,7 @@ def test_more_samples_than_were_measured_are_said_to_be_extrapolated() -> None:
     result = shipped("swe-bench-lite", **{"candidates[0]__samples": 1000})
     line = next(x for x in result.lines if x.values["samples"] == 1000)
     assert line.texts["basis"] == "coverage law, extrapolated"
-    assert any("beyond what was measured" in w for w in result.warnings)
+    assert any("extrapolated beyond the measured samples" in w for w in result.warnings)
 
 
 @pytest.mark.parametrize(
@@ -249,10 +249,13 @@ def test_scenarios_with_an_accuracy_are_compared_by_target(call: Call, tmp_path:
     found = call("compare", *files, "--target", "accuracy=0.8", "--format", "csv")
     assert found.code == EXIT_OK
     assert [row["scenario"] for row in csv.DictReader(io.StringIO(found.out))] == ["good"]
-    assert "cheapest with 80.0% right: good" in found.err
+    assert "cheapest at 80.0% accuracy: good" in found.err
     assert "no quality.accuracy: silent" in found.err
     none = call("compare", *files, "--target", "accuracy=0.95")
-    assert (none.code, none.out.splitlines()[0][:41]) == (EXIT_GATE_FAILED, "nothing reaches 95.0% right; the best is ")
+    assert (none.code, none.out.splitlines()[0][:45]) == (
+        EXIT_GATE_FAILED,
+        "nothing reaches 95.0% accuracy; the best is g",
+    )
     assert call("compare", files[2], files[2], "--target", "accuracy=0.5").code == EXIT_DATA_MISSING
     assert call("compare", "logic-puzzles", "--gpu", "h100").errors == [
         "error: --gpu: is of scenarios; a question of `planner quality` takes --set"

@@ -126,14 +126,14 @@ class Observation(Spec):
     def _score(self) -> None:
         if self.scale == "percentile":
             raise ValueError(
-                "a quotient of percentiles is no multiple: they rank people, and the 62nd is not 5.6 times the 11th; "
+                "a ratio of percentiles is not a multiple: they rank people, and the 62nd is not 5.6 times the 11th; "
                 "expected the ratings behind them (scale: elo) or shares of tasks solved (scale: share)"
             )
         sides = {"base": self.base, "model": self.model}
         for role, side in sides.items():
             if self.scale == "share" and side and side.score is not None and side.score > 1:
                 raise ValueError(
-                    f"{role}.score {side.score:g} is no share; expected between 0 and 1, as 0.567 for 56.7 %"
+                    f"{role}.score {side.score:g} is not a share; expected between 0 and 1, as 0.567 for 56.7 %"
                 )
 
 
