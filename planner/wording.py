@@ -22,12 +22,14 @@ def money(value: float | None, missing: str = "–") -> str:
     return f"{sign}${significant(size)}"
 
 
-def significant(value: float, digits: int = 3) -> str:
+def significant(value: float | None, digits: int = 3) -> str:
     """Return a number with some significant digits and no exponent.
 
-    >>> significant(0.0026861), significant(27.83), significant(1234.5)
-    ('0.00269', '27.8', '1,234')
+    >>> significant(0.0026861), significant(27.83), significant(1234.5), significant(None)
+    ('0.00269', '27.8', '1,234', '–')
     """
+    if value is None:
+        return "–"
     if value == 0 or not math.isfinite(value):
         return f"{value:g}"
     places = max(digits - 1 - math.floor(math.log10(abs(value))), 0)
@@ -61,7 +63,7 @@ def about(value: float) -> str:
     return f"{float(f'{value:.3g}'):,.10g}"
 
 
-def plural(value: float, noun: str) -> str:
+def plural(value: float | None, noun: str) -> str:
     """Return a count with its noun.
 
     >>> plural(1, "node"), plural(1200, "node")

@@ -11,10 +11,11 @@ from planner.catalog.benchmark_points import share_of_right
 from planner.catalog.catalog import Catalog
 from planner.documents.yaml_reader import exists
 from planner.errors import EXIT_GATE_FAILED, Alarm, BadInputError, DataMissingError, suggestion, unknown
+from planner.fleet.result_fields import DIMENSIONLESS
 from planner.options.answer import Answer, answer
-from planner.options.ranking import NUMBER_FIELDS, Row
+from planner.options.option import COLUMNS, NUMBERS, Option
 from planner.options.router import ALL, by_model, totals
-from planner.report.columns import DIMENSIONLESS, choose_fields, columns
+from planner.report.columns import choose_fields
 from planner.report.output import emit
 from planner.report.page import Page
 from planner.report.registry import FORMATS
@@ -265,7 +266,7 @@ class Gate:
     def __init__(self, text: str, *, largest: bool) -> None:
         flag = "--max" if largest else "--min"
         name, equals, value = text.partition("=")
-        choose_fields(name, NUMBER_FIELDS, where=flag)
+        choose_fields(name, NUMBERS, where=flag)
         limit = parse_value(value, flag) if equals else None
         if not isinstance(limit, int | float) or isinstance(limit, bool):
             raise BadInputError(
@@ -273,12 +274,12 @@ class Gate:
             )
         self.name, self.limit, self.largest = name.strip(), float(limit), largest
 
-    def failure(self, row: Row) -> str | None:
-        """Return why the gate fails; None where it passes."""
-        value = row[self.name]
+    def failure(self, option: Option) -> str | None:
+        """Return why the gate fails, or None."""
+        value = option[self.name]
         if value is not None and (value <= self.limit if self.largest else value >= self.limit):
             return None
-        unit = "" if (own := columns()[self.name].unit) == DIMENSIONLESS else own
+        unit = "" if (own := COLUMNS[self.name].unit) == DIMENSIONLESS else own
         is_now = "has no value" if value is None else f"is {value:.10g} {unit}".rstrip()
         word = "at most" if self.largest else "at least"
         return f"gate failed: {self.name} {is_now}; wanted {word} {self.limit:.10g}"
@@ -295,8 +296,8 @@ def check_gates(answers: Sequence[Answer], gates: Sequence[Gate]) -> int:
     A router is judged by the row of all its models.
     """
     judged = [a.best for a in answers if a.scenario.router is None] + totals(answers)
-    failures = [f"{row['scenario']}: {f}" for row in judged for g in gates if (f := g.failure(row))]
+    failures = [f"{option.scenario}: {f}" for option in judged for g in gates if (f := g.failure(option))]
     for line in failures:
         click.echo(line, err=True)
-    met = all(a.meets for a in answers) and all(row["meets_slo"] for row in judged if row["model"] == ALL)
+    met = all(a.meets for a in answers) and all(option.meets_slo for option in judged if option.model == ALL)
     return 0 if met and not failures else EXIT_GATE_FAILED

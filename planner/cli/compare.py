@@ -23,27 +23,27 @@ def reach(answers: list[Answer], accuracy: float) -> tuple[list[Answer], list[st
     """
     if routed := [a.scenario.label for a in answers if a.scenario.router is not None]:
         raise BadInputError(f"{routed[0]} routes between models, each with its own accuracy", where="--target")
-    known = [a for a in answers if a.best["accuracy"] is not None]
-    silent = [a.scenario.label for a in answers if a.best["accuracy"] is None]
+    known = [(a.best.accuracy, a) for a in answers if a.best.accuracy is not None]
+    silent = [a.scenario.label for a in answers if a.best.accuracy is None]
     if not known:
         raise DataMissingError(
             f"{', '.join(silent)}: no quality.accuracy is given; expected one to compare", where="--target"
         )
     left_out = [f"left out, for they say no quality.accuracy: {', '.join(silent)}"] * bool(silent)
-    good = [a for a in known if a.best["accuracy"] >= accuracy and a.best["meets_slo"]]
+    good = [a for right, a in known if right >= accuracy and a.best.meets_slo]
     if not good:
-        best = sorted(known, key=lambda a: -a.best["accuracy"])
-        slow = " within its SLO" * any(a.best["accuracy"] >= accuracy for a in known)
+        best = [a for _, a in sorted(known, key=lambda pair: -pair[0])]
+        slow = " within its SLO" * any(right >= accuracy for right, _ in known)
         text = f"nothing reaches {accuracy:.1%} accuracy{slow}; the best is {_right(best[0])}"
         return best, [text, *left_out], False
-    good.sort(key=lambda a: math.inf if a.best["cost_usd_per_answer"] is None else a.best["cost_usd_per_answer"])
+    good.sort(key=lambda a: math.inf if a.best.cost_usd_per_answer is None else a.best.cost_usd_per_answer)
     return good, [f"cheapest at {accuracy:.1%} accuracy: {_right(good[0])}", *left_out], True
 
 
 def _right(found: Answer) -> str:
-    row = found.best
-    each, correct = money(row["cost_usd_per_answer"]), money(row["cost_usd_per_correct_answer"])
-    return f"{found.scenario.label}: {row['accuracy']:.1%} right, {each} an answer, {correct} per correct answer"
+    best = found.best
+    each, correct = money(best.cost_usd_per_answer), money(best.cost_usd_per_correct_answer)
+    return f"{found.scenario.label}: {best.accuracy:.1%} right, {each} an answer, {correct} per correct answer"
 
 
 @click.command("compare")

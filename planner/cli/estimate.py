@@ -8,8 +8,8 @@ from planner.catalog.catalog import Catalog
 from planner.cli import common
 from planner.documents.csv_table import DIALECTS
 from planner.errors import EXIT_INTERRUPTED, BadInputError
-from planner.options.intervals import INTERVAL_FIELDS, with_intervals
-from planner.options.ranking import RESULT_FIELDS
+from planner.options.intervals import with_intervals
+from planner.options.option import COLUMNS, INTERVAL_COLUMNS
 from planner.report.answers import options_page
 from planner.report.columns import choose_fields
 from planner.report.registry import FORMATS
@@ -80,7 +80,7 @@ def command(
     catalog = Catalog(catalogs)
     sets = common.changes(**question)
     gates = common.read_gates(largest, smallest)
-    known = (*RESULT_FIELDS, *(INTERVAL_FIELDS if interval else ()))
+    known = (*COLUMNS, *(INTERVAL_COLUMNS if interval else ()))
     choose_fields(fields, known)
     if sheet is not None:
         from planner.cli.question_sheet import answer_sheet  # noqa: PLC0415 - only a sheet needs it

@@ -14,6 +14,7 @@ from planner.errors import BadInputError
 from planner.explain.chain import explain, known_formulas
 from planner.explain.formulas import Step, lacking
 from planner.options.answer import Answer, answer
+from planner.options.option import COLUMNS
 from planner.options.provenance import Input, file_inputs, inputs
 from planner.report.explanation import Explanation, of_result, render, render_input
 from planner.report.output import emit
@@ -109,7 +110,7 @@ def _of_answer(found: Answer, catalog: Catalog, field: str, depth: int | None) -
     if asked is not None:
         return asked
     solver = next((of for page, of in _PAGES.items() if field in page_formulas(page)), None)
-    if solver is not None and field not in known_formulas(found) and field not in found.best:
+    if solver is not None and field not in known_formulas(found) and field not in COLUMNS:
         common.refuse_measured(found.scenario)
         result, label = solver(found, catalog)
         return _of_question(result, field, label, depth)

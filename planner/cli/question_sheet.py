@@ -1,7 +1,7 @@
 """A spreadsheet's round trip: one question per row in, the input columns and the answer out."""
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from planner.catalog.catalog import Catalog
@@ -21,10 +21,10 @@ from planner.errors import (
 )
 from planner.options.answer import Answer, answer
 from planner.options.caveats import nothing_meets
-from planner.options.intervals import INTERVAL_FIELDS, with_intervals
-from planner.options.ranking import RESULT_FIELDS, Row
+from planner.options.intervals import with_intervals
+from planner.options.option import COLUMNS, INTERVAL_COLUMNS
 from planner.report.answers import asked
-from planner.report.columns import choose_fields, columns, interval_columns
+from planner.report.columns import choose_fields
 from planner.report.page import Page, PageRow, Section
 from planner.report.tables import table
 from planner.scenario.load import build_scenario, open_scenario, parse_cell, parse_path
@@ -46,7 +46,7 @@ def _passes_through(name: str) -> bool:
 
 def _is_result(name: str) -> bool:
     """Return whether a column is a result of an earlier answer, which the new one replaces."""
-    return name in (*RESULT_FIELDS, *INTERVAL_FIELDS, "error") and name not in {
+    return name in (*COLUMNS, *INTERVAL_COLUMNS, "error") and name not in {
         *_PASSED_THROUGH,
         *_SHORT_FORMS,
         "model",
@@ -105,9 +105,9 @@ class _Outcome:
     """What answering a sheet has brought so far: rows and words, not the answers themselves, which are large."""
 
     def __init__(self) -> None:
-        self.rows: list[Row] = []
+        self.rows: list[dict[str, Any]] = []
         self.warnings: dict[str, None] = {}
-        self.asked: list[Row] = []
+        self.asked: list[dict[str, Any]] = []
         self.all_meet = True
         self.bad = 0
         self.done = 0
@@ -125,7 +125,7 @@ class _Outcome:
         self.warnings |= dict.fromkeys(found.warnings)
         self.all_meet = self.all_meet and found.meets
         note = None if found.meets else nothing_meets(found.scenario, found.results)
-        self.rows += [{**repeated, **row, "error": note} for row in found.results[: None if show_all else 1]]
+        self.rows += [{**repeated, **o.row(), "error": note} for o in found.results[: None if show_all else 1]]
 
     @property
     def exit_code(self) -> int:
@@ -156,7 +156,7 @@ def answer_sheet(
     where = "stdin" if sheet == STDIN else sheet
     read = read_sheet(sheet)
     check_header(read.header, where)
-    wanted = (*choose_fields(fields, (*RESULT_FIELDS, *(INTERVAL_FIELDS if interval else ()))), "error")
+    wanted = (*choose_fields(fields, (*COLUMNS, *(INTERVAL_COLUMNS if interval else ()))), "error")
     names = [*read.header, *(f for f in wanted if f not in read.header)]
     outcome, missing = _Outcome(), []
     try:
@@ -181,11 +181,11 @@ def answer_sheet(
     return EXIT_INTERRUPTED if missing else outcome.exit_code
 
 
-def _section(rows: Sequence[Row], given: Sequence[str], results: Sequence[str]) -> Section:
+def _section(rows: Sequence[Mapping[str, Any]], given: Sequence[str], results: Sequence[str]) -> Section:
     """Return the table of a sheet: its columns that are not empty, the main results, and why rows have no answer."""
     told = [name for name in given if any(row.get(name) not in {None, ""} for row in rows)]
     texts = [{**row, **{n: str(row[n]) for n in told if _passes_through(n) and row.get(n) is not None}} for row in rows]
-    units = {name: column.unit for name, column in (columns() | interval_columns()).items()}
+    units = {name: column.unit for name, column in (COLUMNS | INTERVAL_COLUMNS).items()}
     faults = dict.fromkeys(str(row["error"]) for row in rows if row.get("error"))
     return Section(table=table((*told, *results), texts, units), notes=list(faults))
 

@@ -11,11 +11,13 @@ from planner.documents.json_schema import json_schema
 from planner.economics import energy, thinking
 from planner.economics.page import page_formulas
 from planner.errors import BadInputError
-from planner.report.columns import Column, columns, interval_columns
+from planner.options.option import COLUMNS, INTERVAL_COLUMNS
 from planner.report.output import emit
 
 _OF_SCENARIOS = {"thinking": thinking.PAGE, "energy": energy.PAGE}
 """Commands that solve scenarios and have result columns of their own, but no kind of file."""
+"""Commands that answer scenarios by a page of their own: they have columns, and no kind of file."""
+_HEADER = ("field", "unit", "description")
 
 
 @click.command("schema")
@@ -46,7 +48,8 @@ def _dictionary(kind: str) -> str:
         return _of_page(_OF_SCENARIOS[kind])
     asked = BY_WORD[kind]
     if asked is SCENARIO:
-        return csv_table.write(Column._fields, (columns() | interval_columns()).values())
+        known = COLUMNS | INTERVAL_COLUMNS
+        return csv_table.write(_HEADER, ((name, column.unit, column.meaning) for name, column in known.items()))
     if asked.page is None:
         answered = ", ".join(question.word for question in questions_of())
         raise BadInputError(
@@ -57,4 +60,4 @@ def _dictionary(kind: str) -> str:
 
 def _of_page(name: str) -> str:
     rows = ((f.name, f.unit, f.why) for f in page_formulas(name).values() if "." not in f.name)
-    return csv_table.write(Column._fields, rows)
+    return csv_table.write(_HEADER, rows)

@@ -109,7 +109,7 @@ def _line(asked: Asked, tier: Tier, fleet: FleetModel | None) -> ResultLine:
     values["own.extra_share"] = 0.0
     if found is not None and tier.works:
         values |= flat("own", found.best)
-        texts |= {"gpu": found.best["gpu"], "provider": found.best["provider"]}
+        texts |= {"gpu": found.best.gpu, "provider": found.best.provider}
     if found is not None and math.isfinite(traffic.answers_per_day):
         values |= {"own.extra_share": found.scenario.spec.prices.extra_share}
     if fleet is not None:

@@ -54,7 +54,7 @@ class Tier:
     @property
     def works(self) -> bool:
         """Return whether some fleet meets the SLO at the scenario's demand and has a price."""
-        return self.found is not None and bool(self.found.best["meets_slo"]) and not self._unpriced
+        return self.found is not None and self.found.best.meets_slo and not self._unpriced
 
     @property
     def why_not(self) -> str:
@@ -63,7 +63,7 @@ class Tier:
 
     @property
     def _unpriced(self) -> bool:
-        return self.found is not None and self.found.best["limit"] == "price_missing"
+        return self.found is not None and self.found.best.limit == "price_missing"
 
 
 @dataclass(frozen=True)

@@ -14,10 +14,11 @@ from planner.economics.accuracy_model import coverage, expected_tries, vote_accu
 from planner.errors import BadInputError, DataMissingError, suggestion, unknown
 from planner.explain.formulas import FUNCTIONS, FormulaSet, Functions, Step, completed, read_formulas, walk
 from planner.fleet.bill import api_bill, billed_output
+from planner.options.option import COLUMNS, number
 from planner.options.provenance import Input
-from planner.options.ranking import number
 
 Row = dict[str, Any]
+_WHOLE = {"samples", *(name for name, column in COLUMNS.items() if column.whole)}
 _FUNCTIONS: Functions = {
     "api_bill": api_bill,
     "billed_output": billed_output,
@@ -52,7 +53,7 @@ class ResultLine:
 
     def value(self, name: str) -> float | int | None:
         """Return a result; None where it has no finite value."""
-        return number(name, float(self.values.get(name, math.nan)))
+        return number(float(self.values.get(name, math.nan)), whole=name in _WHOLE)
 
 
 @dataclass(frozen=True)

@@ -150,15 +150,15 @@ def _fleet(question: Loaded[QualityFile], catalog: Catalog, row: Row) -> list[st
     except PlannerError as error:
         place = question.document.field_place(("candidates", question.spec.candidates.index(row.candidate)))
         raise type(error)(f"as an own fleet: {error.message}", where=place) from None
-    if best["cost_usd_per_answer"] is None or not best["meets_slo"]:
+    if best.cost_usd_per_answer is None or not best.meets_slo:
         return []
-    row.inputs |= {"fleet.cost_usd_per_answer": best["cost_usd_per_answer"], "fleet.samples": float(samples)}
-    day = count(best["answers_per_month"] / units.HOURS_PER_MONTH * units.HOURS_PER_DAY)
-    row.offer = f"{best['gpus']} × {best['gpu']} at {day} answers a day, {best['provider']} {best['price_tier']}"
+    row.inputs |= {"fleet.cost_usd_per_answer": best.cost_usd_per_answer, "fleet.samples": float(samples)}
+    day = count((best.answers_per_month or 0.0) / units.HOURS_PER_MONTH * units.HOURS_PER_DAY)
+    row.offer = f"{best.gpus} × {best.gpu} at {day} answers a day, {best.provider} {best.price_tier}"
     sets = " ".join(f"--set {path}='{json.dumps(value)}'" for path, value in changes.items())
-    row.truncated = best["truncated_share"] or 0.0
+    row.truncated = best.truncated_share or 0.0
     row.command = f"planner estimate {row.candidate.scenario} --model {model} {sets}"
-    return [best["gpu"]] if best["basis"] in {"datasheet", "assumed"} else []
+    return [str(best.gpu)] if best.basis in {"datasheet", "assumed"} else []
 
 
 def _tokens(row: Row) -> float:

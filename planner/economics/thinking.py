@@ -59,10 +59,11 @@ def thinking(
     ]
     warnings += api.notes if api else ()
     failed = [] if found.meets else [f"{label}: no option meets the limits"]
-    machine = " ".join(
-        str(found.best[k]) for k in ("gpu", "engine", "precision", "provider", "price_tier") if found.best[k]
-    )
-    verdict = [f"on the best option as asked: {machine}", *(_why(line, lines[0]) for line in lines[1:]), HELD]
+    verdict = [
+        f"on the best option as asked: {found.best.machine}",
+        *(_why(line, lines[0]) for line in lines[1:]),
+        HELD,
+    ]
     return QuestionResult(
         "thinking",
         found.scenario.loaded,

@@ -17,6 +17,7 @@ from planner.explain.no_value import why_no_value
 from planner.fleet.estimate import Estimate, EstimateDetail, solve
 from planner.options.answer import Answer, measured_load_of
 from planner.options.lowering_workload import growth_factor
+from planner.options.option import COLUMNS
 from planner.options.provenance import case_values
 from planner.serving.cases import Cases
 from planner.serving.steady_state import QUANTILES, length_quantiles, step_terms_at, waits
@@ -78,16 +79,15 @@ def explain(answer: Answer, field: str) -> list[Step]:
     for a name that is neither a result nor a step of one, with the nearest name.
     """
     known = known_formulas(answer)
-    if field not in known and field not in answer.best:
+    if field not in known and field not in COLUMNS:
         raise _unknown(answer, field, known)
     values = namespace(answer)
     if not math.isnan(values.get(field, math.nan)) and field in known:
         steps: list[Step] = []
         walk(field, 0, known, values, steps, set())
         return steps
-    value = answer.best.get(field)
-    if value is not None:
-        return [Step(field, 0, value)]
+    if field in COLUMNS and answer.best[field] is not None:
+        return [Step(field, 0, answer.best[field])]
     return [Step(field, 0, math.nan, why=why_no_value(answer, field))]
 
 
@@ -101,7 +101,7 @@ def _unknown(answer: Answer, field: str, known: Mapping[str, Formula]) -> BadInp
             else f"{field!r} is a step of the performance model, and the rates of this scenario's nodes are measured"
         )
         return BadInputError(text, where="explain")
-    names = [name for name in (*known, *answer.best) if "." not in name]
+    names = [name for name in dict.fromkeys((*known, *COLUMNS)) if "." not in name]
     listing = "`planner schema --columns` lists the results"
     return BadInputError(f"no formula for {field!r}.{suggestion(field, names, listing=listing)}", where="explain")
 
@@ -116,7 +116,7 @@ def namespace(answer: Answer) -> dict[str, float]:
 def measured_namespace(answer: Answer) -> dict[str, float]:
     """Return the quantities of a measured backend."""
     spec, cases = answer.scenario.spec, answer.case()
-    values = {k: float(v) for k, v in answer.best.items() if isinstance(v, int | float)}
+    values = {k: float(v) for k, v in answer.best.row().items() if isinstance(v, int | float)}
     for group, columns in cases.groups():
         if group != "workload":
             values |= {f"{group}.{name}": float(column) for name, column in columns.items()}

@@ -11,6 +11,7 @@ import numpy as np
 from planner import units
 from planner.fleet.bill import Money, TokenMoney
 from planner.fleet.replicas import Fleet
+from planner.fleet.result_fields import Results
 from planner.serving.cases import Cases
 from planner.serving.disaggregated import Deployment
 from planner.serving.normal import Array, Mask, total
@@ -32,66 +33,8 @@ class Energy:
 
 
 @dataclass(frozen=True, eq=False)
-class Estimate:
-    """The answer to each case: arrays of the cases' shape; NaN where there is no number.
-
-    Latencies are those of the peak; where no load meets the SLO, those of an idle replica: the best
-    attainable. Field names are the CSV headers of the contract.
-    """
-
-    fits: Array
-    meets_slo: Array
-    limit: Array
-    """What binds, as the number of a `Limit`."""
-    gpus_per_replica: Array
-    replicas: Array
-    spare_replicas: Array
-    nodes: Array
-    nodes_mean: Array
-    gpus: Array
-    answers_per_month: Array
-    input_tokens_per_answer: Array
-    answer_tokens_per_answer: Array
-    reasoning_multiplier: Array
-    generated_tokens_per_answer: Array
-    truncated_share: Array
-    concurrency_per_replica: Array
-    max_concurrency_per_replica: Array
-    utilization: Array
-    ttft_p50_s: Array
-    ttft_p95_s: Array
-    ttft_p99_s: Array
-    tpot_p50_s: Array
-    tpot_p95_s: Array
-    tpot_p99_s: Array
-    time_to_answer_p50_s: Array
-    time_to_answer_p95_s: Array
-    time_to_answer_p99_s: Array
-    e2e_p50_s: Array
-    e2e_p95_s: Array
-    e2e_p99_s: Array
-    output_tokens_per_s_per_gpu: Array
-    gpu_seconds_per_answer: Array
-    gpu_hours_per_month_reserved: Array
-    gpu_hours_per_month_used: Array
-    usd_per_gpu_hour: Array
-    cost_usd_per_month: Array
-    cost_usd_per_answer: Array
-    cost_usd_per_answer_used: Array
-    cost_usd_per_mtok_input: Array
-    cost_usd_per_mtok_output: Array
-    accuracy: Array
-    cost_usd_per_correct_answer: Array
-    gpu_time_multiplier: Array
-    cost_multiplier: Array
-    energy_multiplier: Array
-    power_kw: Array
-    energy_kwh_per_month: Array
-    energy_wh_per_answer: Array
-    co2e_kg_per_month: Array
-    prefill_gpus_per_replica: Array
-    """Of the pool that reads prompts, where answers are written by another; NaN with one pool."""
-    prefill_replicas: Array
+class Estimate(Results[Array, Array, Array]):
+    """The results of each case: arrays of the cases' shape; NaN where there is no number, `limit` as a `Limit`."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,9 +1,8 @@
 """From a question to ranked options: find the specs, lower, estimate, rank, warn."""
 
 import datetime as dt
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -19,8 +18,9 @@ from planner.options.candidates import Candidate, Layout, candidates
 from planner.options.caveats import nothing_priced, option_warnings, scenario_warnings
 from planner.options.lowering import lower
 from planner.options.lowering_workload import growth_factor
+from planner.options.option import Option
 from planner.options.prefill_layouts import with_pools
-from planner.options.ranking import Row, rank, rows
+from planner.options.ranking import rank, ranked_options
 from planner.scenario.load import Scenario
 from planner.serving.cases import Cases
 
@@ -30,7 +30,7 @@ class Answer:
     """Ranked options of one question, best first."""
 
     scenario: Scenario
-    results: list[Row]
+    results: list[Option]
     warnings: list[str]
     model: Loaded[ModelSpec]
     options: list[Candidate] = field(repr=False)
@@ -45,14 +45,14 @@ class Answer:
     """What a replica of each row serves at any demand."""
 
     @property
-    def best(self) -> Row:
+    def best(self) -> Option:
         """Return the best option."""
         return self.results[0]
 
     @property
     def meets(self) -> bool:
         """Return whether some option meets the SLO and fits."""
-        return any(row["meets_slo"] for row in self.results)
+        return any(option.meets_slo for option in self.results)
 
     def case(self, index: int = 0) -> Cases:
         """Return the case (shape ()) behind a result."""
@@ -87,9 +87,9 @@ def answer(scenario: Scenario, catalog: Catalog, *, today: dt.date | None = None
             nothing_priced(scenario, catalog, options, day), where=scenario.loaded.document.place(("prices",))
         )
     chosen = rank(options, cases, found)
-    results = rows(scenario, options, found, chosen, model.spec)
+    results = ranked_options(scenario, options, found, chosen, model.spec)
     if scenario.spec.measured_rates is not None:
-        results = [_without_layout(row) for row in results]
+        results = [_without_layout(option) for option in results]
     picked = [options[i] for i in chosen]
     warnings = [
         *notes,
@@ -161,10 +161,15 @@ def _one_layout(options: list[Candidate]) -> list[Candidate]:
     return [Candidate(o.machine, o.precision, Layout(o.machine.node_gpus), o.offer) for o in unique.values()]
 
 
-def _without_layout(row: Row) -> Row:
-    """Return a row of a measured backend: no engine, precision or layout is known."""
-    unknown: dict[str, Any] = dict.fromkeys(
-        ("engine", "precision", "tensor_parallel", "pipeline_parallel", "expert_parallel", "data_parallel")
+def _without_layout(option: Option) -> Option:
+    """Return an option of measured rates: no engine, precision or layout is known."""
+    return replace(
+        option,
+        engine=None,
+        precision=None,
+        tensor_parallel=None,
+        pipeline_parallel=None,
+        expert_parallel=None,
+        data_parallel=None,
+        basis="assumed" if option.basis == "assumed" else "measured",
     )
-    basis = "assumed" if row["basis"] == "assumed" else "measured"
-    return row | unknown | {"basis": basis}

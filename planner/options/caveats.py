@@ -8,10 +8,11 @@ from planner.catalog.market import PricesFile
 from planner.catalog.model import ModelSpec
 from planner.errors import Alarm
 from planner.options.candidates import Candidate, PriceFilter
+from planner.options.option import Option
 from planner.options.provenance import scenario_inputs
-from planner.options.ranking import Row
 from planner.scenario.load import Scenario
 from planner.serving.steady_state import METRICS, QUANTILES
+from planner.wording import count
 
 _TRUNCATED_WORTH_SAYING = 0.01
 _SHOWN = 5
@@ -62,34 +63,34 @@ def _thinks(scenario: Scenario) -> bool:
 
 
 def option_warnings(
-    scenario: Scenario, catalog: Catalog, results: Sequence[Row], options: Sequence[Candidate], today: dt.date
+    scenario: Scenario, catalog: Catalog, results: Sequence[Option], options: Sequence[Candidate], today: dt.date
 ) -> list[str]:
     """Return warnings about the options: age of prices, size, cut answers, plain factors."""
     found: list[str] = []
     best = results[0]
     largest = catalog.assumptions.spec.largest_fleet_gpus
-    if best["gpus"] is not None and best["gpus"] > largest:
+    if best.gpus is not None and best.gpus > largest:
         found.append(
             Alarm(
-                f"BEYOND ANY FLEET ON RECORD: {best['gpus']:,} GPUs; the largest known single fleet has about "
+                f"BEYOND ANY FLEET ON RECORD: {best.gpus:,} GPUs; the largest known single fleet has about "
                 f"{largest:,}. Check the rate: the answer is arithmetic, not a plan"
             )
         )
-    if (best["truncated_share"] or 0.0) > _TRUNCATED_WORTH_SAYING:
-        found.append(f"{best['truncated_share']:.1%} of the sequences are cut at max_tokens")
-    if best["meets_slo"] and best["spare_replicas"] == 0:
+    if (best.truncated_share or 0.0) > _TRUNCATED_WORTH_SAYING:
+        found.append(f"{best.truncated_share:.1%} of the sequences are cut at max_tokens")
+    if best.meets_slo and best.spare_replicas == 0:
         found.append(
-            f"no spare: a failure takes {_share_of(best['replicas'])} for {scenario.spec.fleet.repair_hours:g} h; "
+            f"no spare: a failure takes {_share_of(best.replicas)} for {scenario.spec.fleet.repair_hours:g} h; "
             f"fleet.availability {scenario.spec.fleet.availability:g} just allows it"
         )
     found += _price_warnings(scenario, options, today)
-    if best["basis"] in {"datasheet", "assumed"} and scenario.spec.measured_rates is None:
+    if best.basis in {"datasheet", "assumed"} and scenario.spec.measured_rates is None:
         interval = "" if scenario.spec.fleet.speculative_tokens else ", and see --interval"
         found.append(
-            f"no run like {best['model']} on {best['gpu']} with {best['engine']} was measured: data-sheet figures with "
+            f"no run like {best.model} on {best.gpu} with {best.engine} was measured: data-sheet figures with "
             f"the factors of others; expect errors of tens of percent{interval}"
         )
-    if not any(row["meets_slo"] for row in results):
+    if not any(option.meets_slo for option in results):
         found.append(Alarm(nothing_meets(scenario, results)))
     assumed = [i.name for i in scenario_inputs(scenario) if i.assumed and i.name in _ASSUMPTIONS_WORTH_SAYING]
     if assumed:
@@ -97,8 +98,8 @@ def option_warnings(
     return found
 
 
-def _share_of(replicas: int) -> str:
-    return "the whole service down" if replicas == 1 else f"1 of {replicas:,} replicas down"
+def _share_of(replicas: float | None) -> str:
+    return "the whole service down" if replicas == 1 else f"1 of {count(replicas)} replicas down"
 
 
 _ASSUMPTIONS_WORTH_SAYING = {"fleet.headroom", "fleet.availability", "energy.grid", "energy.pue"}
@@ -136,22 +137,22 @@ def _price_warnings(scenario: Scenario, options: Sequence[Candidate], today: dt.
     return found
 
 
-def nothing_meets(scenario: Scenario, results: Sequence[Row]) -> str:
+def nothing_meets(scenario: Scenario, results: Sequence[Option]) -> str:
     """Return why no option works: the constraint, and the best attainable."""
-    fitting = [row for row in results if row["fits"]]
+    fitting = [option for option in results if option.fits]
     if not fitting:
-        limits = {row["limit"] for row in results}
+        limits = {option.limit for option in results}
         if limits == {"context"}:
             return "nothing fits: input and output together exceed the model's context length"
-        largest = max(row["gpus_per_replica"] for row in results)
+        largest = max(option.gpus_per_replica or 0 for option in results)
         return (
             f"nothing fits: the weights and the cache of one long request do not fit any candidate "
             f"(largest replica tried: {largest} GPUs). Allow larger GPUs, a smaller precision or more tensor_parallel"
         )
-    if all(row["limit"] == "max_gpus" for row in fitting if row["replicas"] is not None) and any(
-        row["replicas"] for row in fitting
+    if all(option.limit == "max_gpus" for option in fitting if option.replicas is not None) and any(
+        option.replicas for option in fitting
     ):
-        least = min(row["gpus"] for row in fitting if row["gpus"] is not None)
+        least = min(option.gpus for option in fitting if option.gpus is not None)
         most = scenario.spec.fleet.max_gpus
         return f"no option stays within fleet.max_gpus {most}; the smallest fleet needs {least} GPUs"
     parts = []
@@ -159,16 +160,16 @@ def nothing_meets(scenario: Scenario, results: Sequence[Row]) -> str:
         for percentile in QUANTILES:
             name = f"{metric}_{percentile}_s"
             limit = getattr(scenario.spec.slo, name)
-            reached = [(row[name], row) for row in fitting if row[name] is not None]
+            reached = [(option[name], option) for option in fitting if option[name] is not None]
             if limit is None or not reached:
                 continue
-            value, row = min(reached, key=lambda x: x[0])
+            value, option = min(reached, key=lambda x: x[0])
             if value > limit:
-                reads = metric == "ttft" and row["prefill_tensor_parallel"] is not None
-                size = row["prefill_tensor_parallel" if reads else "tensor_parallel"]
+                reads = metric == "ttft" and option.prefill_tensor_parallel is not None
+                size = option["prefill_tensor_parallel" if reads else "tensor_parallel"]
                 parts.append(
                     f"{name} {limit:g} is below the best attainable {value:.3g} "
-                    f"(idle {row['gpu']}, {row['precision']}, TP{size})"
+                    f"(idle {option.gpu}, {option.precision}, TP{size})"
                 )
     reason = "; ".join(parts) or "each limit can be met by some option, but no option meets them all at once"
     return f"no option meets the SLO: {reason}"

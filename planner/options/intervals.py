@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 
@@ -10,35 +9,13 @@ from planner.fleet.estimate import Estimate, estimate
 from planner.options.answer import Answer
 from planner.options.candidates import Candidate
 from planner.options.confidence import Bounds, error_bounds, unseen
-from planner.options.ranking import NUMBER_FIELDS, Row, number
+from planner.options.option import COLUMNS, Interval, Option, number
 from planner.serving.cases import Cases
 from planner.serving.normal import Array
 from planner.serving.slo import LIMITS
 
-LATENCIES = {"ttft": "ttft", "tpot": "tpot", "time_to_answer": "tpot", "e2e": "tpot"}
-"""Latency -> whose errors it has: most of an answer's time is decode."""
-SOLVED_FIELDS = (
-    "output_tokens_per_s_per_gpu",
-    "gpu_seconds_per_answer",
-    "replicas",
-    "gpus",
-    "gpu_hours_per_month_reserved",
-    "gpu_hours_per_month_used",
-    "cost_usd_per_month",
-    "cost_usd_per_answer",
-    "cost_usd_per_answer_used",
-    "cost_usd_per_mtok_input",
-    "cost_usd_per_mtok_output",
-    "cost_usd_per_correct_answer",
-    "energy_wh_per_answer",
-)
-"""Fields solved again for a machine that is as much faster or slower as predictions were off."""
 _HIDING = {"price_missing", "max_gpus"}
-"""Limits of a row that stand where what binds its replica would."""
-_LATENCY_FIELDS = tuple(n for n in NUMBER_FIELDS if n.rsplit("_", 2)[0] in LATENCIES)
-_BOTH = {*_LATENCY_FIELDS, *SOLVED_FIELDS}
-INTERVAL_FIELDS = tuple(f"{name}_{bound}" for name in NUMBER_FIELDS if name in _BOTH for bound in ("p10", "p90"))
-"""Columns that --interval appends."""
+"""Limits of an option that stand where what binds its replica would."""
 
 
 def slowed_down_by(cases: Cases, factor: Array) -> Cases:
@@ -72,16 +49,16 @@ def request_lengths(answer: Answer) -> tuple[float, float] | None:
 
     An answer of several turns is as many requests, and each of its samples is a sequence of its own.
     """
-    row, w = answer.results[0], answer.case().workload
-    if row["input_tokens_per_answer"] is None or row["generated_tokens_per_answer"] is None:
+    best, w = answer.best, answer.case().workload
+    if best.input_tokens_per_answer is None or best.generated_tokens_per_answer is None:
         return None
     requests = w.share * w.turns_per_answer
     sequences = float(np.sum(requests * w.samples_per_answer))
-    return row["input_tokens_per_answer"] / float(np.sum(requests)), row["generated_tokens_per_answer"] / sequences
+    return best.input_tokens_per_answer / float(np.sum(requests)), best.generated_tokens_per_answer / sequences
 
 
 def with_intervals(answer: Answer) -> Answer:
-    """Return an answer whose rows also hold INTERVAL_FIELDS; missing where an engine has no errors on record.
+    """Return an answer whose options also hold their intervals; missing where an engine has no errors on record.
 
     They are missing with speculative decoding too: no run with drafts was measured.
 
@@ -92,28 +69,31 @@ def with_intervals(answer: Answer) -> Answer:
     """
     spec = answer.scenario.spec
     if spec.measured_rates is not None or spec.fleet.speculative_tokens > 0:
-        return replace(answer, results=[row | dict.fromkeys(INTERVAL_FIELDS) for row in answer.results])
+        return replace(answer, results=[replace(option, intervals={}) for option in answer.results])
     bounds = [_bounds_of(answer, option) for option in answer.options]
     chosen = answer.cases.rows(np.asarray(answer.rows_of_results)) if answer.cases.shape else answer.cases
     limits = _binding(chosen, answer.results)
     solved = [_solved(chosen, limits, bounds, side) for side in (0, 1)]
-    rows = [_row(row, own, solved, i) for i, (row, own) in enumerate(zip(answer.results, bounds, strict=True))]
-    return replace(answer, results=rows)
+    results = [
+        replace(option, intervals=_intervals(option, own, solved, index))
+        for index, (option, own) in enumerate(zip(answer.results, bounds, strict=True))
+    ]
+    return replace(answer, results=results)
 
 
 def _bounds_of(answer: Answer, option: Candidate) -> Bounds | None:
     return error_bounds(option.machine.engine.spec, unseen_of(answer, option))
 
 
-def _binding(cases: Cases, rows: Sequence[Row]) -> list[str]:
-    """Return what binds the load of each row's replica, also where the row says that its price or its room is short."""
-    if not any(row["limit"] in _HIDING for row in rows):
-        return [row["limit"] for row in rows]
+def _binding(cases: Cases, options: Sequence[Option]) -> list[str | None]:
+    """Return what binds the load of each option's replica, also where `limit` says that price or room is short."""
+    if not any(option.limit in _HIDING for option in options):
+        return [option.limit for option in options]
     boundless = cases.replaced(offer__usd_per_gpu_hour=1.0, fleet__max_gpus=np.inf)
-    return [LIMITS[int(i)] for i in np.broadcast_to(estimate(boundless).limit, len(rows))]
+    return [LIMITS[int(i)] for i in np.broadcast_to(estimate(boundless).limit, len(options))]
 
 
-def _solved(cases: Cases, limits: Sequence[str], bounds: Sequence[Bounds | None], side: int) -> Estimate:
+def _solved(cases: Cases, limits: Sequence[str | None], bounds: Sequence[Bounds | None], side: int) -> Estimate:
     """Return the estimate of machines at one side of their errors: 0 is fast, 1 is slow."""
     factors = []
     for limit, own in zip(limits, bounds, strict=True):
@@ -122,23 +102,28 @@ def _solved(cases: Cases, limits: Sequence[str], bounds: Sequence[Bounds | None]
     return estimate(slowed_down_by(cases, np.asarray(factors).reshape(cases.shape)))
 
 
-def _row(row: Row, own: Bounds | None, solved: Sequence[Estimate], index: int) -> Row:
-    found: dict[str, Any] = dict.fromkeys(INTERVAL_FIELDS)
-    if own is None or not row["fits"]:
-        return row | found
-    for name in _LATENCY_FIELDS:
-        if row[name] is not None:
-            low, high = own[LATENCIES[name.rsplit("_", 2)[0]]]
-            found |= {f"{name}_p10": number(name, row[name] * low), f"{name}_p90": number(name, row[name] * high)}
-    for name in SOLVED_FIELDS:
-        values = [float(np.atleast_1d(getattr(e, name))[index]) for e in solved]
-        works = [bool(np.atleast_1d(e.meets_slo)[index]) for e in solved]
-        kept = [number(name, v) if ok else None for v, ok in zip(values, works, strict=True)]
-        least, most = kept[::-1] if name == "output_tokens_per_s_per_gpu" else kept
-        found |= {f"{name}_p10": _beside(min, least, row[name]), f"{name}_p90": _beside(max, most, row[name])}
-    return row | found
+def _intervals(option: Option, bounds: Bounds | None, solved: Sequence[Estimate], index: int) -> dict[str, Interval]:
+    """Return the intervals of an option, whose case stands at `index` of the estimates of fast and slow machines."""
+    if bounds is None or not option.fits:
+        return {}
+    works = [bool(np.atleast_1d(side.meets_slo)[index]) for side in solved]
+    found: dict[str, Interval] = {}
+    for name, column in COLUMNS.items():
+        value = option[name]
+        if not column.interval:
+            continue
+        if column.interval in bounds:
+            if value is not None:
+                low, high = (number(value * bound, whole=column.whole) for bound in bounds[column.interval])
+                found[name] = low, high
+            continue
+        sides = [float(np.atleast_1d(getattr(side, name))[index]) for side in solved]
+        fast, slow = (number(side, whole=column.whole) if ok else None for side, ok in zip(sides, works, strict=True))
+        least, most = (slow, fast) if column.interval == "falls" else (fast, slow)
+        found[name] = _beside(min, least, value), _beside(max, most, value)
+    return found
 
 
-def _beside(pick: Callable[..., Any], side: Any, value: Any) -> Any:  # noqa: ANN401 - numbers or None
+def _beside(pick: Callable[..., float], side: float | None, value: float | None) -> float | None:
     """Return the least or the most of a side and the value itself; None where the side is missing."""
     return side if side is None or value is None else pick(side, value)

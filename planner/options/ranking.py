@@ -1,9 +1,7 @@
-"""Ranking: the best layout of each GPU x precision x engine x offer, best option first, as result rows."""
+"""Ranking: the best layout of each GPU x precision x engine x offer, best option first."""
 
-import dataclasses
 import hashlib
 import json
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,71 +10,22 @@ import numpy as np
 from planner.catalog.hardware import EngineSpec, GpuSpec
 from planner.catalog.model import ModelSpec
 from planner.fleet.estimate import Estimate
+from planner.fleet.result_fields import columns_of
 from planner.options.candidates import Candidate, Layout
 from planner.options.confidence import FAR, unseen
+from planner.options.option import COLUMNS, Option, number
 from planner.scenario.load import Scenario
 from planner.serving.cases import Cases
 from planner.serving.normal import Array
 from planner.serving.slo import LIMITS
 from planner.serving.steady_state import METRICS, QUANTILES
 
-Row = dict[str, Any]
-_LEADING = ("fits", "meets_slo", "limit", "gpus_per_replica")
-IDENTITY_FIELDS = (
-    "scenario",
-    "model",
-    "gpu",
-    "system",
-    "engine",
-    "precision",
-    "provider",
-    "price_tier",
-    "region",
-    "tensor_parallel",
-    "pipeline_parallel",
-    "expert_parallel",
-    "data_parallel",
-)
-PREFILL_FIELDS = (
-    "prefill_tensor_parallel",
-    "prefill_pipeline_parallel",
-    "prefill_expert_parallel",
-    "prefill_data_parallel",
-    "prefill_gpus_per_replica",
-    "prefill_replicas",
-)
-"""Of the pool that reads prompts, where answers are written by another; None with one pool."""
-NUMBER_FIELDS = tuple(f.name for f in dataclasses.fields(Estimate) if f.name not in {*_LEADING, *PREFILL_FIELDS})
-RESULT_FIELDS = (
-    *IDENTITY_FIELDS,
-    "gpus_per_replica",
-    "fits",
-    "meets_slo",
-    "limit",
-    *NUMBER_FIELDS,
-    "prices_as_of",
-    "price_source",
-    "basis",
-    "scenario_hash",
-    *PREFILL_FIELDS,
-)
-"""The contract's result fields in order: JSON keys and CSV headers."""
-_WHOLE = {
-    "gpus_per_replica",
-    "replicas",
-    "spare_replicas",
-    "nodes",
-    "gpus",
-    "max_concurrency_per_replica",
-    "prefill_replicas",
-    "samples",
-}
 BASES = ("measured", "calibrated", "datasheet", "assumed")
 """How well a number is founded, best first."""
 
 
-def rank(options: Sequence[Candidate], cases: Cases, found: Estimate) -> list[int]:
-    """Return the indices of the best layout of each option, best option first.
+def rank(candidates: Sequence[Candidate], cases: Cases, found: Estimate) -> list[int]:
+    """Return the indices of the best layout of each GPU, precision, engine and offer, best first.
 
     Options that meet the SLO come first, by cost; then those without a price, by GPUs; then those that
     miss the SLO, by how far; then those that do not fit.
@@ -90,12 +39,12 @@ def rank(options: Sequence[Candidate], cases: Cases, found: Estimate) -> list[in
         [cost, found.gpus, worst_ratio(cases, found)],
         default=-found.gpus_per_replica,
     )
-    order = np.lexsort((np.arange(len(options)), np.nan_to_num(value, nan=np.inf), group))
+    order = np.lexsort((np.arange(len(candidates)), np.nan_to_num(value, nan=np.inf), group))
     seen: set[tuple[int, str, int]] = set()
     best = []
     for index in order.tolist():
-        option = options[index]
-        key = (id(option.machine), option.precision.name, id(option.offer))
+        candidate = candidates[index]
+        key = (id(candidate.machine), candidate.precision.name, id(candidate.offer))
         if key not in seen:
             seen.add(key)
             best.append(index)
@@ -112,75 +61,59 @@ def worst_ratio(cases: Cases, found: Estimate) -> Array:
     return worst
 
 
-def rows(
-    scenario: Scenario, options: Sequence[Candidate], found: Estimate, chosen: Sequence[int], model: ModelSpec
-) -> list[Row]:
-    """Return result rows in the contract's field order; a missing number is None."""
+def ranked_options(
+    scenario: Scenario, candidates: Sequence[Candidate], found: Estimate, chosen: Sequence[int], model: ModelSpec
+) -> list[Option]:
+    """Return the options of the chosen candidates, with their results."""
     digest = scenario_hash(scenario)
-    solved = (*_LEADING, *NUMBER_FIELDS, "prefill_replicas")
-    table = {name: np.asarray(getattr(found, name))[list(chosen)].tolist() for name in solved}
-    result = []
+    values_of = {name: np.asarray(getattr(found, name))[list(chosen)].tolist() for name in columns_of(Estimate)}
+    options = []
     for position, index in enumerate(chosen):
-        option = options[index]
-        offer, layout, machine = option.offer, option.layout, option.machine
+        candidate = candidates[index]
+        offer, layout, prefill, machine = candidate.offer, candidate.layout, candidate.prefill, candidate.machine
         quote = offer.quote if offer else None
-        row: Row = {
-            "scenario": scenario.label,
-            "model": model.id,
-            "gpu": machine.gpu.spec.id,
-            "system": machine.system.spec.id if machine.system else None,
-            "engine": machine.engine.spec.id,
-            "precision": option.precision.name,
-            "provider": offer.file.spec.provider if offer else None,
-            "price_tier": quote.tier if quote else None,
-            "region": quote.region if quote else None,
-            "tensor_parallel": layout.tensor,
-            "pipeline_parallel": layout.pipeline,
-            "expert_parallel": layout.expert,
-            "data_parallel": layout.data,
-            "gpus_per_replica": layout.gpus,
-            "fits": bool(table["fits"][position]),
-            "meets_slo": bool(table["meets_slo"][position]),
-            "limit": LIMITS[int(table["limit"][position])],
-        }
-        row |= {name: number(name, table[name][position]) for name in NUMBER_FIELDS}
         source = offer.file.source("quotes", offer.index) if offer else None
-        row |= {
-            "prices_as_of": quote.as_of.isoformat() if quote else None,
-            "price_source": source.title if source else None,
-            "basis": basis(option, model, drafts=scenario.spec.fleet.speculative_tokens > 0),
-            "scenario_hash": digest,
-            **_prefill(option.prefill),
-            "prefill_replicas": number("prefill_replicas", table["prefill_replicas"][position]),
+        results: dict[str, Any] = {
+            name: number(values[position], whole=COLUMNS[name].whole) for name, values in values_of.items()
         }
-        result.append(row)
-    return result
+        results["limit"] = LIMITS[int(results["limit"])]
+        results |= {name: bool(results[name]) for name in ("fits", "meets_slo")}
+        options.append(
+            Option(
+                scenario=scenario.label,
+                model=model.id,
+                gpu=machine.gpu.spec.id,
+                system=machine.system.spec.id if machine.system else None,
+                engine=machine.engine.spec.id,
+                precision=candidate.precision.name,
+                provider=offer.file.spec.provider if offer else None,
+                price_tier=quote.tier if quote else None,
+                region=quote.region if quote else None,
+                tensor_parallel=layout.tensor,
+                pipeline_parallel=layout.pipeline,
+                expert_parallel=layout.expert,
+                data_parallel=layout.data,
+                prefill_tensor_parallel=prefill.tensor if prefill else None,
+                prefill_pipeline_parallel=prefill.pipeline if prefill else None,
+                prefill_expert_parallel=prefill.expert if prefill else None,
+                prefill_data_parallel=prefill.data if prefill else None,
+                prices_as_of=quote.as_of.isoformat() if quote else None,
+                price_source=source.title if source else None,
+                basis=basis(candidate, model, drafts=scenario.spec.fleet.speculative_tokens > 0),
+                scenario_hash=digest,
+                **results,
+            )
+        )
+    return options
 
 
-def _prefill(layout: Layout | None) -> Row:
-    """Return the layout of the replicas that only read prompts, as fields."""
-    sizes = (layout.tensor, layout.pipeline, layout.expert, layout.data, layout.gpus) if layout else (None,) * 5
-    return dict(zip(PREFILL_FIELDS, sizes, strict=False))
-
-
-def number(name: str, value: float) -> float | int | None:
-    """Return a result number: None where missing, whole where it counts things, else with 12 significant digits."""
-    if not math.isfinite(value):
-        return None
-    return int(value) if name in _WHOLE else float(f"{value:.{_DIGITS}g}")
-
-
-_DIGITS = 12
-"""Significant digits of a result: more are noise of the arithmetic."""
-
-
-def basis(option: Candidate, model: ModelSpec, *, drafts: bool) -> str:
+def basis(candidate: Candidate, model: ModelSpec, *, drafts: bool) -> str:
     """Return the weakest link: engine factors (on models and GPUs like those fitted), drafts, GPU facts, price."""
-    machine = option.machine
-    unlike = drafts or option.prefill is not None
-    founded = machine_basis(machine.engine.spec, model, machine.gpu.spec, layout=option.layout, pools=unlike)
+    machine = candidate.machine
+    unlike = drafts or candidate.prefill is not None
+    founded = machine_basis(machine.engine.spec, model, machine.gpu.spec, layout=candidate.layout, pools=unlike)
     weakest = BASES.index(founded)
-    quote = option.offer.quote if option.offer else None
+    quote = candidate.offer.quote if candidate.offer else None
     if quote is not None and quote.kind in {"estimate", "assumption"}:
         weakest = BASES.index("assumed")
     return BASES[weakest]

@@ -1,6 +1,6 @@
 """A router: classes of one workload that different models answer, each from its own fleet or all from shared nodes."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -8,23 +8,13 @@ from planner import units
 from planner.documents.spec import load
 from planner.documents.yaml_reader import Document, Key
 from planner.options.answer import Answer
-from planner.options.ranking import RESULT_FIELDS, Row, number
+from planner.options.option import COLUMNS, Option, number
 from planner.scenario.load import Scenario, changed
 from planner.scenario.scenario import ScenarioSpec
 from planner.scenario.workload import RATE_FIELDS
 
 ALL = "all"
 """The model of the row that stands for every model of a router together."""
-_SUMMED = (
-    "gpus",
-    "gpu_hours_per_month_reserved",
-    "gpu_hours_per_month_used",
-    "cost_usd_per_month",
-    "power_kw",
-    "energy_kwh_per_month",
-    "co2e_kg_per_month",
-    "answers_per_month",
-)
 
 
 def by_model(scenario: Scenario) -> list[Scenario]:
@@ -79,96 +69,102 @@ def _places_of_classes(document: Document, members: Sequence[int]) -> dict[Key, 
     }
 
 
-def together(parts: Sequence[Answer], name: str, *, shared: bool) -> Row:
-    """Return the row of all models of a router together: sums over their best options, or over shared nodes.
+def together(parts: Sequence[Answer], router: str, *, shared: bool) -> Option:
+    """Return all models of a router as one option: sums over their best options, or over shared nodes.
 
     Shared: all run on one GPU from one offer, the cheapest that every model can use, and nodes that are sold whole
     are filled with replicas of every model. A field that has no sum is None.
     """
     chosen = _on_shared_nodes(parts) if shared else [part.best for part in parts]
-    row: Row = dict.fromkeys(RESULT_FIELDS)
-    row |= {"scenario": name, "model": ALL}
+    found: dict[str, Any] = dict.fromkeys(COLUMNS)
+    found |= {"scenario": router, "model": ALL, "fits": True, "meets_slo": False}
     if chosen is None:
-        return row | {"fits": True, "meets_slo": False}
-    for field in _SUMMED:
-        values = [each[field] for each in chosen]
-        row[field] = None if any(v is None for v in values) else sum(values)
-    row |= {k: chosen[0][k] for k in _SAME if len({each[k] for each in chosen}) == 1}
-    row["fits"], row["meets_slo"] = (all(each[k] for each in chosen) for k in ("fits", "meets_slo"))
+        return Option(**found)
+    for field in _combined("sum"):
+        values = [option[field] for option in chosen]
+        found[field] = None if any(v is None for v in values) else sum(values)
+    found |= {field: chosen[0][field] for field in _combined("same") if len({option[field] for option in chosen}) == 1}
+    found["fits"], found["meets_slo"] = all(o.fits for o in chosen), all(o.meets_slo for o in chosen)
     if shared:
-        _fill_nodes(row, chosen, parts)
-    row |= _per_answer(row, chosen)
-    return {k: number(k, v) if isinstance(v, float) else v for k, v in row.items()}
+        _fill_nodes(found, chosen, parts)
+    found |= _per_answer(found, chosen)
+    rounded: dict[str, Any] = {
+        k: number(v, whole=COLUMNS[k].whole) if isinstance(v, float) else v for k, v in found.items()
+    }
+    return Option(**rounded)
 
 
-def _per_answer(row: Row, chosen: Sequence[Row]) -> Row:
+def _combined(how: str) -> list[str]:
+    """Return the result fields that are combined over models in a way (`Column.models`)."""
+    return [name for name, column in COLUMNS.items() if column.models == how]
+
+
+def _per_answer(sums: Mapping[str, Any], chosen: Sequence[Option]) -> dict[str, Any]:
     """Return what an answer costs on average over the models, by their shares of the answers."""
-    answers, reserved = row["answers_per_month"], row["gpu_hours_per_month_reserved"]
+    answers, reserved = sums["answers_per_month"], sums["gpu_hours_per_month_reserved"]
     if answers is None or reserved is None:
         return {}
-    found: Row = {"utilization": row["gpu_hours_per_month_used"] / reserved}
-    found["energy_wh_per_answer"] = row["energy_kwh_per_month"] * units.WATTS_PER_KW / answers
-    if row["cost_usd_per_month"] is not None:
-        found["cost_usd_per_answer"] = row["cost_usd_per_month"] / answers
-    for field in _MEANS:
-        values = [each[field] for each in chosen]
+    found: dict[str, Any] = {"utilization": sums["gpu_hours_per_month_used"] / reserved}
+    found["energy_wh_per_answer"] = sums["energy_kwh_per_month"] * units.WATTS_PER_KW / answers
+    if sums["cost_usd_per_month"] is not None:
+        found["cost_usd_per_answer"] = sums["cost_usd_per_month"] / answers
+    for field in _combined("mean"):
+        values = [option[field] for option in chosen]
         if all(v is not None for v in values):
-            weighted = (v * each["answers_per_month"] for v, each in zip(values, chosen, strict=True))
+            weighted = (v * option.answers_per_month for v, option in zip(values, chosen, strict=True))
             found[field] = sum(weighted) / answers
     return found
 
 
-_MEANS = (
-    "input_tokens_per_answer",
-    "answer_tokens_per_answer",
-    "generated_tokens_per_answer",
-    "cost_usd_per_answer_used",
-    "accuracy",
-)
-
-
-_SAME = ("gpu", "system", "engine", "precision", "provider", "price_tier", "region", "usd_per_gpu_hour", "prices_as_of")
 _OFFER = ("gpu", "provider", "price_tier", "region", "usd_per_gpu_hour")
 
 
-def _on_shared_nodes(parts: Sequence[Answer]) -> list[Row] | None:
+def _on_shared_nodes(parts: Sequence[Answer]) -> list[Option] | None:
     """Return each model's option on the GPU and offer that is cheapest for all together; None where there is none."""
-    tables: list[dict[tuple[Any, ...], Row]] = []
+    tables: list[dict[tuple[Any, ...], Option]] = []
     for part in parts:
-        table: dict[tuple[Any, ...], Row] = {}
-        for row in part.results:
-            if row["meets_slo"] and row["cost_usd_per_month"] is not None:
-                table.setdefault(tuple(row[k] for k in _OFFER), row)  # best first
+        table: dict[tuple[Any, ...], Option] = {}
+        for option in part.results:
+            if option.meets_slo and option.cost_usd_per_month is not None:
+                table.setdefault(tuple(option[name] for name in _OFFER), option)  # best first
         tables.append(table)
     common = [key for key in tables[0] if all(key in table for table in tables)]
     choices = [[table[key] for table in tables] for key in common]
-    return min(choices, key=lambda rows: sum(r["cost_usd_per_month"] for r in rows), default=None)
+    return min(choices, key=lambda options: sum(o.cost_usd_per_month or 0.0 for o in options), default=None)
 
 
-def _fill_nodes(row: Row, chosen: Sequence[Row], parts: Sequence[Answer]) -> None:
+def _fill_nodes(sums: dict[str, Any], chosen: Sequence[Option], parts: Sequence[Answer]) -> None:
     """Count nodes that are sold whole once for all models: small replicas stand side by side in them."""
-    units_of = [_gpus_per_unit(part, each) for part, each in zip(parts, chosen, strict=True)]
-    unit = units_of[0]
+    unit = _gpus_per_unit(parts[0], chosen[0])
     if unit is None:
         return
-    sizes = [(each["replicas"] + each["spare_replicas"], each["gpus_per_replica"]) for each in chosen]
+    sizes = [(option["replicas"] + option["spare_replicas"], option["gpus_per_replica"]) for option in chosen]
     small = sum(count * gpus for count, gpus in sizes if gpus < unit)
     nodes = -(-small // unit) + sum(count * -(-gpus // unit) for count, gpus in sizes if gpus >= unit)
-    saved = nodes * unit / row["gpus"]
-    row |= {"nodes": nodes, "gpus": nodes * unit}
-    for field in ("gpu_hours_per_month_reserved", "cost_usd_per_month", "power_kw", "energy_kwh_per_month"):
-        row[field] *= saved
-    row["co2e_kg_per_month"] *= saved
+    saved = nodes * unit / sums["gpus"]
+    sums |= {"nodes": nodes, "gpus": nodes * unit}
+    for field in _OF_NODES:
+        sums[field] *= saved
 
 
-def _gpus_per_unit(part: Answer, row: Row) -> int | None:
+_OF_NODES = (
+    "gpu_hours_per_month_reserved",
+    "cost_usd_per_month",
+    "power_kw",
+    "energy_kwh_per_month",
+    "co2e_kg_per_month",
+)
+"""What grows with the nodes that are paid for."""
+
+
+def _gpus_per_unit(part: Answer, option: Option) -> int | None:
     """Return the GPUs of the node or machine an option is sold by; None where single GPUs are sold."""
-    offer = part.options[part.results.index(row)].offer
+    offer = part.options[part.results.index(option)].offer
     return None if offer is None or offer.quote.sold_by == "gpu" else offer.quote.gpus_per_instance
 
 
-def totals(answers: Sequence[Answer]) -> list[Row]:
-    """Return the row of all models together for each router among some answers, in their order."""
+def totals(answers: Sequence[Answer]) -> list[Option]:
+    """Return all models together as one option for each router among some answers, in their order."""
     routers = dict.fromkeys(a.scenario.router for a in answers if a.scenario.router)
     found = []
     for name in routers:

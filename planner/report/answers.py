@@ -2,13 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 from planner.catalog.catalog import Catalog
 from planner.options.answer import Answer
+from planner.options.option import COLUMNS, INTERVAL_COLUMNS, Option
 from planner.options.provenance import inputs, scenario_inputs
-from planner.options.ranking import Row
 from planner.options.router import totals
-from planner.report.columns import columns, interval_columns
 from planner.report.page import Page, PageRow, Section, Table
 from planner.report.quantities import COMPARED, OPTIONS, columns_of
 from planner.report.summary import all_models, best_per_gpu, footnotes, question, verdict
@@ -53,11 +53,11 @@ def comparison_page(
 ) -> Page:
     """Return the page of the best option of each answer, with a verdict in words; ratios are to the first."""
     best = [*(a.best for a in answers), *totals(answers)]
-    labels = [row["scenario"] for row in best]
-    names = [f"{of} {row['model']}" if labels.count(of) > 1 else of for of, row in zip(labels, best, strict=True)]
+    labels = [option.scenario for option in best]
+    names = [f"{of} {o.model}" if labels.count(of) > 1 else of for of, o in zip(labels, best, strict=True)]
     quantities = columns_of(best, COMPARED)
     for column in [c for c in quantities if c.title in _RATIOS]:
-        values = [row[_RATIOS[column.title]] for row in best]
+        values = [option[_RATIOS[column.title]] for option in best]
         cells = [times(value / values[0]) if value and values[0] else "–" for value in values]
         quantities.append(replace(column, title=f"{column.title}, relative", cells=cells))
     notes = [_NOT_HELD] if len(best) > 1 else []
@@ -69,7 +69,7 @@ def _page(
     answers: Sequence[Answer],
     catalog: Catalog,
     fields: Sequence[str],
-    rows: Sequence[Row],
+    options: Sequence[Option],
     missing: Sequence[str],
     sections: Sequence[Section],
     said: Sequence[str] = (),
@@ -79,15 +79,15 @@ def _page(
         for a in answers
         for i in inputs(a.scenario, catalog, a.options[0], a.model)
     ]
-    known = columns() | interval_columns()
-    beside = {f"{name}_{bound}" for name in fields for bound in ("p10", "p90")}
-    units = {name: known[name].unit for name in fields if name not in beside}
-    found = [PageRow(row, row["scenario"], _option(row), row["basis"], row["price_source"]) for row in rows]
+    known = COLUMNS | INTERVAL_COLUMNS
+    beside = {f"{name}_{end}" for name in fields for end in ("p10", "p90")}
+    units = {name: known[name].unit for name in fields if name in known and name not in beside}
+    found = [PageRow(o.row(), o.scenario, _label(o), o.basis, o.price_source) for o in options]
     warnings = [*missing, *all_warnings(answers)]
     return Page(fields, found, sections, said, units, warnings, asked(answers), provenance)
 
 
-def asked(answers: Sequence[Answer]) -> list[Row]:
+def asked(answers: Sequence[Answer]) -> list[dict[str, Any]]:
     """Return what was asked: each question's file and fields, given or assumed."""
     return [
         {
@@ -112,13 +112,13 @@ def all_warnings(answers: Sequence[Answer]) -> list[str]:
     ]
 
 
-def _option(row: Row) -> str:
+def _label(option: Option) -> str:
     """Return how an option is told from the others in one text."""
-    option = " ".join(str(row[p]) for p in _OPTION_PARTS if row.get(p))
+    label = " ".join(option[part] for part in _OPTION_PARTS if option[part])
     for pool, words in (("", ""), ("prefill_", " prefill")):
-        if row.get(f"{pool}tensor_parallel") is not None:
-            option += words + "".join(f" {short}{row[f'{pool}{name}_parallel']}" for short, name in _LAYOUT_PARTS)
-    return option
+        if option[f"{pool}tensor_parallel"] is not None:
+            label += words + "".join(f" {short}{option[f'{pool}{name}_parallel']}" for short, name in _LAYOUT_PARTS)
+    return label
 
 
 def _section(answer: Answer, *, show_all: bool) -> Section:

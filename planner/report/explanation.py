@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 
 from planner.explain.formulas import Step, short
+from planner.fleet.result_fields import DIMENSIONLESS
 from planner.options.answer import Answer
+from planner.options.option import COLUMNS
 from planner.options.provenance import Input
 from planner.report.as_table import render_lines
-from planner.report.columns import DIMENSIONLESS, columns
 from planner.report.tables import cell
 from planner.wording import plural
 
@@ -41,8 +42,7 @@ class Explanation:
 
 def of_result(answer: Answer, field: str, steps: Sequence[Step], sources: Sequence[Input]) -> Explanation:
     """Return the explanation of a result of an answer's best option."""
-    row, known = answer.best, columns().get(field)
-    option = " ".join(str(row[k]) for k in ("gpu", "engine", "precision", "provider", "price_tier") if row[k])
+    known = COLUMNS.get(field)
     return Explanation(
         answer.scenario.label,
         field,
@@ -50,8 +50,8 @@ def of_result(answer: Answer, field: str, steps: Sequence[Step], sources: Sequen
         sources,
         known.unit if known else "",
         steps[0].why if steps[0].is_input else "",
-        [f"best option: {option}"],
-        [f"meaning: {known.description}"] if known else [],
+        [f"best option: {answer.best.machine}"],
+        [f"meaning: {known.meaning}"] if known else [],
     )
 
 

@@ -4,7 +4,7 @@ from planner.options.answer import Answer
 from planner.options.caveats import nothing_meets
 from planner.options.confidence import FAR
 from planner.options.intervals import unseen_of
-from planner.options.ranking import Row
+from planner.options.option import Option
 from planner.report.quantities import offer
 from planner.serving.steady_state import METRICS, QUANTILES
 from planner.wording import count, money, plural, seconds
@@ -23,9 +23,9 @@ _LATENCIES = {"ttft": "TTFT", "tpot": "TPOT", "time_to_answer": "first visible t
 def headline(answer: Answer) -> list[str]:
     """Return the best option and its cost; beside one of low confidence the best on a GPU that was measured."""
     best = answer.best
-    if not best["meets_slo"]:
+    if not best.meets_slo:
         return [nearest_miss(answer)]
-    if best["basis"] not in _UNMEASURED:
+    if best.basis not in _UNMEASURED:
         return [_priced(best)]
     measured = _best_measured(answer)
     beside = [] if measured is None else [f"best on a GPU that was measured: {_priced(measured)}"]
@@ -33,52 +33,52 @@ def headline(answer: Answer) -> list[str]:
 
 
 def _why(answer: Answer) -> str:
-    if answer.best["basis"] == "assumed":
+    if answer.best.basis == "assumed":
         return "it rests on assumed figures"
     kinds = [UNSEEN[kind] for kind in unseen_of(answer, answer.options[0]) if kind in FAR]
     return f"no measured run of its {' or '.join(kinds)}" if kinds else "nothing like it was measured"
 
 
-def _best_measured(answer: Answer) -> Row | None:
+def _best_measured(answer: Answer) -> Option | None:
     """Return the best priced option of calibrated basis; where there is none, the best whose GPU was measured."""
     if answer.scenario.spec.measured_rates is not None:
         return None
     others = list(zip(answer.results, answer.options, strict=True))[1:]
-    working = [(row, option) for row, option in others if row["meets_slo"] and row["cost_usd_per_month"] is not None]
-    calibrated = (row for row, _ in working if row["basis"] not in _UNMEASURED)
+    working = [(one, candidate) for one, candidate in others if one.meets_slo and one.cost_usd_per_month is not None]
+    calibrated = (one for one, _ in working if one.basis not in _UNMEASURED)
     seen = (
-        row
-        for row, option in working
-        if row["gpu"] != answer.best["gpu"] and not {"gpu", "maker"} & {*unseen_of(answer, option)}
+        one
+        for one, candidate in working
+        if one.gpu != answer.best.gpu and not {"gpu", "maker"} & {*unseen_of(answer, candidate)}
     )
     return next(calibrated, None) or next(seen, None)
 
 
-def _priced(row: Row) -> str:
-    nodes = f" ({plural(row['nodes'], 'node')})" if row["nodes"] is not None else ""
-    machine = f"{count(row['gpus'])} × {row['gpu']}{nodes}"
-    if row["cost_usd_per_month"] is None:
+def _priced(option: Option) -> str:
+    nodes = f" ({plural(option.nodes, 'node')})" if option.nodes is not None else ""
+    machine = f"{count(option.gpus)} × {option.gpu}{nodes}"
+    if option.cost_usd_per_month is None:
         return f"{machine} would meet the SLO, but has no listed price; no priced option does"
-    each = f", {money(row['cost_usd_per_answer'])} an answer" if row["cost_usd_per_answer"] is not None else ""
-    return f"{machine} from {offer(row)}: {money(row['cost_usd_per_month'])} a month{each}"
+    each = f", {money(option.cost_usd_per_answer)} an answer" if option.cost_usd_per_answer is not None else ""
+    return f"{machine} from {offer(option)}: {money(option.cost_usd_per_month)} a month{each}"
 
 
 def nearest_miss(answer: Answer) -> str:
     """Return how far the nearest option is from the SLO; where none fits, why."""
-    row, slo = answer.best, answer.scenario.spec.slo
+    option, slo = answer.best, answer.scenario.spec.slo
     most = answer.scenario.spec.fleet.max_gpus
-    if not row["fits"]:
+    if not option.fits:
         return nothing_meets(answer.scenario, answer.results)
     missed = [
-        (row[name] / wanted, f"{_LATENCIES[metric]} {percentile} {seconds(row[name])}, wanted {seconds(wanted)}")
+        (option[name] / wanted, f"{_LATENCIES[metric]} {percentile} {seconds(option[name])}, wanted {seconds(wanted)}")
         for metric in METRICS
         for percentile in QUANTILES
         for name in [f"{metric}_{percentile}_s"]
         for wanted in [getattr(slo, name)]
-        if wanted is not None and row[name] is not None and row[name] > wanted
+        if wanted is not None and option[name] is not None and option[name] > wanted
     ]
     if missed:
-        return f"no option meets the SLO; nearest miss: {row['gpu']}: {max(missed)[1]}"
-    if most is not None and row["gpus"] is not None:
-        return f"no option meets the SLO; nearest miss: {row['gpu']}: {plural(row['gpus'], 'GPU')}, wanted {most:,}"
+        return f"no option meets the SLO; nearest miss: {option.gpu}: {max(missed)[1]}"
+    if most is not None and option.gpus is not None:
+        return f"no option meets the SLO; nearest miss: {option.gpu}: {plural(option.gpus, 'GPU')}, wanted {most:,}"
     return nothing_meets(answer.scenario, answer.results)

@@ -3,57 +3,57 @@
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from planner.options.ranking import Row
+from planner.options.option import Option
 from planner.report.page import Column, Rank
 from planner.wording import count, money, seconds, share, significant, times
 
 
-def layout(row: Row) -> str:
+def layout(option: Option) -> str:
     """Return the layout of a replica, e.g. TP8 or DP16+EP; of two pools how many of each.
 
     >>> layout({"tensor_parallel": 8, "pipeline_parallel": 1, "data_parallel": 1, "expert_parallel": 8})
     'TP8+EP'
     """
-    if row["tensor_parallel"] is None:
-        return "as measured" if row["gpus_per_replica"] else "–"
-    if row.get("prefill_tensor_parallel") is None:
-        return sizes(row)
-    pools = (("P", "prefill_replicas", sizes(row, "prefill_")), ("D", "replicas", sizes(row)))
-    return " + ".join(f"{name} " + (f"{row[n]}×" if row[n] else "") + sizes for name, n, sizes in pools)
+    if option.tensor_parallel is None:
+        return "as measured" if option.gpus_per_replica else "–"
+    if option.prefill_tensor_parallel is None:
+        return sizes(option)
+    pools = (("P", "prefill_replicas", sizes(option, "prefill_")), ("D", "replicas", sizes(option)))
+    return " + ".join(f"{name} " + (f"{option[n]}×" if option[n] else "") + sizes for name, n, sizes in pools)
 
 
-def sizes(row: Row, pool: str = "") -> str:
+def sizes(option: Option, pool: str = "") -> str:
     """Return the sizes of a replica's layout, of the pool whose fields start with `pool`."""
     parts = [
-        f"{name}{row[f'{pool}{key}']}"
+        f"{name}{option[f'{pool}{key}']}"
         for name, key in (("TP", "tensor_parallel"), ("PP", "pipeline_parallel"), ("DP", "data_parallel"))
-        if row[f"{pool}{key}"] > 1
+        if option[f"{pool}{key}"] > 1
     ]
-    return ("·".join(parts) or "TP1") + ("+EP" if row[f"{pool}expert_parallel"] > 1 else "")
+    return ("·".join(parts) or "TP1") + ("+EP" if option[f"{pool}expert_parallel"] > 1 else "")
 
 
-def offer(row: Row) -> str:
+def offer(option: Option) -> str:
     """Return who sells it and how."""
-    if row["provider"] is None:
+    if option.provider is None:
         return "no price"
-    return f"{row['provider']} {row['price_tier'].replace('_', '-')}"
+    return f"{option.provider} {(option.price_tier or '').replace('_', '-')}"
 
 
 class Quantity(NamedTuple):
     """A quantity of an option as tables show it."""
 
     title: str
-    show: Callable[[Row], str]
+    show: Callable[[Option], str]
     rank: Rank = Rank.NUMBER
     text: bool = False
 
 
-def _named(field: str) -> Callable[[Row], str]:
-    return lambda row: row[field] or "–"
+def _named(field: str) -> Callable[[Option], str]:
+    return lambda option: option[field] or "–"
 
 
-def _number(words: Callable[[float | None], str], field: str) -> Callable[[Row], str]:
-    return lambda row: words(row[field])
+def _number(words: Callable[[float | None], str], field: str) -> Callable[[Option], str]:
+    return lambda option: words(option[field])
 
 
 def _digits(value: float | None) -> str:
@@ -62,7 +62,7 @@ def _digits(value: float | None) -> str:
 
 _QUANTITIES = (
     Quantity("GPU", _named("gpu"), Rank.KEY, text=True),
-    Quantity("best option", lambda row: f"{count(row['gpus'])} × {row['gpu']}", Rank.KEY),
+    Quantity("best option", lambda option: f"{count(option.gpus)} × {option.gpu}", Rank.KEY),
     Quantity("engine", _named("engine"), Rank.DETAIL, text=True),
     Quantity("weights", _named("precision"), Rank.DETAIL, text=True),
     Quantity("layout", layout, Rank.TEXT, text=True),
@@ -85,7 +85,7 @@ _QUANTITIES = (
     Quantity("end to end p95", _number(seconds, "e2e_p95_s"), Rank.DETAIL),
     Quantity("Wh/answer", _number(_digits, "energy_wh_per_answer")),
     Quantity("binds", _named("limit"), Rank.TEXT, text=True),
-    Quantity("meets the SLO", lambda row: "yes" if row["meets_slo"] else f"no ({row['limit']})"),
+    Quantity("meets the SLO", lambda option: "yes" if option.meets_slo else f"no ({option.limit})"),
 )
 _BY_TITLE = {quantity.title: quantity for quantity in _QUANTITIES}
 OPTIONS = (
@@ -101,7 +101,7 @@ COMPARED = (
 """What the best options of several questions are compared by."""
 
 
-def columns_of(rows: Sequence[Row], titles: Sequence[str]) -> list[Column]:
+def columns_of(rows: Sequence[Option], titles: Sequence[str]) -> list[Column]:
     """Return columns of some options by their titles."""
     shown = [_BY_TITLE[title] for title in titles]
     return [Column(q.title, [q.show(row) for row in rows], q.rank, q.text) for q in shown]

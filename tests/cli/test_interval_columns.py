@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from planner.options.intervals import INTERVAL_FIELDS
+from planner.options.option import INTERVAL_COLUMNS
 
 Call = Callable[..., Any]
 ENGINES = Path(__file__).resolve().parents[2] / "hardware" / "engines"
@@ -26,9 +26,9 @@ def test_every_format_carries_the_columns(call: Call, scenario_file: Path) -> No
     plain = call("estimate", scenario_file, "--format", "csv").out
     wide = call("estimate", scenario_file, "--interval", "--format", "csv").out
     header = wide.splitlines()[0].split(",")
-    assert header == [*plain.splitlines()[0].split(","), *INTERVAL_FIELDS]
+    assert header == [*plain.splitlines()[0].split(","), *INTERVAL_COLUMNS]
     first = read(wide)[0]
-    assert {n: v for n, v in first.items() if n not in INTERVAL_FIELDS} == read(plain)[0]
+    assert {n: v for n, v in first.items() if n not in INTERVAL_COLUMNS} == read(plain)[0]
     as_json = json.loads(call("estimate", scenario_file, "--interval", "--format", "json").out)["results"][0]
     assert list(as_json) == header
     assert isinstance(as_json["gpus_p10"], int)
@@ -70,7 +70,7 @@ def test_a_sheet_with_intervals_and_asked_again(call: Call, tmp_path: Path) -> N
     good, bad = read(first.out)
     assert int(good["gpus_p10"]) <= int(good["gpus"]) <= int(good["gpus_p90"])
     assert "unknown GPU 'h10'" in bad["error"]
-    assert {bad[name] for name in INTERVAL_FIELDS} == {""}
+    assert {bad[name] for name in INTERVAL_COLUMNS} == {""}
     again.write_text("\n".join(first.out.splitlines()[:2]), encoding="utf-8")
     second = call("estimate", "chat-assistant", "--from", again, "--interval")
     assert second.code == 0
@@ -107,10 +107,10 @@ def test_an_engine_without_errors_has_empty_cells_and_says_so(call: Call, scenar
     assert table.code == 0, table.err
     assert "  no interval: the file of vllm records no prediction errors\n" in table.out
     row = json.loads(call(*arguments, "--format", "json").out)["results"][0]
-    assert {row[name] for name in INTERVAL_FIELDS} == {None}
+    assert {row[name] for name in INTERVAL_COLUMNS} == {None}
     assert row["gpus"]
     cells = read(call(*arguments, "--format", "csv").out)[0]
-    assert {cells[name] for name in INTERVAL_FIELDS} == {""}
+    assert {cells[name] for name in INTERVAL_COLUMNS} == {""}
 
 
 def test_the_table_says_the_interval_of_the_best_option_in_one_line(call: Call, scenario_file: Path) -> None:

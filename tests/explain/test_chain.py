@@ -13,9 +13,9 @@ from planner.explain.chain import case_namespace, explain, known_fields, known_f
 from planner.explain.code_formulas import one_pool_formulas
 from planner.explain.formulas import completed
 from planner.options.answer import Answer, answer
+from planner.options.option import COLUMNS
 from planner.options.provenance import GIVEN, NO_SOURCE, inputs
 from planner.options.router import by_model
-from planner.report.columns import columns
 from planner.report.explanation import of_result, render
 from planner.scenario.load import load_scenario
 
@@ -61,7 +61,7 @@ def test_every_formula_uses_known_names_only() -> None:
 def test_every_dollar_and_gpu_field_can_be_explained() -> None:
     """The numbers people are asked to defend have a formula."""
     wanted = {
-        n for n in columns() if n.startswith(("cost_", "gpu_", "replicas", "spare", "gpus", "power", "energy", "co2e"))
+        n for n in COLUMNS if n.startswith(("cost_", "gpu_", "replicas", "spare", "gpus", "power", "energy", "co2e"))
     }
     assert wanted - set(known_fields(measured=False)) - {"gpu", "energy_multiplier"} == set()
 
@@ -145,7 +145,7 @@ def state(name: str) -> Answer:
 def test_every_result_is_explained_in_every_state(name: str) -> None:
     """Each result field has a chain, or its value, or a reason; a number that is not there is nowhere called nan."""
     found = state(name)
-    for field in columns():
+    for field in COLUMNS:
         steps, value = explain(found, field), found.best[field]
         text = render(of_result(found, field, steps, []), "text", None)
         assert re.search(r"\bnan\b", text) is None, field
@@ -198,6 +198,6 @@ def test_a_step_of_another_kind_of_answer_is_refused_with_the_reason(name: str, 
 def test_a_share_has_no_unit_beside_it() -> None:
     """The unit of the dictionary is 1, which says nothing beside a number."""
     found = state("one pool")
-    for field in (name for name, column in columns().items() if column.unit == "1" and found.best[name] is not None):
+    for field in (name for name, column in COLUMNS.items() if column.unit == "1" and found.best[name] is not None):
         first = render(of_result(found, field, explain(found, field), []), "text", None).splitlines()[0]
         assert re.fullmatch(rf"o1-class: {field} = [-+.e\d]+", first), first

@@ -16,8 +16,9 @@ from planner.loadtest.predict import ERRORS_OF, predict
 from planner.options.answer import Answer, answer
 from planner.options.candidates import Layout
 from planner.options.confidence import METRICS, error_bounds, unseen
-from planner.options.intervals import INTERVAL_FIELDS, request_lengths, with_intervals
-from planner.options.ranking import NUMBER_FIELDS, machine_basis
+from planner.options.intervals import request_lengths, with_intervals
+from planner.options.option import COLUMNS
+from planner.options.ranking import machine_basis
 from planner.options.router import by_model
 from planner.scenario.load import load_scenario, open_scenario
 
@@ -168,7 +169,7 @@ def questions() -> tuple[tuple[str, str | None], ...]:
 def test_every_value_lies_in_its_interval(question: tuple[str, str | None]) -> None:
     """p10 <= value <= p90 for each interval field of each option; what does not fit has none."""
     found = ask(*question)
-    names = [name for name in NUMBER_FIELDS if f"{name}_p10" in INTERVAL_FIELDS]
+    names = [name for name, column in COLUMNS.items() if column.interval]
     for row in found.results:
         for name in names:
             low, value, high = row[f"{name}_p10"], row[name], row[f"{name}_p90"]
@@ -220,7 +221,7 @@ def test_what_binds_counts_also_where_the_price_is_missing() -> None:
     idle = ask(**ONE, slo={"ttft_p95_s": 1e-6}).best["ttft_p95_s"]
     priced = ask(**ONE, slo={"ttft_p95_s": 1.6 * idle}, workload__users={"count": 1e6, "answers_per_day": 4})
     assert priced.best["limit"] == "ttft"
-    rows = [row | {"limit": "price_missing"} for row in priced.results]
+    rows = [dataclasses.replace(option, limit="price_missing") for option in priced.results]
     cases = priced.cases.replaced(offer__usd_per_gpu_hour=math.nan)
     unpriced = with_intervals(dataclasses.replace(priced, results=rows, cases=cases)).best
     assert priced.best["gpus_p90"] > priced.best["gpus_p10"]

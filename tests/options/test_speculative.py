@@ -17,7 +17,8 @@ from planner.explain.code_formulas import one_pool_formulas
 from planner.explain.formulas import completed
 from planner.fleet.estimate import Estimate, estimate
 from planner.options.answer import Answer, answer
-from planner.options.intervals import INTERVAL_FIELDS, with_intervals
+from planner.options.intervals import with_intervals
+from planner.options.option import INTERVAL_COLUMNS
 from planner.options.provenance import scenario_inputs
 from planner.report.summary import verdict
 from planner.scenario.load import load_scenario
@@ -85,7 +86,7 @@ def test_without_drafts_acceptance_says_nothing(kept: float) -> None:
     for field in dataclasses.fields(Estimate):
         both = [float(getattr(e, field.name)) for e in (plain, same)]
         assert both[0] == pytest.approx(both[1], rel=1e-9, nan_ok=True), field.name
-    assert ask(fleet__acceptance=0.3).best | {"scenario_hash": ""} == ask().best | {"scenario_hash": ""}
+    assert ask(fleet__acceptance=0.3).best.row() | {"scenario_hash": ""} == ask().best.row() | {"scenario_hash": ""}
 
 
 def test_a_row_of_a_sweep_equals_its_point() -> None:
@@ -113,7 +114,7 @@ def test_explanations_hold_with_drafts(name: str) -> None:
 def test_nobody_measured_drafts() -> None:
     """No interval, a warning with the numbers, the basis of a data sheet, and an acceptance marked as assumed."""
     found = with_intervals(ask(fleet__speculative_tokens=2, model="qwen3-32b"))
-    assert {found.best[name] for name in INTERVAL_FIELDS} == {None}
+    assert {found.best[name] for name in INTERVAL_COLUMNS} == {None}
     assert verdict(found)[-1] == "no interval: no run with speculative decoding was measured"
     assert [w for w in found.warnings if "2 drafted, 0.7 of them kept" in w]
     assert not [w for w in found.warnings if "see --interval" in w]

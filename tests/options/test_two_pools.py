@@ -21,7 +21,7 @@ from planner.options.answer import Answer, answer
 from planner.options.candidates import candidates
 from planner.options.intervals import unseen_of, with_intervals
 from planner.options.lowering import lower
-from planner.options.ranking import PREFILL_FIELDS, RESULT_FIELDS
+from planner.options.option import COLUMNS
 from planner.scenario.load import Scenario, load_scenario
 from planner.serving.cases import Cases
 from planner.serving.disaggregated import deployment_of
@@ -179,9 +179,10 @@ def test_a_demand_needs_no_solving(pools: str, monkeypatch: pytest.MonkeyPatch) 
 
 def test_one_pool_stays_what_it_was() -> None:
     """The new fields stand at the end and are empty with one pool; `one` is what a scenario without the field asks."""
-    assert RESULT_FIELDS[-len(PREFILL_FIELDS) :] == PREFILL_FIELDS
+    appended = [name for name in COLUMNS if name.startswith("prefill_")]
+    assert list(COLUMNS)[-6:] == appended
     row = ask(pools="one").best
-    assert {row[name] for name in PREFILL_FIELDS} == {None}
+    assert {row[name] for name in appended} == {None}
     plain = answer(load_scenario("o1-class", CATALOG, changes={"fleet.gpus": ("h200-sxm",)}), CATALOG).best
     assert row == plain
 

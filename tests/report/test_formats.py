@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 from planner.catalog.catalog import Catalog
 from planner.documents.csv_table import DIALECTS, cell, write
+from planner.options.option import COLUMNS
 from planner.report.as_markdown import escape
-from planner.report.columns import columns
 from planner.scenario.load import open_scenario
 
 Call = Callable[..., Any]
@@ -162,7 +162,7 @@ def _check_long(text: str, rows: list[dict[str, Any]]) -> None:
         (r["scenario"], n, float(r[n])) for r in rows for n in FIELDS if n not in TEXTS | FLAGS and r[n] is not None
     ]
     assert [(line["scenario"], line["metric"], float(line["value"])) for line in read] == numbers
-    assert all(line["unit"] == columns()[line["metric"]].unit for line in read)
+    assert all(line["unit"] == COLUMNS[line["metric"]].unit for line in read)
 
 
 @pytest.mark.parametrize("question", questions(), ids=named)
@@ -291,6 +291,6 @@ def test_markdown_shows_the_text_itself(text: str) -> None:
 
 
 def test_the_column_dictionary_is_the_contract() -> None:
-    """columns.csv names the contract's fields in its order, each with a description."""
-    assert list(columns()) == FIELDS
-    assert all(c.description for c in columns().values())
+    """The columns are the contract's fields in its order, each with a meaning."""
+    assert list(COLUMNS) == FIELDS
+    assert all(column.meaning for column in COLUMNS.values())
