@@ -75,7 +75,23 @@ SCENARIO = Kind(
     listed="scenarios",
     command="estimate",
 )
-_QUESTIONS = "planner.economics.questions"
+
+
+def _question(word: str, mark: str, what: str, spec: str, folder: str, command: str, module: str = "") -> Kind:
+    """Return the kind of an economic question. Its page and solver are named by `module`, by default the command."""
+    module = module or command.replace("-", "_")
+    return Kind(
+        word,
+        mark,
+        what,
+        f"planner.economics.questions.{spec}",
+        f"scenarios/{folder}",
+        command=command,
+        page=f"economics/{module}.csv",
+        solver=f"planner.economics.{module}:{module}",
+    )
+
+
 KINDS = (
     SCENARIO,
     Kind("gpu", "hbm_bytes_per_s", "a GPU", "planner.catalog.hardware:GpuSpec", "hardware/gpus", "GPU", "gpus"),
@@ -118,16 +134,7 @@ KINDS = (
         "scenarios/demand",
         "demand curve",
     ),
-    Kind(
-        "plan",
-        "limits",
-        "a plan",
-        f"{_QUESTIONS}.plan:PlanFile",
-        "scenarios/plans",
-        command="quota",
-        page="economics/quota.csv",
-        solver="planner.economics.quota:quota",
-    ),
+    _question("plan", "limits", "a plan", "plan:PlanFile", "plans", "quota"),
     Kind(
         "benchmark",
         "points",
@@ -137,66 +144,27 @@ KINDS = (
         "benchmark",
         "benchmarks",
     ),
-    Kind(
-        "quality",
-        "candidates",
-        "a quality question",
-        f"{_QUESTIONS}.quality:QualityFile",
-        "scenarios/quality",
-        command="quality",
-        page="economics/quality.csv",
-        solver="planner.economics.quality:quality",
-    ),
-    Kind(
-        "owning",
-        "cost_of_capital",
-        "GPUs to own",
-        f"{_QUESTIONS}.owning:OwningFile",
-        "scenarios/owning",
-        command="payback",
-        page="economics/payback.csv",
-        solver="planner.economics.payback:payback",
-    ),
-    Kind(
+    _question("quality", "candidates", "a quality question", "quality:QualityFile", "quality", "quality"),
+    _question("owning", "cost_of_capital", "GPUs to own", "owning:OwningFile", "owning", "payback"),
+    _question(
         "required-revenue",
         "data_centre_factor",
         "an investment",
-        f"{_QUESTIONS}.revenue:RevenueFile",
-        "scenarios/required-revenue",
-        command="payback",
-        page="economics/required_revenue.csv",
-        solver="planner.economics.required_revenue:required_revenue",
+        "revenue:RevenueFile",
+        "required-revenue",
+        "payback",
+        "required_revenue",
     ),
-    Kind(
-        "implied",
-        "observations",
-        "a comparison of models",
-        f"{_QUESTIONS}.implied:ImpliedFile",
-        "scenarios/implied",
-        command="implied",
-        page="economics/implied.csv",
-        solver="planner.economics.implied:implied",
-    ),
-    Kind(
-        "budget",
-        "budget_usd_per_month",
-        "a budget",
-        f"{_QUESTIONS}.budget:BudgetFile",
-        "scenarios/budgets",
-        command="budget",
-        page="economics/budget.csv",
-        solver="planner.economics.budget:budget",
-    ),
+    _question("implied", "observations", "a comparison of models", "implied:ImpliedFile", "implied", "implied"),
+    _question("budget", "budget_usd_per_month", "a budget", "budget:BudgetFile", "budgets", "budget"),
     Kind("text", "ratios", "a kind of text", "planner.catalog.text:TextFile", "scenarios/texts", "kind of text"),
-    Kind(
+    _question(
         "break-even",
         "tiers",
         "an API compared with own GPUs",
-        f"{_QUESTIONS}.break_even:BreakEvenFile",
-        "scenarios/break-even",
-        command="break-even",
-        page="economics/break_even.csv",
-        solver="planner.economics.break_even:break_even",
+        "break_even:BreakEvenFile",
+        "break-even",
+        "break-even",
     ),
     Kind("formats", "formats", "number formats", "planner.catalog.hardware:FormatsFile"),
     Kind("assumptions", "busy_power_base", "assumptions", "planner.catalog.hardware:AssumptionsFile"),
@@ -219,11 +187,6 @@ def questions_of(command: str | None = None) -> list[Kind]:
 def kind_of(document: Document) -> Kind | None:
     """Return the kind of a document by its fields; None where no field identifies it."""
     return next((kind for kind in KINDS if kind.mark in document.data), None)
-
-
-def is_scenario(document: Document) -> bool:
-    """Return whether a document is a scenario."""
-    return kind_of(document) is SCENARIO
 
 
 def wrong_kind(document: Document, expected: str) -> BadInputError:

@@ -59,36 +59,21 @@ class Length(Spec):
 
 
 _NUMBER = {"type": "number", "minimum": 0}
+
+
+def _form(required: tuple[str, ...], **properties: Any) -> dict[str, Any]:  # noqa: ANN401 - parts of a schema
+    """Return the JSON Schema of one form of a length."""
+    properties |= {"source": {"type": "string"}}
+    return {"type": "object", "properties": properties, "required": [*required], "additionalProperties": False}
+
+
 LENGTH_SCHEMA = {
     "anyOf": [
         _NUMBER,
-        {
-            "type": "object",
-            "properties": {"mean": _NUMBER, "cv": _NUMBER, "source": {"type": "string"}},
-            "required": ["mean"],
-            "additionalProperties": False,
-        },
-        {
-            "type": "object",
-            "properties": {"p50": _NUMBER, "p90": _NUMBER, "source": {"type": "string"}},
-            "required": ["p50", "p90"],
-            "additionalProperties": False,
-        },
-        {
-            "type": "object",
-            "properties": {"histogram": {"type": "string"}, "source": {"type": "string"}},
-            "required": ["histogram"],
-            "additionalProperties": False,
-        },
-        {
-            "type": "object",
-            "properties": {
-                "points": {"type": "array", "items": {"type": "array", "items": _NUMBER}},
-                "source": {"type": "string"},
-            },
-            "required": ["points"],
-            "additionalProperties": False,
-        },
+        _form(("mean",), mean=_NUMBER, cv=_NUMBER),
+        _form(("p50", "p90"), p50=_NUMBER, p90=_NUMBER),
+        _form(("histogram",), histogram={"type": "string"}),
+        _form(("points",), points={"type": "array", "items": {"type": "array", "items": _NUMBER}}),
     ]
 }
 AnyLength = Annotated[Length, BeforeValidator(_as_mapping), WithJsonSchema(LENGTH_SCHEMA)]

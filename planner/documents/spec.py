@@ -1,7 +1,6 @@
 """The frozen, strict base class of every spec, and pydantic's errors turned into lines with file:line:column."""
 
 import datetime as dt
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Generic, Literal, TypeVar, get_args
@@ -9,7 +8,7 @@ from typing import Annotated, Any, Generic, Literal, TypeVar, get_args
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, WithJsonSchema
 from pydantic_core import ErrorDetails
 
-from planner.documents.yaml_reader import SOURCE_EXPECTED, Document, Key, path_text
+from planner.documents.yaml_reader import SOURCE_EXPECTED, Document, Key, date_or_text, path_text
 from planner.errors import BadInputError, suggestion
 
 LARGEST, SMALLEST, LARGEST_COUNT = 1e21, 1e-21, 10**15
@@ -24,12 +23,7 @@ def _sane(value: float) -> float:
 
 def _day(value: object) -> object:
     """Return the date of an ISO text, as JSON writes it; any other value unchanged."""
-    if not isinstance(value, str) or not _ISO_DAY.fullmatch(value):
-        return value
-    try:
-        return dt.date.fromisoformat(value)
-    except ValueError:
-        raise ValueError(f"{value} is not a calendar date; expected YYYY-MM-DD") from None
+    return date_or_text(value) if isinstance(value, str) else value
 
 
 def _day_or_latest(value: object) -> object:
@@ -39,7 +33,6 @@ def _day_or_latest(value: object) -> object:
     raise ValueError(f"{value!r} is not a day; expected a date, YYYY-MM-DD, or latest")
 
 
-_ISO_DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 Day = Annotated[dt.date, BeforeValidator(_day)]
 DayOrLatest = Annotated[dt.date | Literal["latest"], BeforeValidator(_day_or_latest)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False), AfterValidator(_sane)]
@@ -105,7 +98,7 @@ def repeated(names: Sequence[str]) -> str | None:
 
 def one_or_many(value: Any) -> Any:  # noqa: ANN401 - whatever the file holds
     """Return a list unchanged, None for `any`, and any other value as a list with one entry."""
-    if value == "any" or value is None:
+    if value in ("any", ("any",), None):
         return None
     return value if isinstance(value, tuple) else (value,)
 

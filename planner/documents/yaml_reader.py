@@ -202,12 +202,8 @@ def _compose(text: str, where: str) -> Any:  # noqa: ANN401 - a yaml Node or Non
         detail = " ".join(x for x in (error.context, error.problem) if x)
         raise BadInputError(f"is not valid YAML: {detail}", where=place) from None
     except yaml.reader.ReaderError as error:
-        raise BadInputError(
-            f"contains a character that YAML does not allow (#x{error.character:04x})"
-            if isinstance(error.character, int)
-            else "is not text",
-            where=where,
-        ) from None
+        character = f"a character that YAML does not allow (#x{error.character:04x})"
+        raise BadInputError(f"contains {character}", where=where) from None
     except RecursionError:
         raise BadInputError("is nested too deeply", where=where) from None
     except UnicodeEncodeError:
@@ -339,9 +335,14 @@ def _number_like(text: str) -> Any:  # noqa: ANN401 - a number, date or text
             return int(digits)
         exact = "e" in digits.lower() and number.is_integer()
         return int(number) if exact else number
-    if _DATE.fullmatch(text):
-        try:
-            return dt.date.fromisoformat(text)
-        except ValueError:
-            raise ValueError(f"{text} is not a calendar date; expected YYYY-MM-DD") from None
-    return text
+    return date_or_text(text)
+
+
+def date_or_text(text: str) -> dt.date | str:
+    """Return the date of an ISO text, other text unchanged. Raises ValueError for a day that does not exist."""
+    if not _DATE.fullmatch(text):
+        return text
+    try:
+        return dt.date.fromisoformat(text)
+    except ValueError:
+        raise ValueError(f"{text} is not a calendar date; expected YYYY-MM-DD") from None

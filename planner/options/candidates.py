@@ -1,14 +1,14 @@
 """Enumerate the options of a scenario: GPU x precision x engine x layout x offer."""
 
 import datetime as dt
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from planner.catalog.catalog import Catalog
 from planner.catalog.hardware import EngineSpec, FormatSpec, GpuSpec, SystemSpec
 from planner.catalog.market import PricesFile, Quote
 from planner.catalog.model import ModelSpec
-from planner.documents.spec import Loaded
+from planner.documents.spec import AnyFileSpec, Loaded
 from planner.errors import DataMissingError, unknown
 from planner.scenario.load import Scenario
 
@@ -114,30 +114,22 @@ def candidates(scenario: Scenario, catalog: Catalog, model: Loaded[ModelSpec], t
 
 
 def _machines(scenario: Scenario, catalog: Catalog) -> Iterator[Machine]:
-    spec, place = scenario.spec, scenario.loaded.document.place
-    names = spec.fleet.gpus
-    gpus = (
-        [catalog.get(GpuSpec, n, where=place(("fleet", "gpus", i))) for i, n in enumerate(names)]
-        if names
-        else list(catalog.all(GpuSpec))
-    )
-    wanted = spec.fleet.systems
-    systems = (
-        [catalog.get(SystemSpec, n, where=place(("fleet", "systems", i))) for i, n in enumerate(wanted)]
-        if wanted
-        else list(catalog.all(SystemSpec))
-    )
-    engine_names = spec.engine or ("any",)
-    engines = (
-        list(catalog.all(EngineSpec))
-        if engine_names == ("any",)
-        else [catalog.get(EngineSpec, n, where=place(("engine", i))) for i, n in enumerate(engine_names)]
-    )
-    for gpu in {g.spec.id: g for g in gpus}.values():
-        own = [s for s in systems if s.spec.gpu == gpu.spec.id]
-        if wanted and not own:
+    """Yield every GPU in each of its systems with each engine that runs on it, as the scenario names them."""
+    fleet, place = scenario.spec.fleet, scenario.loaded.document.place
+
+    def named(kind: type[AnyFileSpec], names: Sequence[str] | None, *key: str) -> list[Loaded[AnyFileSpec]]:
+        if names is None:
+            return list(catalog.all(kind))
+        return [catalog.get(kind, name, where=place((*key, i))) for i, name in enumerate(names)]
+
+    gpus = {gpu.spec.id: gpu for gpu in named(GpuSpec, fleet.gpus, "fleet", "gpus")}
+    systems = named(SystemSpec, fleet.systems, "fleet", "systems")
+    engines = named(EngineSpec, scenario.spec.engine, "engine")
+    for gpu in gpus.values():
+        of_gpu = [system for system in systems if system.spec.gpu == gpu.spec.id]
+        if fleet.systems and not of_gpu:
             continue
-        usual: list[Loaded[SystemSpec] | None] = [*own] if wanted else [*own[:1]] or [None]
+        usual: list[Loaded[SystemSpec] | None] = [*of_gpu] if fleet.systems else [*of_gpu[:1]] or [None]
         for system in usual:
             for engine in engines:
                 if gpu.spec.vendor in engine.spec.vendors:

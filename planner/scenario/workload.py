@@ -131,6 +131,11 @@ class MixedClass(RequestClass):
     """Share of the workload's answers. Instead, each class may have its own rate."""
 
 
+def _of_class(cls: RequestClass) -> str:
+    """Return what a message adds to the field of a class; empty for a field of the workload itself."""
+    return f" of the class {cls.name!r}" if isinstance(cls, MixedClass) else ""
+
+
 class WorkloadSpec(RequestClass):
     """The workload of a scenario: one class, or several in `classes`."""
 
@@ -164,8 +169,7 @@ class WorkloadSpec(RequestClass):
         for cls in self.classes or (self,):
             agent, turns = cls.agent or self.agent, cls.turns_per_answer or self.turns_per_answer or 1
             if agent is not None and turns == 1:
-                of = f" of the class {cls.name!r}" if isinstance(cls, MixedClass) else ""
-                raise ValueError(f"agent{of} has a single turn; expected turns_per_answer of at least 2 beside it")
+                raise ValueError(f"agent{_of_class(cls)} has a single turn; expected turns_per_answer of at least 2")
         return self
 
     @model_validator(mode="after")
@@ -173,10 +177,9 @@ class WorkloadSpec(RequestClass):
         if self.tokens_per_day is not None:
             return self
         for cls in self.classes or (self,):
-            of = f" of the class {cls.name!r}" if isinstance(cls, MixedClass) else ""
             for name in ("input_tokens", "answer_tokens"):
                 if getattr(cls, name) is None and getattr(self, name) is None:
-                    raise ValueError(f"{name}{of} is missing; expected a number or a distribution")
+                    raise ValueError(f"{name}{_of_class(cls)} is missing; expected a number or a distribution")
         return self
 
 

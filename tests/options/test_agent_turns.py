@@ -135,7 +135,7 @@ def test_slow_tools_take_room_where_the_cache_is_held(tool_time_s: float) -> Non
     [
         ("{tool_tokens: 500}", 1, "agent has a single turn; expected turns_per_answer of at least 2"),
         ("{tool_tokens: -5}", 3, "-5 is negative"),
-        ("{tool_tokens: 500}", 300, "turn 300 holds 180,500 tokens, and the model's context 131,072"),
+        ("{tool_tokens: 500}", 300, "turn 300 has 180,500 tokens, the model's context 131,072"),
         ("{tool_tokens: 5, tool_time_s: -1}", 3, "-1 is negative"),
         ("{tool_tokens: 5, kv_cache: hold}", 3, "expected one of 'held' or 'freed'"),
         ("{tool_token: 5}", 3, "Did you mean tool_tokens"),

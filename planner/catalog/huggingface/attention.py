@@ -1,8 +1,8 @@
 """Token mixers of a Hugging Face config: one mapping of AttentionGroup's fields per layer."""
 
-from typing import Any, NamedTuple
+from typing import Any
 
-from planner.catalog.huggingface.fields import Fields
+from planner.catalog.huggingface.fields import Fields, LayerPart
 from planner.catalog.huggingface.kinds import FULL, LINEAR, MAMBA, NONE, WINDOW, mixer_kinds, window_tokens
 from planner.catalog.huggingface.linear import delta_net, kimi_delta, mamba2
 from planner.catalog.model import AttentionGroup
@@ -13,21 +13,14 @@ _FINE = 4
 """Compression up to which DeepSeek-V4 chooses entries with an indexer; coarser entries are all attended to."""
 
 
-class Mixer(NamedTuple):
-    """One layer's token mixer: its group's fields (none where one matrix stands in) and weights no field covers."""
-
-    fields: dict[str, Any]
-    other: float = 0.0
-
-
-def mixers(f: Fields, h: int, layers: int) -> list[Mixer]:
+def mixers(f: Fields, h: int, layers: int) -> list[LayerPart]:
     """Return the token mixers of all layers that have one."""
     blocks = f.per_layer("block_configs", layers)
     if blocks:
         return [m for block in blocks if (m := _searched(f, h, f.nested("block_configs", block))) is not None]
     if f.data.get("compress_ratios") is not None:
         ratios = f.per_layer("compress_ratios", layers) or f.fail("compress_ratios", "expected one number per layer")
-        return [Mixer(_compressed(f, h, ratio)) for ratio in ratios]
+        return [LayerPart(_compressed(f, h, ratio)) for ratio in ratios]
     kinds = mixer_kinds(f, layers)
     if f.optional("kv_lora_rank"):
         return [
@@ -37,20 +30,20 @@ def mixers(f: Fields, h: int, layers: int) -> list[Mixer]:
     return [_plain(f, h, i, kind, layers) for i, kind in enumerate(kinds) if kind != NONE]
 
 
-def _recurrent(f: Fields, h: int, kind: str) -> Mixer:
+def _recurrent(f: Fields, h: int, kind: str) -> LayerPart:
     if kind == MAMBA:
-        return Mixer(mamba2(f, h))
-    return Mixer(kimi_delta(f, h) if f.inner("linear_attn_config") else delta_net(f, h))
+        return LayerPart(mamba2(f, h))
+    return LayerPart(kimi_delta(f, h) if f.inner("linear_attn_config") else delta_net(f, h))
 
 
-def _plain(f: Fields, h: int, layer: int, kind: str, layers: int) -> Mixer:
+def _plain(f: Fields, h: int, layer: int, kind: str, layers: int) -> LayerPart:
     if kind in {LINEAR, MAMBA}:
         return _recurrent(f, h, kind)
     group = _widths(f, h, sliding=kind == WINDOW)
     if kind == WINDOW:
         group["window"] = window_tokens(f) or f.count("sliding_window", "attention_chunk_size")
     group |= _block_sparse(f, layer, layers)
-    return Mixer(_with_gates(f, h, group, kind), _small_weights(f, h, group))
+    return LayerPart(_with_gates(f, h, group, kind), _small_weights(f, h, group))
 
 
 def _widths(f: Fields, h: int, *, sliding: bool) -> dict[str, Any]:
@@ -131,7 +124,7 @@ def _small_weights(f: Fields, h: int, group: dict[str, Any]) -> float:
     return float(total)
 
 
-def _latent(f: Fields, h: int, layer: int, layers: int) -> Mixer:
+def _latent(f: Fields, h: int, layer: int, layers: int) -> LayerPart:
     """Return a multi-head latent attention layer, with the indexer of DeepSeek sparse attention where it has one."""
     rope, nope = f.count("qk_rope_head_dim"), f.count("qk_nope_head_dim")
     group: dict[str, Any] = {
@@ -148,7 +141,7 @@ def _latent(f: Fields, h: int, layer: int, layers: int) -> Mixer:
         own = f.per_layer("indexer_types", layers)
         if own is None or own[layer] != "shared":
             group |= {"index_heads": f.count("index_n_heads"), "index_head_dim": f.count("index_head_dim")}
-    return Mixer(_with_gates(f, h, {k: v for k, v in group.items() if v is not None}, FULL))
+    return LayerPart(_with_gates(f, h, {k: v for k, v in group.items() if v is not None}, FULL))
 
 
 def _compressed(f: Fields, h: int, ratio: object) -> dict[str, Any]:
@@ -179,14 +172,14 @@ def _compressed(f: Fields, h: int, ratio: object) -> dict[str, Any]:
     return group | {"parameters_per_layer": float(weights)}
 
 
-def _searched(f: Fields, h: int, block: Fields) -> Mixer | None:
+def _searched(f: Fields, h: int, block: Fields) -> LayerPart | None:
     """Return a layer of an architecture search (Nemotron-NAS): attention, a matrix in its place, or nothing."""
     own = block.inner("attention")
     if own is None or own.flag("no_op"):
         return None
     if own.flag("replace_with_linear"):
-        return Mixer({}, float(h * h))
+        return LayerPart({}, float(h * h))
     heads = f.count(*HEADS)
     width = f.optional("head_dim") or h // heads
     group = {"kind": "gqa", "heads": heads, "kv_heads": heads // own.count("n_heads_in_group"), "head_dim": width}
-    return Mixer(group, _small_weights(f, h, group))
+    return LayerPart(group, _small_weights(f, h, group))

@@ -13,9 +13,9 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from planner.catalog.huggingface.attention import Mixer, mixers
-from planner.catalog.huggingface.ffn import Block, blocks
-from planner.catalog.huggingface.fields import EXPECTED, Fields, class_defaults, place_of_key, read_json
+from planner.catalog.huggingface.attention import mixers
+from planner.catalog.huggingface.ffn import blocks
+from planner.catalog.huggingface.fields import EXPECTED, Fields, LayerPart, class_defaults, place_of_key, read_json
 from planner.catalog.huggingface.formats import weight_formats
 from planner.catalog.huggingface.kinds import depth
 from planner.catalog.model import ModelSpec
@@ -161,7 +161,7 @@ def _grouped(layers: Iterable[dict[str, Any]]) -> tuple[dict[str, Any], ...]:
     return tuple({"layers": count, **dict(key)} for key, count in counts.items())
 
 
-def _other_parameters(f: Fields, h: int, token_mixers: list[Mixer], feed_forward: list[Block]) -> float:
+def _other_parameters(f: Fields, h: int, token_mixers: list[LayerPart], feed_forward: list[LayerPart]) -> float:
     """Return the weights no field counts: biases, gates, norms beyond one before each mixer and block."""
     parts = len(token_mixers) + len(feed_forward)
     norms = f.optional("norms_per_layer") or 2

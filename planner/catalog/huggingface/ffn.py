@@ -1,8 +1,8 @@
 """Feed-forward blocks of a Hugging Face config: one mapping of FfnGroup's fields per layer."""
 
-from typing import Any, NamedTuple
+from typing import Any
 
-from planner.catalog.huggingface.fields import Fields
+from planner.catalog.huggingface.fields import Fields, LayerPart
 from planner.catalog.huggingface.kinds import DENSE, EXPERTS, MOE, NONE, block_kinds
 
 _MATRICES_SCALE = 4
@@ -27,21 +27,14 @@ _SHARED_WIDTH = (
 _SHARED = ("n_shared_experts", "num_shared_experts", "moe_num_shared_experts", "num_shared_expert")
 
 
-class Block(NamedTuple):
-    """One layer's feed-forward block: its group's fields (none where one matrix stands in), and other weights."""
-
-    fields: dict[str, Any]
-    other: float = 0.0
-
-
-def blocks(f: Fields, h: int, layers: int) -> list[Block]:
+def blocks(f: Fields, h: int, layers: int) -> list[LayerPart]:
     """Return the feed-forward blocks of all layers that have one."""
     searched = f.per_layer("block_configs", layers)
     if searched:
         return [b for block in searched if (b := _searched(f, h, f.nested("block_configs", block))) is not None]
     kinds = block_kinds(f, layers)
     made = {
-        DENSE: lambda: Block({"intermediate_size": _dense_width(f, h)} | _shape(f)),
+        DENSE: lambda: LayerPart({"intermediate_size": _dense_width(f, h)} | _shape(f)),
         MOE: lambda: _routed(f, h),
     }
     of_kind = {kind: made[kind]() for kind in dict.fromkeys(kinds) if kind != NONE}
@@ -61,7 +54,7 @@ def _dense_width(f: Fields, h: int) -> int:
     return own or f.count(*names)
 
 
-def _routed(f: Fields, h: int) -> Block:
+def _routed(f: Fields, h: int) -> LayerPart:
     experts, top_k = f.count(*EXPERTS), f.count(*_TOP_K)
     if top_k > experts:
         f.fail(f.first(_TOP_K)[0], f"{top_k} is more than the {experts} experts; expected at most that")
@@ -73,7 +66,7 @@ def _routed(f: Fields, h: int) -> Block:
     other = (
         experts if f.flag("router_bias") or f.flag("use_routing_bias") or f.string("topk_method") == "noaux_tc" else 0
     )
-    return Block(group, float(other + (h if f.flag("shared_expert_gate") else 0)))
+    return LayerPart(group, float(other + (h if f.flag("shared_expert_gate") else 0)))
 
 
 def _shared(f: Fields, width: int) -> dict[str, Any]:
@@ -87,15 +80,15 @@ def _shared(f: Fields, width: int) -> dict[str, Any]:
     return {"shared_experts": count} | ({"shared_intermediate_size": own} if own and own != width else {})
 
 
-def _searched(f: Fields, h: int, block: Fields) -> Block | None:
+def _searched(f: Fields, h: int, block: Fields) -> LayerPart | None:
     """Return a block of an architecture search (Nemotron-NAS); its width is a multiple of the hidden size."""
     own = block.inner("ffn")
     if own is None or own.flag("no_op"):
         return None
     if own.flag("replace_with_linear"):
-        return Block({}, float(h * h))
+        return LayerPart({}, float(h * h))
     multiple = own.data.get("ffn_mult")
     if isinstance(multiple, bool) or not isinstance(multiple, int | float) or not multiple > 0:
         f.fail("block_configs", f"ffn_mult {multiple!r} is not valid here; expected a number above 0")
     width = int(2 * multiple * h / 3)
-    return Block({"intermediate_size": -(-width // _NAS_MULTIPLE) * _NAS_MULTIPLE} | _shape(f))
+    return LayerPart({"intermediate_size": -(-width // _NAS_MULTIPLE) * _NAS_MULTIPLE} | _shape(f))

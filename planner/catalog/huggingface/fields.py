@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 from planner.documents.spec import shown
 from planner.documents.yaml_reader import read_document, read_text
@@ -118,6 +118,16 @@ class Fields:
         if not isinstance(value, Mapping):
             self.fail(name, f"{shown(value)} is not valid here; expected a JSON object")
         return Fields({k: v for k, v in value.items() if v is not None}, self.where, self.text)
+
+
+class LayerPart(NamedTuple):
+    """A layer's token mixer or feed-forward block: the fields of its group, and weights that no field counts.
+
+    Without fields, a single matrix stands in for the part.
+    """
+
+    fields: dict[str, Any]
+    other: float = 0.0
 
 
 def place_of_key(text: str, name: str, where: str) -> str:
