@@ -13,209 +13,134 @@ from planner.catalog.market import PricesFile
 from planner.catalog.model import ModelSpec
 from planner.catalog.parameters import count_parameters
 from planner.cli import common
+from planner.documents.spec import Loaded
 from planner.documents.yaml_reader import read_document
 from planner.errors import DataMissingError, did_you_mean
 from planner.report.page import Page, PageRow, Section
 from planner.report.tables import table
 
-Table = tuple[list[str], Iterator[list[Any]]]
+Listing = Iterator[dict[str, Any]]
+"""The rows of a list, each value by its column; every row has the same columns."""
 _TERA, _GIGA = 1e12, 1e9
 
 
-def models(catalog: Catalog) -> Table:
-    """Return the models with what decides their cost."""
-
-    def rows() -> Iterator[list[Any]]:
-        for loaded in catalog.all(ModelSpec):
-            spec, counts = loaded.spec, count_parameters(loaded.spec)
-            kinds = "+".join(
-                dict.fromkeys(
-                    g.kind + ("/window" if g.window else "") + ("/sparse" if g.sparse_top_k else "")
-                    for g in spec.attention
-                )
-            )
-            yield [
-                spec.id,
-                spec.name,
-                round(counts.total / _GIGA, 2),
-                round(counts.active / _GIGA, 2),
-                kinds,
-                spec.reasoning,
-                spec.weights.experts or spec.weights.ffn,
-                spec.max_context_tokens,
-            ]
-
-    return ["id", "name", "parameters_b", "active_b", "attention", "reasoning", "weights", "max_context_tokens"], rows()
+def models(catalog: Catalog) -> Listing:
+    """Yield the models with what decides their cost."""
+    for loaded in catalog.all(ModelSpec):
+        spec, counts = loaded.spec, count_parameters(loaded.spec)
+        kinds = [
+            g.kind + ("/window" if g.window else "") + ("/sparse" if g.sparse_top_k else "") for g in spec.attention
+        ]
+        yield {
+            "id": spec.id,
+            "name": spec.name,
+            "parameters_b": round(counts.total / _GIGA, 2),
+            "active_b": round(counts.active / _GIGA, 2),
+            "attention": "+".join(dict.fromkeys(kinds)),
+            "reasoning": spec.reasoning,
+            "weights": spec.weights.experts or spec.weights.ffn,
+            "max_context_tokens": spec.max_context_tokens,
+        }
 
 
-def gpus(catalog: Catalog) -> Table:
-    """Return the accelerators."""
-
-    def rows() -> Iterator[list[Any]]:
-        for loaded in catalog.all(GpuSpec):
-            spec = loaded.spec
-            rates = [getattr(spec.dense_flop_per_s, f) for f in ("fp16", "fp8", "fp4")]
-            yield [
-                spec.id,
-                spec.name,
-                spec.vendor,
-                spec.released,
-                round(spec.memory_bytes / _GIGA, 1),
-                round(spec.hbm_bytes_per_s / _GIGA),
-                *(None if r is None else round(r / _TERA) for r in rates),
-                round(spec.link_bytes_per_s / _GIGA),
-                spec.tdp_w,
-                spec.confidence,
-            ]
-
-    return [
-        "id",
-        "name",
-        "vendor",
-        "released",
-        "memory_gb",
-        "memory_gb_per_s",
-        "fp16_dense_tflops",
-        "fp8_dense_tflops",
-        "fp4_dense_tflops",
-        "link_gb_per_s_one_way",
-        "tdp_w",
-        "confidence",
-    ], rows()
+def gpus(catalog: Catalog) -> Listing:
+    """Yield the accelerators."""
+    for loaded in catalog.all(GpuSpec):
+        spec = loaded.spec
+        rates = {name: getattr(spec.dense_flop_per_s, name) for name in ("fp16", "fp8", "fp4")}
+        yield {
+            "id": spec.id,
+            "name": spec.name,
+            "vendor": spec.vendor,
+            "released": spec.released,
+            "memory_gb": round(spec.memory_bytes / _GIGA, 1),
+            "memory_gb_per_s": round(spec.hbm_bytes_per_s / _GIGA),
+            **{f"{name}_dense_tflops": None if r is None else round(r / _TERA) for name, r in rates.items()},
+            "link_gb_per_s_one_way": round(spec.link_bytes_per_s / _GIGA),
+            "tdp_w": spec.tdp_w,
+            "confidence": spec.confidence,
+        }
 
 
-def systems(catalog: Catalog) -> Table:
-    """Return nodes and racks."""
-
-    def rows() -> Iterator[list[Any]]:
-        for loaded in catalog.all(SystemSpec):
-            s = loaded.spec
-            yield [s.id, s.name, s.gpu, s.gpus_per_node, s.scale_up_domain_gpus, s.power_w, s.capex_usd, s.confidence]
-
-    return ["id", "name", "gpu", "gpus_per_node", "scale_up_domain_gpus", "power_w", "capex_usd", "confidence"], rows()
+def systems(catalog: Catalog) -> Listing:
+    """Yield nodes and racks."""
+    names = ("id", "name", "gpu", "gpus_per_node", "scale_up_domain_gpus", "power_w", "capex_usd", "confidence")
+    for loaded in catalog.all(SystemSpec):
+        yield {name: getattr(loaded.spec, name) for name in names}
 
 
-def engines(catalog: Catalog) -> Table:
-    """Return serving engines."""
-
-    def rows() -> Iterator[list[Any]]:
-        for loaded in catalog.all(EngineSpec):
-            yield [
-                loaded.spec.id,
-                loaded.spec.name,
-                loaded.spec.version,
-                loaded.spec.basis,
-                " ".join(loaded.spec.vendors),
-            ]
-
-    return ["id", "name", "version", "basis", "vendors"], rows()
+def engines(catalog: Catalog) -> Listing:
+    """Yield serving engines."""
+    for loaded in catalog.all(EngineSpec):
+        spec = loaded.spec
+        yield {name: getattr(spec, name) for name in ("id", "name", "version", "basis")} | {
+            "vendors": " ".join(spec.vendors)
+        }
 
 
-def prices(catalog: Catalog) -> Table:
-    """Return every quote with its date and source."""
-
-    def rows() -> Iterator[list[Any]]:
-        for loaded in catalog.all(PricesFile):
-            for index, q in enumerate(loaded.spec.quotes):
-                source = loaded.source("quotes", index)
-                yield [
-                    loaded.spec.provider,
-                    q.gpu,
-                    q.tier,
-                    q.region,
-                    q.usd_per_gpu_hour,
-                    q.as_of.isoformat(),
-                    q.kind,
-                    q.sold_by,
-                    q.confidence,
-                    source.title if source else None,
-                ]
-
-    return [
-        "provider",
-        "gpu",
-        "tier",
-        "region",
-        "usd_per_gpu_hour",
-        "as_of",
-        "kind",
-        "sold_by",
-        "confidence",
-        "source",
-    ], rows()
+def prices(catalog: Catalog) -> Listing:
+    """Yield every quote with its date and source."""
+    names = ("gpu", "tier", "region", "usd_per_gpu_hour", "as_of", "kind", "sold_by", "confidence")
+    for loaded in catalog.all(PricesFile):
+        for index, quote in enumerate(loaded.spec.quotes):
+            yield {
+                "provider": loaded.spec.provider,
+                **{name: getattr(quote, name) for name in names},
+                "source": _title(loaded, "quotes", index),
+            }
 
 
-_API_COLUMNS = (
-    "usd_per_mtok_input",
-    "usd_per_mtok_cached_input",
-    "usd_per_mtok_output",
-    "valid_from",
-    "valid_to",
-    "confidence",
-)
+def api_prices(catalog: Catalog) -> Listing:
+    """Yield every token price of an API with its days and source."""
+    names = ("usd_per_mtok_input", "usd_per_mtok_cached_input", "usd_per_mtok_output", "valid_from", "valid_to")
+    for loaded in catalog.all(ApiPricesFile):
+        for index, quote in enumerate(loaded.spec.token_prices):
+            yield {
+                "provider": loaded.spec.provider,
+                "model": quote.model,
+                "aliases": " ".join(quote.aliases),
+                **{name: getattr(quote, name) for name in (*names, "confidence")},
+                "source": _title(loaded, "token_prices", index),
+            }
 
 
-def api_prices(catalog: Catalog) -> Table:
-    """Return every token price of an API with its days and source."""
-
-    def rows() -> Iterator[list[Any]]:
-        for loaded in catalog.all(ApiPricesFile):
-            for index, quote in enumerate(loaded.spec.token_prices):
-                source = loaded.source("token_prices", index)
-                numbers = [getattr(quote, name) for name in _API_COLUMNS]
-                cells = [c.isoformat() if hasattr(c, "isoformat") else c for c in numbers]
-                aliases = " ".join(quote.aliases)
-                yield [loaded.spec.provider, quote.model, aliases, *cells, source.title if source else None]
-
-    return ["provider", "model", "aliases", *_API_COLUMNS, "source"], rows()
-
-
-def benchmarks(catalog: Catalog) -> Table:
-    """Return every measured point: accuracy, and tokens of a sample with reasoning among them."""
-
-    def rows() -> Iterator[list[Any]]:
-        for loaded in catalog.all(BenchmarkFile):
-            for index, point in enumerate(loaded.spec.points):
-                source = loaded.source("points", index)
-                yield [
-                    loaded.spec.id,
-                    point.model,
-                    point.words() or None,
-                    point.method,
-                    point.samples,
-                    point.accuracy,
-                    point.generated_tokens.mean if point.generated_tokens else None,
-                    point.reasoning_tokens,
-                    point.as_of.isoformat(),
-                    source.title if source else None,
-                ]
-
-    return [
-        "benchmark",
-        "model",
-        "effort",
-        "method",
-        "samples",
-        "accuracy",
-        "generated_tokens",
-        "reasoning_tokens",
-        "as_of",
-        "source",
-    ], rows()
+def benchmarks(catalog: Catalog) -> Listing:
+    """Yield every measured point: accuracy, and tokens of a sample with reasoning among them."""
+    for loaded in catalog.all(BenchmarkFile):
+        for index, point in enumerate(loaded.spec.points):
+            yield {
+                "benchmark": loaded.spec.id,
+                "model": point.model,
+                "effort": point.words() or None,
+                "method": point.method,
+                "samples": point.samples,
+                "accuracy": point.accuracy,
+                "generated_tokens": point.generated_tokens.mean if point.generated_tokens else None,
+                "reasoning_tokens": point.reasoning_tokens,
+                "as_of": point.as_of,
+                "source": _title(loaded, "points", index),
+            }
 
 
-def scenarios(catalog: Catalog) -> Table:
-    """Return the shipped scenarios and their variants."""
+def scenarios(catalog: Catalog) -> Listing:
+    """Yield the shipped scenarios and their variants."""
+    for name, path in catalog.files("scenarios").items():
+        data = read_document(path).data
+        yield {
+            "name": name,
+            "title": data.get("title"),
+            "model": data.get("model"),
+            "variants": " ".join(data.get("overrides") or {}),
+        }
 
-    def rows() -> Iterator[list[Any]]:
-        for name, path in catalog.files("scenarios").items():
-            data = read_document(path).data
-            yield [name, data.get("title"), data.get("model"), " ".join(data.get("overrides") or {})]
 
-    return ["name", "title", "model", "variants"], rows()
+def _title(loaded: Loaded[Any], field: str, index: int) -> str | None:
+    """Return the title of the source of an entry."""
+    source = loaded.source(field, index)
+    return source.title if source else None
 
 
-KINDS: dict[str, Callable[[Catalog], Table]] = {
+KINDS: dict[str, Callable[[Catalog], Listing]] = {
     "models": models,
     "gpus": gpus,
     "systems": systems,
@@ -239,14 +164,14 @@ def command(kind: str, word: str | None, form: str, output: str | None, catalogs
     \b
     planner list prices h100
     """
-    header, listing = KINDS[kind](Catalog(catalogs))
-    rows = list(listing)
-    kept = [r for r in rows if word is None or any(word.lower() in str(c).lower() for c in r)]
+    rows = list(KINDS[kind](Catalog(catalogs)))
+    kept = [r for r in rows if word is None or any(word.lower() in str(c).lower() for c in r.values())]
     if word is not None and not kept:
-        known = [c for r in rows for c in reversed(r) if isinstance(c, str) and " " not in c]  # of vllm and vLLM the id
+        cells = [c for r in rows for c in reversed(r.values())]  # of vllm and vLLM the id
+        known = [c for c in cells if isinstance(c, str) and " " not in c]
         hint = did_you_mean(word, known) or f" `planner list {kind}` lists them."
         raise DataMissingError(f"none of the {kind} contains {word!r}.{hint}")
-    found = [dict(zip(header, row, strict=True)) for row in kept]
+    header = list(rows[0]) if rows else []
     units = {name: "USD" for name in header if "usd" in name.split("_")} | {"released": "date"}
-    page = Page(header, [PageRow(row) for row in found], [Section(table=table(header, found, units))])
+    page = Page(header, [PageRow(row) for row in kept], [Section(table=table(header, kept, units) if header else None)])
     common.show(page, form, output)
