@@ -58,9 +58,7 @@ def expected_tries(samples: Array, a: Array, b: Array) -> Array:
 
     A try is made where none before it was right; c(0) = 0. NaN above a million tries.
     """
-    k, law_a, law_b = np.broadcast_arrays(*(np.asarray(x, dtype=np.float64) for x in (samples, a, b)))
-    flat = [_tries(*each) for each in zip(k.ravel(), law_a.ravel(), law_b.ravel(), strict=True)]
-    return np.array(flat).reshape(k.shape)
+    return np.asarray(np.vectorize(_tries, otypes=[np.float64])(samples, a, b))
 
 
 def _tries(k: float, a: float, b: float) -> float:
@@ -88,11 +86,7 @@ def vote_accuracy(accuracy: Array, correlation: Array, samples: Array, wrong_ans
     ----------
     J. G. Skellam, J. R. Stat. Soc. B 10 (1948) 257-261 (beta-binomial). Condorcet (1785).
     """
-    each = np.broadcast_arrays(
-        *(np.asarray(x, dtype=np.float64) for x in (accuracy, correlation, samples, wrong_answers))
-    )
-    flat = [_vote(*map(float, one)) for one in zip(*(x.ravel() for x in each), strict=True)]
-    return np.array(flat).reshape(each[0].shape)
+    return np.asarray(np.vectorize(_vote, otypes=[np.float64])(accuracy, correlation, samples, wrong_answers))
 
 
 def _vote(mean: float, correlation: float, samples: float, wrong: float) -> float:

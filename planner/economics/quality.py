@@ -56,7 +56,7 @@ def quality(question: Loaded[QualityFile], catalog: Catalog) -> QuestionResult:
     order = np.lexsort((-accuracy, np.nan_to_num(cost, nan=math.inf), ~meets if wanted is not None else 0 * cost))
     lines = []
     for at in order.tolist():
-        if spec.frontier_only and at not in frontier:
+        if spec.frontier_only and frontier and at not in frontier:
             continue
         marks: dict[str, str | bool | None] = {
             "on_frontier": at in frontier if math.isfinite(cost[at]) else None,

@@ -180,7 +180,7 @@ def test_a_cheaper_price_never_costs_more(one: float, other: float, precision: f
         (("--set", "candidates[0].model=o1-mni"), EXIT_DATA_MISSING, "has no point of 'o1-mni'. Did you mean o1-mini"),
         (("--set", "candidates[1].effort=low"), EXIT_DATA_MISSING, "has no accuracy of o3-mini at low. Measured: high"),
         (("--set", "candidates[0].budgets=3000"), EXIT_DATA_MISSING, "expected two or more to join"),
-        (("--set", "candidates[0].method=majority", "--set", "candidates[0].samples=5"), 3, "needs how alike samples"),
+        (("--set", "candidates[0].method=majority", "--set", "candidates[0].samples=5"), 3, "depends on how alike"),
         (("--set", "candidates[0].samples=5"), EXIT_BAD_INPUT, "samples are given without a method"),
         (("--set", "candidates[0].usd_per_sample=1"), EXIT_BAD_INPUT, "usd_per_sample and api are given together"),
         (("--set", "candidates[0].api=o1-mno"), EXIT_DATA_MISSING, "error: --set candidates[0].api"),
@@ -298,3 +298,12 @@ def test_an_own_fleet_says_the_volume_it_is_for(call: Callable[..., Any]) -> Non
     assert own
     assert all(" at 1,000,000 answers a day, " in offer for offer in own)
     assert any(r["offer"] == "openai API, 2025-08-07" for r in rows)
+
+
+def test_a_frontier_without_prices_keeps_every_row(call: Call, tmp_path: Path) -> None:
+    """Rows that have no cost beat nobody and are beaten by none: all of them stay, and the best accuracy is named."""
+    (tmp_path / "free.yaml").write_text("name: free\nbenchmark: math-500\ncandidates: [{model: s1-32b}]\n")
+    whole, front = (call("quality", tmp_path / "free.yaml", *flag, "-f", "csv") for flag in ((), ("--frontier",)))
+    assert (whole.code, front.code) == (EXIT_OK, EXIT_OK)
+    assert front.out == whole.out
+    assert len(front.out.splitlines()) > 2

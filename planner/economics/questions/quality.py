@@ -97,5 +97,5 @@ class QualityFile(FileSpec):
     """The day of API prices; `latest` is today."""
     target: Annotated[QualityTarget, Field(default_factory=QualityTarget)]
     frontier_only: bool = False
-    """Leave out the rows another row beats."""
+    """Leave out the rows another row beats; all stay where none has both a cost and an accuracy."""
     candidates: Annotated[tuple[QualityCandidate, ...], Field(min_length=1)]
