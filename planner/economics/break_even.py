@@ -10,12 +10,11 @@ from planner.catalog.catalog import Catalog
 from planner.documents.spec import Loaded
 from planner.economics import break_even_words as words
 from planner.economics.break_even_inputs import Asked, Tier, Traffic, look_up
-from planner.economics.crossing import first_crossing, last_crossing, steps
+from planner.economics.crossing import first_crossing, halved, last_crossing, steps
 from planner.economics.fleet_by_demand import Cheapest, FleetModel, fleet_model_of
 from planner.economics.page import QuestionResult, ResultLine, flat, page_formulas, solve_line
 from planner.economics.questions.break_even import BreakEvenFile
 from planner.errors import DataMissingError
-from planner.options.answer import Answer
 from planner.options.provenance import Input, file_inputs, inputs
 from planner.serving.normal import Array
 
@@ -54,7 +53,7 @@ def break_even(question: Loaded[BreakEvenFile], catalog: Catalog) -> QuestionRes
         page_formulas(PAGE),
         lines,
         verdict=[str(line.texts["verdict"]) for line in lines],
-        warnings=words.warnings(question, asked.price, asked.traffic.cached_share, _told(asked.tiers)),
+        warnings=words.warnings(asked),
         provenance=[*file_inputs(question), *_sources(asked, catalog)],
         shown=() if known else _SOLD,
         aside=("verdict",),
@@ -73,7 +72,6 @@ def curve(question: Loaded[BreakEvenFile], catalog: Catalog) -> QuestionResult:
         raise DataMissingError("a curve needs the number of answers, and this scenario only has tokens", where=place)
     lines = [line for tier in asked.tiers for line in _curve_of(asked, tier, _fleet_of(asked, tier))]
     identity = ("tier", "gpu", "provider", "cheaper")
-    shared = words.warnings(question, asked.price, asked.traffic.cached_share, _told(asked.tiers))
     sources = [*file_inputs(question), *_sources(asked, catalog)]
     return QuestionResult(
         "break-even",
@@ -83,14 +81,9 @@ def curve(question: Loaded[BreakEvenFile], catalog: Catalog) -> QuestionResult:
         identity,
         CURVE_FIELDS,
         CURVE_FIELDS,
-        warnings=shared,
+        warnings=words.warnings(asked),
         provenance=sources,
     )
-
-
-def _told(tiers: Sequence[Tier]) -> list[tuple[str, Answer | None, str]]:
-    """Return of each tier what warnings are made of."""
-    return [(tier.label, tier.found, tier.missing) for tier in tiers]
 
 
 def _fleet_of(asked: Asked, tier: Tier) -> FleetModel | None:
@@ -125,7 +118,7 @@ def _crossings(asked: Asked, fleet: FleetModel, traffic: Traffic) -> dict[str, f
     price = bill.values["api_usd_per_answer"]
     reach = asked.question.spec.answers_per_day
     full = _largest(fleet, reach.most * words.SCALE)
-    values = _fleet_values("full", _cheapest(fleet, [full]), 0)
+    values = flat("full", _cheapest(fleet, [full]).numbers())
     values["full.answers_per_month"] = full * units.DAYS_PER_MONTH
     if not price > 0.0 or math.isnan(values["full.gpus"]):
         return values
@@ -136,7 +129,7 @@ def _crossings(asked: Asked, fleet: FleetModel, traffic: Traffic) -> dict[str, f
     elif math.isfinite(last):
         first = first_crossing(fleet.usd_per_day, price, last)
         both = _cheapest(fleet, [last * (1.0 + _EDGE), first * (1.0 + _EDGE)])
-        values |= _fleet_values("crossing", both, 0) | _fleet_values("first", both, 1)
+        values |= flat("crossing", both.numbers(0)) | flat("first", both.numbers(1))
     return values
 
 
@@ -146,14 +139,11 @@ _EDGE = 1e-9
 
 def _largest(fleet: FleetModel, wanted: float) -> float:
     """Return a demand, or the largest below it that fleet.max_gpus allows [answers/day]."""
-    low, high = 0.0, wanted
-    if math.isfinite(fleet.usd_per_day(np.asarray([wanted]))[0]):
+    most = np.asarray([wanted])
+    if np.isfinite(fleet.usd_per_day(most)[0]):
         return wanted
-    for _ in range(_HALVINGS):
-        middle = 0.5 * (low + high)
-        fits = math.isfinite(fleet.usd_per_day(np.asarray([middle]))[0])
-        low, high = (middle, high) if fits else (low, middle)
-    return low
+    low, _ = halved(lambda demand: np.isfinite(fleet.usd_per_day(demand)), np.zeros(1), most, _HALVINGS)
+    return float(low[0])
 
 
 _HALVINGS = 60
@@ -161,10 +151,6 @@ _HALVINGS = 60
 
 def _cheapest(fleet: FleetModel, answers_per_day: Sequence[float] | Array) -> Cheapest:
     return fleet.cheapest(np.asarray(answers_per_day) / units.SECONDS_PER_DAY)
-
-
-def _fleet_values(group: str, found: Cheapest, index: int) -> dict[str, float]:
-    return flat(group, {name: column[index] for name, column in vars(found.fleets).items()})
 
 
 def _curve_of(asked: Asked, tier: Tier, fleet: FleetModel | None) -> list[ResultLine]:
@@ -183,7 +169,7 @@ def _curve_of(asked: Asked, tier: Tier, fleet: FleetModel | None) -> list[Result
         texts: dict[str, str | None] = {"tier": tier.label, "gpu": None, "provider": None}
         if option is not None and option.offer:
             texts |= {"gpu": option.machine.gpu.spec.id, "provider": option.offer.file.spec.provider}
-        values = asked.inputs(asked.traffic.scaled(demand)) | _fleet_values("own", best, i)
+        values = asked.inputs(asked.traffic.scaled(demand)) | flat("own", best.numbers(i))
         values["own.extra_share"] = fleet.scenario.spec.prices.extra_share
         line = solve_line(f"{tier.label} {demand:.12g}", texts, values, page_formulas(PAGE))
         lines.append(ResultLine(line.label, {**texts, "cheaper": words.cheaper(line)}, line.values))

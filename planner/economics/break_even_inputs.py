@@ -2,7 +2,7 @@
 
 import dataclasses
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +11,6 @@ import numpy as np
 from planner import units
 from planner.catalog.catalog import Catalog
 from planner.documents.spec import Loaded
-from planner.economics import break_even_words as words
 from planner.economics.api import find_price
 from planner.economics.api_price import ApiPrice
 from planner.economics.page import flat
@@ -87,6 +86,18 @@ class Asked:
         }
 
 
+def tier_label(choice: TierChoice, taken: Sequence[str]) -> str:
+    """Return what a row is called: its tier, with its providers where that is taken, else with a number.
+
+    >>> tier_label(TierChoice(tier="owned", providers=("acme",)), ["owned"])
+    'owned acme'
+    """
+    names = " ".join((choice.tier, *(choice.providers or ())))
+    if choice.tier not in taken:
+        return choice.tier
+    return next(n for n in (names, *(f"{names} {i}" for i in range(2, len(taken) + 3))) if n not in taken)
+
+
 def look_up(question: Loaded[BreakEvenFile], catalog: Catalog) -> Asked:
     """Find the API's price, the scenario and the options of every tier.
 
@@ -97,7 +108,7 @@ def look_up(question: Loaded[BreakEvenFile], catalog: Catalog) -> Asked:
     price.rates(batch=spec.api.batch, where=place(("api", "batch")))
     tiers: list[Tier] = []
     for choice in spec.tiers:
-        label = words.tier_label(choice, [tier.label for tier in tiers])
+        label = tier_label(choice, [tier.label for tier in tiers])
         try:
             tiers.append(Tier(label, answer(_scenario(question, catalog, choice), catalog)))
         except NoPriceError as error:

@@ -1,32 +1,17 @@
 """API or own in words: verdicts and warnings."""
 
 import math
-from collections.abc import Sequence
 
 from planner import units
 from planner.catalog.catalog import normal
-from planner.documents.spec import Loaded, today
-from planner.economics.api_price import ApiPrice
+from planner.documents.spec import today
+from planner.economics.break_even_inputs import Asked
 from planner.economics.page import ResultLine
-from planner.economics.questions.break_even import BreakEvenFile, TierChoice
-from planner.options.answer import Answer
 from planner.wording import about, plural
 
 SCALE = 1000.0
 """Whole machines no longer matter at this many times the largest demand of the range."""
 _APART_DAYS = 180
-
-
-def tier_label(choice: TierChoice, taken: Sequence[str]) -> str:
-    """Return what a row is called: its tier, with its providers where that is taken, else with a number.
-
-    >>> tier_label(TierChoice(tier="owned", providers=("acme",)), ["owned"])
-    'owned acme'
-    """
-    names = " ".join((choice.tier, *(choice.providers or ())))
-    if choice.tier not in taken:
-        return choice.tier
-    return next(n for n in (names, *(f"{names} {i}" for i in range(2, len(taken) + 3))) if n not in taken)
 
 
 def cheaper(line: ResultLine) -> str | None:
@@ -95,15 +80,10 @@ def _here(line: ResultLine) -> str:
     )
 
 
-def warnings(
-    question: Loaded[BreakEvenFile],
-    price: ApiPrice,
-    cached_share: float,
-    tiers: Sequence[tuple[str, Answer | None, str]],
-) -> list[str]:
-    """Return what a careful colleague would add; `cached_share` is what the API's cache is taken to find."""
-    api, found = question.spec.api, list(price.notes)
-    answers = [(label, a) for label, a, _ in tiers if a is not None]
+def warnings(asked: Asked) -> list[str]:
+    """Return what a careful colleague would add."""
+    api, price, cached_share = asked.question.spec.api, asked.price, asked.traffic.cached_share
+    found, answers = list(price.notes), [(tier.label, tier.found) for tier in asked.tiers if tier.found is not None]
     model = answers[0][1].model.spec.id
     if normal(model) != normal(price.model):
         found.append(
@@ -124,7 +104,7 @@ def warnings(
         found.append(
             f"the API price is dated {price.day}, machine prices {day}; changes: {{prices.as_of: …}} sets the latter"
         )
-    found += [f"{label}: {missing}" for label, _, missing in tiers if missing]
+    found += [f"{tier.label}: {tier.missing}" for tier in asked.tiers if tier.missing]
     about: dict[str, list[str]] = {}
     for label, a in answers:
         for text in a.warnings:

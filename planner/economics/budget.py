@@ -6,6 +6,7 @@ import numpy as np
 
 from planner.catalog.catalog import Catalog
 from planner.documents.spec import Loaded
+from planner.economics.crossing import halved
 from planner.economics.fleet_by_demand import FleetModel, Fleets, machines
 from planner.economics.page import QuestionResult, ResultLine, flat, page_formulas, solve_line
 from planner.economics.questions.asked import named_beside
@@ -66,12 +67,8 @@ def largest_rates(found: FleetModel, usd_per_month: float) -> Array:
 
 def _edge(found: FleetModel, usd_per_month: float) -> Array:
     """Return the rate at which each option's cost leaves the budget, all of them within it at the least rate."""
-    low = np.full(len(found.options), math.log(_LEAST))
-    high = np.full(len(found.options), math.log(_MOST))
-    for _ in range(_HALVINGS):
-        middle = (low + high) / 2
-        within = found.at(np.exp(middle)).costs() <= usd_per_month
-        low, high = np.where(within, middle, low), np.where(within, high, middle)
+    low, high = (np.full(len(found.options), math.log(rate)) for rate in (_LEAST, _MOST))
+    low, _ = halved(lambda log_rate: found.at(np.exp(log_rate)).costs() <= usd_per_month, low, high, _HALVINGS)
     return np.asarray(np.exp(low))
 
 

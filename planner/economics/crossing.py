@@ -3,10 +3,12 @@
 from collections.abc import Callable
 
 import numpy as np
+from numpy.typing import NDArray
 
 from planner.errors import BadInputError
 from planner.serving.normal import Array
 
+Flags = NDArray[np.bool_]
 _SAME = 1e-12
 """Relative difference below which two demands are one."""
 
@@ -88,11 +90,17 @@ def steps(usd_per_day: Callable[[Array], Array], grid: Array) -> Array:
     cost = usd_per_day(grid)
     differ = np.flatnonzero(cost[1:] != cost[:-1])
     low, high, left = grid[differ], grid[differ + 1], cost[differ]
-    for _ in range(_HALVINGS):
-        middle = 0.5 * (low + high)
-        same = usd_per_day(middle) == left
-        low, high = np.where(same, middle, low), np.where(same, high, middle)
+    low, high = halved(lambda demand: usd_per_day(demand) == left, low, high, _HALVINGS)
     return np.asarray(np.column_stack([low, high]).ravel())
 
 
 _HALVINGS = 26
+
+
+def halved(inside: Callable[[Array], Flags], low: Array, high: Array, times: int) -> tuple[Array, Array]:
+    """Return, of intervals whose low end is inside, the parts around the edge: halved so many times, all at once."""
+    for _ in range(times):
+        middle = 0.5 * (low + high)
+        within = inside(middle)
+        low, high = np.where(within, middle, low), np.where(within, high, middle)
+    return low, high

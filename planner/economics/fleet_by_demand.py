@@ -54,9 +54,13 @@ class Cheapest:
     fleets: Fleets
     """NaN there."""
 
+    def numbers(self, index: int = 0) -> dict[str, float]:
+        """Return the results at one of the demands."""
+        return {name: float(column[index]) for name, column in vars(self.fleets).items()}
+
     def number(self, name: str, index: int = 0) -> float:
         """Return a result at one of the demands."""
-        return float(getattr(self.fleets, name)[index])
+        return self.numbers(index)[name]
 
     def label(self, index: int = 0) -> str:
         """Return in words how many of which GPU, at whose price."""
