@@ -29,7 +29,7 @@ def reach(answers: list[Answer], accuracy: float) -> tuple[list[Answer], list[st
         raise DataMissingError(
             f"{', '.join(silent)}: no quality.accuracy is given; expected one to compare", where="--target"
         )
-    left_out = [f"left out, for they say no quality.accuracy: {', '.join(silent)}"] * bool(silent)
+    left_out = [f"not compared, no quality.accuracy: {', '.join(silent)}"] * bool(silent)
     good = [a for right, a in known if right >= accuracy and a.best.meets_slo]
     if not good:
         best = [a for _, a in sorted(known, key=lambda pair: -pair[0])]

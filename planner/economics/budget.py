@@ -123,7 +123,8 @@ def _verdict(lines: list[ResultLine], spec: BudgetFile) -> list[str]:
     best = lines[0]
     if (answers := best.value("answers_per_day")) is None:
         return [f"${spec.budget_usd_per_month:,.0f} a month buys no fleet that meets the SLO"]
-    gpus = f"{best.values['gpus']:,.0f} × {best.texts['gpu']} from {best.texts['provider']} {best.texts['price_tier']}"
+    tier = str(best.texts["price_tier"]).replace("_", "-")
+    gpus = f"{best.values['gpus']:,.0f} × {best.texts['gpu']} from {best.texts['provider']} {tier}"
     unspent = best.values["unspent_usd_per_month"]
     return [
         f"${spec.budget_usd_per_month:,.0f} a month buys {answers:,.0f} answers a day on {gpus}",

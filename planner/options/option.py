@@ -71,8 +71,12 @@ class Option(Results[float | None, bool, str | None], Identity):
     @property
     def machine(self) -> str:
         """Return the GPU, engine, weights and offer in one line."""
-        parts = (self.gpu, self.engine, self.precision, self.provider, self.price_tier)
-        return " ".join(part for part in parts if part)
+        return " ".join(part for part in (self.gpu, self.engine, self.precision, self.offer) if part)
+
+    @property
+    def offer(self) -> str:
+        """Return who sells it and how, as people say it; empty where it has no price."""
+        return f"{self.provider} {(self.price_tier or '').replace('_', '-')}" if self.provider else ""
 
     def interval(self, name: str) -> Interval:
         """Return the 10th and 90th percentile of a result; None where they are missing."""

@@ -5,7 +5,6 @@ from planner.options.caveats import nothing_meets
 from planner.options.confidence import FAR
 from planner.options.intervals import unseen_of
 from planner.options.option import Option
-from planner.report.quantities import offer
 from planner.serving.steady_state import METRICS, QUANTILES
 from planner.wording import count, money, plural, seconds
 
@@ -60,7 +59,7 @@ def _priced(option: Option) -> str:
     if option.cost_usd_per_month is None:
         return f"{machine} would meet the SLO, but has no listed price; no priced option does"
     each = f", {money(option.cost_usd_per_answer)} an answer" if option.cost_usd_per_answer is not None else ""
-    return f"{machine} from {offer(option)}: {money(option.cost_usd_per_month)} a month{each}"
+    return f"{machine} from {option.offer}: {money(option.cost_usd_per_month)} a month{each}"
 
 
 def nearest_miss(answer: Answer) -> str:

@@ -32,13 +32,6 @@ def sizes(option: Option, pool: str = "") -> str:
     return ("·".join(parts) or "TP1") + ("+EP" if option[f"{pool}expert_parallel"] > 1 else "")
 
 
-def offer(option: Option) -> str:
-    """Return who sells it and how."""
-    if option.provider is None:
-        return "no price"
-    return f"{option.provider} {(option.price_tier or '').replace('_', '-')}"
-
-
 class Quantity(NamedTuple):
     """A quantity of an option as tables show it."""
 
@@ -67,7 +60,7 @@ _QUANTITIES = (
     Quantity("weights", _named("precision"), Rank.DETAIL, text=True),
     Quantity("layout", layout, Rank.TEXT, text=True),
     Quantity("GPUs", _number(count, "gpus"), Rank.ANSWER),
-    Quantity("offer", offer, Rank.TEXT, text=True),
+    Quantity("offer", lambda option: option.offer or "no price", Rank.TEXT, text=True),
     Quantity("$/GPU-h", _number(money, "usd_per_gpu_hour"), Rank.MONEY),
     Quantity("$/month", _number(money, "cost_usd_per_month"), Rank.ANSWER),
     Quantity("$/answer", _number(money, "cost_usd_per_answer"), Rank.MONEY),

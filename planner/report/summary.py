@@ -7,7 +7,7 @@ from planner.options.answer import Answer
 from planner.options.intervals import unseen_of
 from planner.options.option import Option
 from planner.report.headline import UNSEEN, headline
-from planner.report.quantities import offer, sizes
+from planner.report.quantities import sizes
 from planner.wording import count, money, plural, seconds, share, significant, times
 
 
@@ -95,7 +95,7 @@ def all_models(option: Option) -> str:
         return f"{name}: no price, or no options that all of them can use"
     per_answer = f", {money(option.cost_usd_per_answer)} an answer" if option.cost_usd_per_answer is not None else ""
     machine = f"{count(option.gpus)} × {option.gpu}" if option.gpu else plural(option.gpus, "GPU")
-    seller = f" from {offer(option)}" if option.provider else ""
+    seller = f" from {option.offer}" if option.provider else ""
     return f"{name}: {machine}{seller}, {money(option.cost_usd_per_month)} a month{per_answer}"
 
 
