@@ -1,7 +1,7 @@
 """One way to serve a scenario, with its results: what an answer ranks and every output format prints."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -68,6 +68,14 @@ class Option(Results[float | None, bool, str | None], Identity):
             raise KeyError(name)
         return getattr(self, name)
 
+    def __iter__(self) -> Iterator[str]:
+        """Yield the names of the columns, so that an option reads like a mapping of its results."""
+        yield from self.keys()
+
+    def keys(self) -> list[str]:
+        """Return the names of the columns, those of the intervals too where they were asked for."""
+        return [*COLUMNS, *(INTERVAL_COLUMNS if self.intervals is not None else ())]
+
     @property
     def machine(self) -> str:
         """Return the GPU, engine, weights and offer in one line."""
@@ -84,7 +92,7 @@ class Option(Results[float | None, bool, str | None], Identity):
 
     def row(self) -> dict[str, Any]:
         """Return the results by column, with the ends of the intervals where they were asked for."""
-        return {name: self[name] for name in (*COLUMNS, *(INTERVAL_COLUMNS if self.intervals is not None else ()))}
+        return {name: self[name] for name in self.keys()}
 
 
 COLUMNS = columns_of(Option)

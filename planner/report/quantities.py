@@ -9,11 +9,7 @@ from planner.wording import count, money, seconds, share, significant, times
 
 
 def layout(option: Option) -> str:
-    """Return the layout of a replica, e.g. TP8 or DP16+EP; of two pools how many of each.
-
-    >>> layout({"tensor_parallel": 8, "pipeline_parallel": 1, "data_parallel": 1, "expert_parallel": 8})
-    'TP8+EP'
-    """
+    """Return the layout of a replica, e.g. TP8 or DP16+EP; with two pools, how many replicas of each pool as well."""
     if option.tensor_parallel is None:
         return "as measured" if option.gpus_per_replica else "–"
     if option.prefill_tensor_parallel is None:

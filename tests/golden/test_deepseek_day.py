@@ -48,7 +48,7 @@ def test_limits_of_a_measured_fleet() -> None:
     later = answer(load_scenario("deepseek-day", CATALOG, changes=grown), CATALOG).best
     now = answer(load_scenario("deepseek-day", CATALOG), CATALOG).best
     assert later["nodes_mean"] == pytest.approx(2.25 * now["nodes_mean"])
-    with pytest.raises(BadInputError, match="cannot be judged with measured_rates"):
+    with pytest.raises(BadInputError, match="cannot be checked with measured_rates"):
         load_scenario("deepseek-day", CATALOG, changes={"slo.ttft_p95_s": 1})
 
 
