@@ -86,19 +86,23 @@ class Results(Generic[Number, Flag, Word]):
     )
     utilization: Number = result("1", "Used over reserved GPU-hours")
     ttft_p50_s: Number = result("s", "Time to first token of any kind at the peak", interval="ttft")
-    ttft_p95_s: Number = result("s", "The same at the 95th percentile", interval="ttft")
-    ttft_p99_s: Number = result("s", "The same at the 99th percentile", interval="ttft")
+    ttft_p95_s: Number = result("s", "Time to first token at the 95th percentile", interval="ttft")
+    ttft_p99_s: Number = result("s", "Time to first token at the 99th percentile", interval="ttft")
     tpot_p50_s: Number = result(
         "s", "Time per output token after the first: (e2e - ttft)/(output tokens - 1)", interval="tpot"
     )
-    tpot_p95_s: Number = result("s", "The same at the 95th percentile", interval="tpot")
-    tpot_p99_s: Number = result("s", "The same at the 99th percentile", interval="tpot")
+    tpot_p95_s: Number = result("s", "Time per output token after the first at the 95th percentile", interval="tpot")
+    tpot_p99_s: Number = result("s", "Time per output token after the first at the 99th percentile", interval="tpot")
     time_to_answer_p50_s: Number = result("s", "Time to the first visible token after thinking", interval="tpot")
-    time_to_answer_p95_s: Number = result("s", "The same at the 95th percentile", interval="tpot")
-    time_to_answer_p99_s: Number = result("s", "The same at the 99th percentile", interval="tpot")
+    time_to_answer_p95_s: Number = result(
+        "s", "Time to the first visible token at the 95th percentile", interval="tpot"
+    )
+    time_to_answer_p99_s: Number = result(
+        "s", "Time to the first visible token at the 99th percentile", interval="tpot"
+    )
     e2e_p50_s: Number = result("s", "Time to the last token", interval="tpot")
-    e2e_p95_s: Number = result("s", "The same at the 95th percentile", interval="tpot")
-    e2e_p99_s: Number = result("s", "The same at the 99th percentile", interval="tpot")
+    e2e_p95_s: Number = result("s", "Time to the last token at the 95th percentile", interval="tpot")
+    e2e_p99_s: Number = result("s", "Time to the last token at the 99th percentile", interval="tpot")
     output_tokens_per_s_per_gpu: Number = result(
         "tokens/s", "Generated tokens per second and GPU of a replica at its SLO capacity", interval="falls"
     )
