@@ -17,12 +17,12 @@ import own_runs
 import published
 import side_by_side
 from reasons import Evidence as Known
+from silicon.read import benchmark_rows, read_silicon
 
 from planner.calibration.bench import METRICS, Bench, prepare
 from planner.calibration.fit import Fitted
 from planner.calibration.ledger import Errors, Ledger, errors, groups, in_sample, left_out
 from planner.calibration.overlay import Evidence, engine_file
-from planner.calibration.silicon.read import benchmark_rows, read_silicon
 from planner.catalog.catalog import Catalog
 from planner.catalog.hardware import EngineSpec
 
@@ -38,7 +38,7 @@ PUBLISHED = "Published runs that were never fitted"
 SIDE = "Beside aiconfigurator"
 HEAD = """# How sure the predictions are
 
-Written by `benchmarks/accuracy.py`; the same figures: `planner calibrate --data silicon --leave-out model`.
+Written by `benchmarks/accuracy.py`; the same figures from the command line: [silicon.md](silicon.md).
 Measured are the {runs:,} recommended aggregated runs of aiconfigurator-core ([how they were cleaned](silicon.md));
 none is dropped for its error. Predicted is what `planner predict` shows with engine factors fitted **without** the
 model (DeepSeek V3 and R1 are one) or the GPU of the run. Error: |predicted/measured − 1|. Bias: median of

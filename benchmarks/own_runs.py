@@ -12,10 +12,10 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping
 
 import numpy as np
+from silicon.read import benchmark_rows, read_silicon
 
 from planner.calibration.bench import METRICS, Bench, prepare, shown_by
 from planner.calibration.fit import Fitted, fit
-from planner.calibration.silicon.read import benchmark_rows, read_silicon
 from planner.catalog.catalog import Catalog
 from planner.serving.normal import Array
 

@@ -16,8 +16,8 @@ from typing import Any
 
 import numpy as np
 from checks import HEADER, Array, Check, line, ratios
+from silicon.read import read_silicon, silicon_path
 
-from planner.calibration.silicon.read import read_silicon, silicon_path
 from planner.catalog.catalog import Catalog
 from planner.catalog.hardware import EngineSpec, GpuSpec
 from planner.catalog.model import ModelSpec

@@ -3,8 +3,9 @@
 import dataclasses
 from collections.abc import Callable, Iterator, Sequence
 
+from silicon.read import SiliconRow
+
 from planner.calibration.ledger import Ledger
-from planner.calibration.silicon.read import SiliconRow
 from planner.catalog.hardware import GpuSpec
 from planner.serving.replica import build_replica
 

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Mapping
-from importlib.metadata import version
 from pathlib import Path
 
 import click
@@ -12,7 +11,6 @@ from planner.calibration.fit import FACTORS, Fitted, starts_of
 from planner.calibration.ledger import Ledger, errors, groups, in_sample, left_out
 from planner.calibration.overlay import Evidence, engine_file
 from planner.calibration.readers.registry import read_benchmark
-from planner.calibration.silicon.read import PACKAGE, benchmark_rows, read_silicon
 from planner.catalog.catalog import Catalog
 from planner.catalog.hardware import EngineErrors, EngineSpec
 from planner.cli import common
@@ -30,9 +28,16 @@ _SHOWN_FAULTS = 5
 @click.command("calibrate")
 @click.argument("files", nargs=-1, metavar="[FILE]...")
 @click.option(
-    "--data",
-    type=common.Word(["silicon"]),
-    help="Add the runs inside an installed aiconfigurator-core (docs/silicon.md).",
+    "--start",
+    type=common.Word(["catalog", "textbook"]),
+    default="catalog",
+    show_default=True,
+    help="Where the fit starts: the engine's factors in the catalogue, or the same textbook values for every engine.",
+)
+@click.option(
+    "--origin",
+    metavar="TEXT",
+    help="Name the runs in the source of the written factors; by default the names of the files.",
 )
 @click.option(
     "--given",
@@ -56,7 +61,8 @@ _SHOWN_FAULTS = 5
 @common.catalog_option
 def command(
     files: tuple[str, ...],
-    data: str | None,
+    start: str,
+    origin: str | None,
     given: tuple[str, ...],
     leave_out: str,
     predictions: str | None,
@@ -68,19 +74,19 @@ def command(
     """Fit the factors of serving engines to measured runs and report the errors.
 
     FILE is a result of vLLM bench serve, SGLang bench_serving, GuideLLM, AIPerf, GenAI-Perf or inference-perf, a
-    dump of vLLM's /metrics, or a CSV as `predict` takes it with measured_ columns. With --data the fit
-    starts from textbook factors; with files alone it starts from the catalogue's and moves what the runs tell about.
+    dump of vLLM's /metrics, or a CSV as `predict` takes it with measured_ columns. The fit starts from the factors
+    of the catalogue and changes those that the runs carry data on; a large set of runs can start from textbook values.
 
     \b
     planner calibrate results/*.json --given gpu=h100-sxm --write mine
     planner estimate --catalog mine
-    planner calibrate --data silicon --leave-out model --predictions out.csv
+    planner calibrate runs.csv --start textbook --leave-out model --predictions out.csv
     """
     catalog = Catalog(catalogs)
-    rows = _rows(files, data, _given(given))
+    rows = _rows(files, _given(given))
     bench = prepare(rows, catalog)
     _warn(bench)
-    starts = None if data else starts_of(catalog, bench.labels("engine"))
+    starts = starts_of(catalog, bench.labels("engine")) if start == "catalog" else None
     apart = {} if leave_out == "none" else {leave_out: left_out(bench, leave_out, starts)}
     whole = in_sample(bench, starts) if folder or not apart else None
     _warn_few(bench, whole[1] if whole else None)
@@ -89,7 +95,7 @@ def command(
         write_file(predictions, csv_table.write(ledger.header(), ledger.rows()))
     if folder and whole:
         kinds = {kind: found for kind, found in apart.items() if kind in EngineErrors.model_fields}
-        _write(Path(folder), whole[1], Evidence(_origin(files, data), today(), whole[0], kinds), catalog)
+        _write(Path(folder), whole[1], Evidence(origin or _origin(files), today(), whole[0], kinds), catalog)
     common.show(_page(ledger), form, output)
 
 
@@ -103,13 +109,10 @@ def _given(texts: tuple[str, ...]) -> dict[str, str]:
     return found
 
 
-def _rows(files: tuple[str, ...], data: str | None, given: Mapping[str, str]) -> list[dict[str, str]]:
-    if not files and not data:
-        raise BadInputError("no runs are given; expected result files of benchmarks, or --data silicon")
-    rows = benchmark_rows(read_silicon()) if data else []
-    for name in files:
-        rows += read_benchmark(Path(name), given)
-    return rows
+def _rows(files: tuple[str, ...], given: Mapping[str, str]) -> list[dict[str, str]]:
+    if not files:
+        raise BadInputError("no runs are given; expected result files of benchmarks")
+    return [row for name in files for row in read_benchmark(Path(name), given)]
 
 
 def _warn(bench: Bench) -> None:
@@ -135,10 +138,9 @@ def _warn_few(bench: Bench, fitted: Fitted | None) -> None:
     common.warn([f"{runs} {'run is' if runs == 1 else 'runs are'} fewer than the {factors} factors{moved}"])
 
 
-def _origin(files: tuple[str, ...], data: str | None) -> str:
-    """Return what was measured, for the source of the factors."""
-    named = [f"silicon_sample.csv of {PACKAGE.replace('_', '-')} {version(PACKAGE)}"] if data else []
-    named += [Path(name).name for name in files[:_SHOWN_FAULTS]]
+def _origin(files: tuple[str, ...]) -> str:
+    """Return the names of the files, for the source of the factors."""
+    named = [Path(name).name for name in files[:_SHOWN_FAULTS]]
     named += [f"{len(files) - _SHOWN_FAULTS} more files"] if len(files) > _SHOWN_FAULTS else []
     return ", ".join(named)
 

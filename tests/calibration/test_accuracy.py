@@ -7,11 +7,11 @@ from types import ModuleType
 
 import numpy as np
 import pytest
+from silicon.read import benchmark_rows, read_silicon
 
 from planner.calibration.bench import METRICS, prepare, shown_by
 from planner.calibration.fit import Fitted, starts_of
 from planner.calibration.ledger import Ledger, errors, in_sample, left_out
-from planner.calibration.silicon.read import benchmark_rows, read_silicon
 from planner.catalog.catalog import Catalog
 from planner.catalog.hardware import EngineSpec
 

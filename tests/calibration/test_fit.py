@@ -227,6 +227,32 @@ def test_a_second_fit_says_which_factors_are_of_which(call: Any, results: Path, 
     assert named == {"memory_efficiency": "fitted", "link_efficiency": "fitted-2"}
 
 
+def test_a_fit_starts_where_it_is_told_to(call: Any, results: Path, tmp_path: Path) -> None:
+    """One run without a TTFT leaves TTFT to the start: the catalogue's slow host of SGLang, or that of FACTORS."""
+    with results.open(encoding="utf-8", newline="") as file:
+        run = next(csv.DictReader(file)) | {"measured_ttft_mean_s": "", "engine": "sglang"}
+    path = tmp_path / "one.csv"
+    path.write_text("\n".join([",".join(run), ",".join(run.values())]), encoding="utf-8")
+    bench = prepare([run], CATALOG)
+    found = {}
+    for start, starts in (("catalog", starts_of(CATALOG, ["sglang"])), ("textbook", None)):
+        out = tmp_path / f"{start}.csv"
+        assert call("calibrate", str(path), "--start", start, "--predictions", str(out)).code == 0
+        with out.open(encoding="utf-8", newline="") as file:
+            found[start] = float(next(csv.DictReader(file))["ttft_mean_s"])
+        assert found[start] == pytest.approx(in_sample(bench, starts)[0].predicted["ttft_mean_s"][0], rel=1e-6)
+    assert found["catalog"] > 1.5 * found["textbook"]
+
+
+def test_the_origin_of_the_runs_is_what_the_user_says(call: Any, results: Path, tmp_path: Path) -> None:
+    """--origin names the runs in the source of the factors; the files are named where it is not given."""
+    for given, title in (("our H100 runs of May", "our H100 runs of May"), ("", "runs.csv")):
+        mine = tmp_path / f"mine{len(given)}"
+        options = ["--origin", given] if given else []
+        assert call("calibrate", str(results), "--write", str(mine), *options).code == 0
+        assert f"54 runs of {title}" in Catalog([mine]).get(EngineSpec, "vllm").spec.sources["fitted"].title
+
+
 def test_runs_without_a_steady_state_are_named() -> None:
     """10 in flight, 0.1 s and 199 steps of 7 ms make 10 x 200/1.493 = 1,340 tokens/s: 1,300 is fine, 100 is not."""
     row = rows()[0] | {"concurrency": "10", "output_tokens": "200", "measured_tpot_mean_s": "0.007",
@@ -258,7 +284,7 @@ def test_few_and_contradicting_runs_are_warned_of(call: Any, results: Path, tmp_
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], "no runs are given; expected result files of benchmarks, or --data silicon"),
+        ([], "no runs are given; expected result files of benchmarks"),
         (["runs.csv", "--given", "gpu"], "--given: 'gpu' has no value; expected COLUMN=VALUE"),
         (["runs.csv", "--given", "gpus_=h100"], "unknown field 'gpus_'"),
         (["no.csv"], "no.csv"),

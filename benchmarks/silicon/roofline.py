@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from planner.calibration.silicon.row import SiliconRow, contradicts
 from planner.catalog.catalog import Catalog
 from planner.catalog.hardware import GpuSpec
 from planner.catalog.model import ModelSpec
 from planner.options.candidates import named_precision
 from planner.options.lowering import flop_rate
 from planner.options.lowering_model import lower_model
+from silicon.row import SiliconRow, contradicts
 
 _MARGIN = 0.95
 _FLOP_PER_MAC = 2.0

@@ -6,12 +6,12 @@ import importlib.util
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from planner.calibration.silicon.flags import add_flags
-from planner.calibration.silicon.roofline import below_rooflines
-from planner.calibration.silicon.row import COLUMNS, SiliconRow
-from planner.calibration.silicon.rules import UNIFORM_FROM, row_of, with_duplicates
 from planner.catalog.catalog import Catalog
 from planner.errors import BadInputError, DataMissingError
+from silicon.flags import add_flags
+from silicon.roofline import below_rooflines
+from silicon.row import COLUMNS, SiliconRow
+from silicon.rules import UNIFORM_FROM, row_of, with_duplicates
 
 __all__ = ["SiliconRow", "benchmark_rows", "read_silicon", "silicon_path"]
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
-from planner.calibration.silicon.row import SiliconRow, Source
+from silicon.row import SiliconRow, Source
 
 GPUS = {
     "h100_sxm": "h100-sxm",

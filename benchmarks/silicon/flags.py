@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from collections.abc import Set as AbstractSet
 
-from planner.calibration.silicon.row import SiliconRow, contradicts
+from silicon.row import SiliconRow, contradicts
 
 SPECULATIVE_SINCE = {
     "deepseek-ai/DeepSeek-R1": dt.date(2025, 12, 5),

@@ -10,17 +10,21 @@ from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
+import numpy as np
 import pytest
+import silicon_runs
 
-from planner.calibration.silicon import flags as silicon_flags
-from planner.calibration.silicon import read as silicon
-from planner.calibration.silicon import roofline as silicon_roofline
-from planner.calibration.silicon import rules as silicon_rules
-from planner.calibration.silicon.read import SiliconRow, benchmark_rows, read_silicon
-from planner.calibration.silicon.row import COLUMNS
+from planner.calibration.bench import prepare
+from planner.calibration.readers.registry import read_benchmark
 from planner.catalog.catalog import Catalog
 from planner.errors import BadInputError, DataMissingError
 from planner.loadtest.predict import predict
+from silicon import flags as silicon_flags
+from silicon import read as silicon
+from silicon import roofline as silicon_roofline
+from silicon import rules as silicon_rules
+from silicon.read import SiliconRow, benchmark_rows, read_silicon
+from silicon.row import COLUMNS
 
 CATALOG = Catalog()
 NOTHING: tuple[frozenset[str], frozenset[str]] = (frozenset(), frozenset())
@@ -124,7 +128,8 @@ def test_gpus_of_disaggregated_runs_are_the_pools() -> None:
 
 def test_lengths_are_means() -> None:
     """InferenceX draws lengths from 0.8-1.0 of nominal (mean 0.9), also in the rounded copies; vendors fix them."""
-    assert (row().input_tokens_mean, row().isl) == (pytest.approx(921.6), 1024)
+    assert row().input_tokens_mean == pytest.approx(921.6)
+    assert row().isl == 1024
     copy = row(silicon_data_source="source_file=kimi-k2.5-gap-analysis.csv; silicon_concurrency=8")
     assert copy.output_tokens_mean == pytest.approx(921.6)
     assert row(silicon_data_source=text(VENDOR)).input_tokens_mean == 1024
@@ -263,6 +268,25 @@ def test_benchmark_rows_are_rows_of_predict() -> None:
     assert benchmark_rows(rows)[0]["measured_ttft_mean_s"] == ""
 
 
+def test_the_command_prints_what_calibrate_reads(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The CSV holds every recommended run; read again, each is the same run to every digit."""
+    rows = benchmark_rows(measured())
+    silicon_runs.main([])
+    path = tmp_path / "runs.csv"
+    path.write_text(capsys.readouterr().out, encoding="utf-8", newline="")
+    read, direct = prepare(read_benchmark(path, {}), CATALOG), prepare(rows, CATALOG)
+    assert read.ids == direct.ids
+    assert len(read.ids) == 2487
+    for name, values in direct.measured.items():
+        assert np.array_equal(read.measured[name], values, equal_nan=True), name
+    assert [dataclasses.replace(run, numbers={}) for run in read.runs] == [
+        dataclasses.replace(run, numbers={}) for run in direct.runs
+    ]
+    for name in direct.runs[0].numbers:
+        given, wanted = ([run.numbers[name] for run in bench.runs] for bench in (read, direct))
+        assert np.array_equal(given, wanted, equal_nan=True), name
+
+
 def test_missing_package_and_bad_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without the package the error has the pip command; a wrong file says which column, which row."""
     path = tmp_path / "silicon_sample.csv"
@@ -371,7 +395,7 @@ def test_agreement_with_the_notes(column: str) -> None:
     pairs = list(zip(measured(), notes(), strict=True))
     assert [r.id for r, _ in pairs] == [n["id"] for _, n in pairs]
     different = [(r.id, mine(r), theirs(column, n[column])) for r, n in pairs if mine(r) != theirs(column, n[column])]
-    print(*different, sep="\n")  # noqa: T201 - what a person needs when it fails
+    print(*different, sep="\n")
     assert len(different) == differing
 
 

@@ -1,0 +1,1 @@
+"""The measured runs of aiconfigurator-core's silicon_sample.csv, cleaned by the rules of docs/silicon.md."""

@@ -1,1 +1,0 @@
-"""The measured runs of aiconfigurator's silicon data set, cleaned by rules."""
