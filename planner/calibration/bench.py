@@ -12,7 +12,7 @@ import numpy as np
 from planner.catalog.catalog import Catalog
 from planner.errors import BadInputError, DataMissingError, PlannerError
 from planner.loadtest.lookups import Names
-from planner.loadtest.run import Run, cases_of, resolve
+from planner.loadtest.run import Row, Run, cases_of, resolve
 from planner.loadtest.solve import solve_runs
 from planner.options.engine_factors import at_speed, vendor_speed
 from planner.options.layer_kinds import LAYER_KINDS, layer_kinds
@@ -89,7 +89,7 @@ class Bench:
         )
 
 
-def prepare(rows: Sequence[Mapping[str, str]], catalog: Catalog) -> Bench:
+def prepare(rows: Sequence[Row], catalog: Catalog) -> Bench:
     """Return the runs of `predict` rows with a measured TPOT in a closed loop.
 
     Raises DataMissingError where no row can be used.
@@ -162,17 +162,17 @@ def unsteady(bench: Bench) -> list[str]:
     ]
 
 
-def measured_of(row: Mapping[str, str], run: Run) -> dict[str, float]:
+def measured_of(row: Row, run: Run) -> dict[str, float]:
     """Return the METRICS that a row states. Raises BadInputError for what is no positive number."""
 
     def stated(name: str) -> float:
-        text = (row.get(f"measured_{name}") or "").strip()
+        cell = row.get(f"measured_{name}")
         try:
-            value = float(text) if text else math.nan
+            value = math.nan if cell is None or not str(cell).strip() else float(cell)
         except ValueError:
             value = 0.0
         if value <= 0.0 or math.isinf(value):
-            raise BadInputError(f"measured_{name} {text!r} is out of range; expected a positive number")
+            raise BadInputError(f"measured_{name} {cell!r} is out of range; expected a positive number")
         return value
 
     found = {name: stated(name) for name in METRICS}

@@ -17,6 +17,7 @@ from planner.cli import common
 from planner.documents import csv_table
 from planner.documents.spec import today
 from planner.errors import BadInputError
+from planner.loadtest.run import Row
 from planner.report.output import write_below, write_file
 from planner.report.page import Page, PageRow, Section
 from planner.report.tables import table
@@ -109,7 +110,7 @@ def _given(texts: tuple[str, ...]) -> dict[str, str]:
     return found
 
 
-def _rows(files: tuple[str, ...], given: Mapping[str, str]) -> list[dict[str, str]]:
+def _rows(files: tuple[str, ...], given: Mapping[str, str]) -> list[Row]:
     if not files:
         raise BadInputError("no runs are given; expected result files of benchmarks")
     return [row for name in files for row in read_benchmark(Path(name), given)]

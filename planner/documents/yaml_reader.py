@@ -123,18 +123,22 @@ def read_document(path: Path, *, where: str | None = None) -> Document:
     return parse_document(read_text(path), where or str(path))
 
 
-def read_text(path: Path) -> str:
+def read_text(
+    path: Path, most: int = MAX_FILE_BYTES, hint: str = "expected a small text file", expected: str = "a YAML file"
+) -> str:
     """Return the text of a UTF-8 file, with or without BOM.
 
+    A file of more than `most` bytes is refused with the `hint`, a directory with what was `expected`.
     Raises BadInputError for a missing, unreadable, too large or binary file, SystemFailureError for a failing disk.
     """
     where = str(path)
     try:
-        return _decoded(read_bytes(path, MAX_FILE_BYTES), where)
+        with path.open("rb") as file:  # one byte more: a device, pipe or growing log is seen to be too large
+            return _decoded(file.read(most + 1), where, most, hint)
     except FileNotFoundError:
         raise BadInputError(f"no such file.{_neighbours(path)}".removesuffix("."), where=where) from None
     except IsADirectoryError:
-        raise BadInputError("is a directory; expected a YAML file", where=where) from None
+        raise BadInputError(f"is a directory; expected {expected}", where=where) from None
     except PermissionError:
         raise BadInputError("cannot be read: permission denied", where=where) from None
     except OSError as error:
@@ -143,12 +147,6 @@ def read_text(path: Path) -> str:
         raise SystemFailureError(f"cannot be read: {error.strerror}", where=where) from None
     except ValueError as error:
         raise BadInputError(f"is not a usable file name ({error})", where=where) from None
-
-
-def read_bytes(path: Path, most: int) -> bytes:
-    """Return at most `most` + 1 bytes of a file: enough to see that a device, pipe or growing log is too large."""
-    with path.open("rb") as file:
-        return file.read(most + 1)
 
 
 def _neighbours(path: Path) -> str:
@@ -167,9 +165,9 @@ def read_stdin() -> str:
     return sys.stdin.read() if buffer is None else _decoded(buffer.read(MAX_FILE_BYTES + 1), "stdin")
 
 
-def _decoded(content: bytes, where: str) -> str:
-    if len(content) > MAX_FILE_BYTES:
-        raise BadInputError(f"is larger than {MAX_FILE_BYTES:,} bytes; expected a small text file", where=where)
+def _decoded(content: bytes, where: str, most: int = MAX_FILE_BYTES, hint: str = "expected a small text file") -> str:
+    if len(content) > most:
+        raise BadInputError(f"is larger than {most:,} bytes; {hint}", where=where)
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError:

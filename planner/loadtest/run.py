@@ -46,6 +46,8 @@ NUMBERS = (
 )
 TEXTS = ("id", "model", "gpu", "engine", "engine_version", "precision", "kv_precision")
 
+Row = Mapping[str, Any]
+"""A run by column: TEXTS as text, NUMBERS as text in the cell of a sheet or as a number; None or empty: not stated."""
 
 _WHOLE = {name for name in NUMBERS if name.endswith(("_parallel", "gpus"))} | {"speculative_tokens"}
 _SHARES = {"cached_share", "acceptance", "length_spread"}
@@ -69,9 +71,9 @@ class Run:
     numbers: Mapping[str, float]
 
 
-def resolve(row: Mapping[str, str], names: Names) -> Run:
+def resolve(row: Row, names: Names) -> Run:
     """Return a row's run. Raises a PlannerError for unknown names and numbers out of range."""
-    numbers = {name: _number(name, row.get(name) or "") for name in NUMBERS}
+    numbers = {name: _number(name, row.get(name)) for name in NUMBERS}
     if not math.isnan(numbers["concurrency"]) and not math.isnan(numbers["request_rate"]):
         raise BadInputError(
             "concurrency and request_rate are given together; expected one, or neither for maximum load"
@@ -97,14 +99,14 @@ def choices(run: Run) -> list[Run]:
     return [dataclasses.replace(run, **option._asdict()) for option in options]
 
 
-def _number(name: str, text: str) -> float:
-    if not text.strip():
+def _number(name: str, cell: str | float | None) -> float:
+    if cell is None or (isinstance(cell, str) and not cell.strip()):
         if name in {"input_tokens", "output_tokens"}:
             raise BadInputError(f"{name} is missing; expected a number of tokens")
         return {"cached_share": 0.0}.get(name, math.nan)
-    value = parse_cell(text, name)
+    value = parse_cell(cell, name) if isinstance(cell, str) else cell
     if not isinstance(value, int | float) or isinstance(value, bool):
-        raise BadInputError(f"{name} {text!r} is not a number")
+        raise BadInputError(f"{name} {cell!r} is not a number")
     if value == 0 and name in LOADS:
         raise BadInputError(f"{name} is zero; expected a positive number")
     if expected := _out_of_range(name, value):

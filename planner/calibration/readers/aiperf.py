@@ -8,13 +8,12 @@ nor load and rounds to two decimals (0.01 ms): take the JSON where you have both
 
 import csv
 import io
-from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
-from planner.calibration.readers.base import Load, Reader, Run, failures, offered_load, refuse_none_completed, rows
+from planner.calibration.readers.base import Load, Reader, Run, failures, offered_load, rows
 from planner.calibration.readers.documents import JSON_START, Fields, documents, peek
 from planner.errors import BadInputError
+from planner.loadtest.run import Row
 
 NAME = "aiperf"
 _SECONDS = {"s": 1.0, "sec": 1.0, "seconds": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9}
@@ -22,7 +21,7 @@ _NEEDED = ("output_token_throughput", "request_count")
 _LATENCY = ("time_to_first_token", "inter_token_latency")
 
 
-def recognises(content: str, _path: Path) -> bool:
+def _recognises(content: str) -> bool:
     """Return whether a text is an aggregated export, JSON or CSV."""
     if content.lstrip().startswith(JSON_START):
         data = peek(content)
@@ -30,37 +29,29 @@ def recognises(content: str, _path: Path) -> bool:
     return content.startswith("Metric,avg") and any(unit in content for unit in ("(ms)", "(tokens", "Request"))
 
 
-def read(content: str, where: str, given: Mapping[str, str]) -> list[dict[str, str]]:
-    """Return the one row of an export."""
-    if content.lstrip().startswith(JSON_START):
-        runs = [_run(fields) for fields in documents(content, where)]
-    else:
-        runs = [_run(_from_csv(content, where))]
-    return rows(runs, NAME, where, given)
+def _read(content: str, where: str, given: Row) -> list[Row]:
+    is_json = content.lstrip().startswith(JSON_START)
+    return rows(documents(content, where) if is_json else [_from_csv(content, where)], _run, NAME, where, given)
 
 
 def _run(fields: Fields) -> Run:
     failed = fields.maybe("error_request_count", "avg") or _errors(fields)
     completed = fields.maybe("request_count", "avg")
-    if completed is not None:
-        refuse_none_completed(completed, failed, fields.where)
+    notes = [] if completed is None else failures(failed, completed, fields.where)
     fields.require([(name, "avg") for name in _NEEDED])
     fields.require([(name, "avg") for name in _LATENCY], "only a streamed run measures them (--streaming)")
     ttft, tpot = (_seconds(fields, name) for name in _LATENCY)
-    lengths = [fields.maybe(name, "avg") for name in ("input_sequence_length", "output_sequence_length")]
-    load = _load(fields, (completed or 0.0) + failed)
     model = _model_of(fields)
-    cancelled = ["the run was cancelled"] if fields.get("was_cancelled") is True else []
+    notes += ["the run was cancelled"] if fields.get("was_cancelled") is True else []
     return Run(
         ttft,
         tpot,
         fields.number("output_token_throughput", "avg"),
-        lengths[0],
-        lengths[1],
-        load.concurrency,
-        load.request_rate,
+        fields.maybe("input_sequence_length", "avg"),
+        fields.maybe("output_sequence_length", "avg"),
+        _load(fields, (completed or 0.0) + failed),
         stated={"model": model} if model else {},
-        notes=(*failures(failed, completed or 0.0), *cancelled, *load.notes),
+        notes=notes,
         where=fields.where,
         tool="genai-perf" if fields.get("input_config") and not _is_aiperf(fields) else NAME,
     )
@@ -155,4 +146,4 @@ def _cell(cell: str, where: str) -> float | None:
         raise BadInputError(f"{cell!r} is not a number", where=where) from None
 
 
-READER = Reader(NAME, recognises, read)
+READER = Reader(NAME, _recognises, _read)

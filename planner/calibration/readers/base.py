@@ -2,22 +2,25 @@
 
 Definitions (those of `predict`): TTFT from sending a request to its first token; TPOT of a request
 = (end to end - TTFT)/(output tokens - 1), its mean over requests; throughput in output tokens per
-second over the whole run. Times in seconds. A value that a file does not hold is an empty cell.
+second over the whole run. Times in seconds. A value that a file does not hold is None.
 """
 
-import dataclasses
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path, PurePath
+from pathlib import PurePath
 from typing import TypeVar
 
+import numpy as np
+
+from planner.calibration.readers.documents import Fields, documents, peek
 from planner.errors import BadInputError, unknown
-from planner.loadtest.run import NUMBERS, REQUIRED, TEXTS
+from planner.loadtest.layouts import LOADS
+from planner.loadtest.run import NUMBERS, REQUIRED, TEXTS, Row
 from planner.scenario.load import parse_value
 
 T = TypeVar("T")
 MEASURED = ("measured_ttft_mean_s", "measured_tpot_mean_s", "measured_output_tokens_per_s")
-LOADS = ("concurrency", "request_rate")
 DURATION = "duration_s"
 """The one thing to give that is no column: how long a server ran, for a dump that does not say."""
 COLUMNS = (*TEXTS, *NUMBERS, *MEASURED, "source", "tool", "note")
@@ -35,8 +38,21 @@ class Reader:
     """
 
     name: str
-    recognises: Callable[[str, Path], bool]
-    read: Callable[[str, str, Mapping[str, str]], list[dict[str, str]]]
+    recognises: Callable[[str], bool]
+    read: Callable[[str, str, Row], list[Row]]
+
+
+@dataclass(frozen=True)
+class Load:
+    """How the requests of a run came."""
+
+    concurrency: float | None = None
+    """Requests in flight."""
+    request_rate: float | None = None
+    """Requests per second."""
+    notes: tuple[str, ...] = ()
+    maximum: bool = False
+    """Stated: as many requests as the server takes, so neither of the two above."""
 
 
 @dataclass(frozen=True)
@@ -48,11 +64,8 @@ class Run:
     output_tokens_per_s: float | None
     input_tokens: float | None
     output_tokens: float | None
-    concurrency: float | None = None
-    request_rate: float | None = None
-    maximum_load: bool = False
-    """Stated: as many requests as the server takes, so neither of the two above."""
-    stated: Mapping[str, str] = field(default_factory=dict)
+    load: Load = Load()
+    stated: Row = field(default_factory=dict)
     """Other columns that the file states."""
     notes: Sequence[str] = ()
     where: str = ""
@@ -61,63 +74,86 @@ class Run:
     """The tool that wrote it, where a format has several."""
 
 
-def rows(runs: Sequence[Run], tool: str, where: str, given: Mapping[str, str]) -> list[dict[str, str]]:
-    """Return the rows of a file's runs, what they do not state taken from `given`."""
-    check_given(given)
+class NothingCompletedError(BadInputError):
+    """A run in which no request was answered."""
+
+
+def json_reader(name: str, recognises: Callable[[Mapping[str, object]], bool], run: Callable[[Fields], Run]) -> Reader:
+    """Return the reader of a format with one run per JSON object, told by the fields of the first."""
+
+    def read(content: str, where: str, given: Row) -> list[Row]:
+        return rows(documents(content, where), run, name, where, given)
+
+    return Reader(name, lambda content: recognises(peek(content)), read)
+
+
+def rows(parts: Iterable[T], run: Callable[[T], Run], tool: str, where: str, given: Row) -> list[Row]:
+    """Return the rows of a file's runs, what they do not state taken from `given`.
+
+    One of several runs that completed nothing is left out and noted in the others.
+    """
+    runs, empty = [], []
+    for part in parts:
+        try:
+            runs.append(run(part))
+        except NothingCompletedError as error:
+            empty.append(error)
+    if empty and not runs:
+        raise empty[0]
+    note = [f"{len(empty)} more in the file completed no request: left out"] if empty else []
     stem = given.get("id") or PurePath(where).stem
     names = [stem] if len(runs) == 1 else [f"{stem}-{i}" for i in range(1, len(runs) + 1)]
-    return [_row(run, name, run.tool or tool, where, given) for run, name in zip(runs, names, strict=True)]
+    return [_row(one, name, note, tool, where, given) for one, name in zip(runs, names, strict=True)]
 
 
-def check_given(given: Mapping[str, str]) -> None:
-    """Refuse `--given` fields that no row has, and numbers that are none."""
-    for name, text in given.items():
-        known = (*TEXTS, *NUMBERS, DURATION)
-        if name not in known:
-            raise BadInputError(unknown("field", name, known), where="--given")
-        if not text.strip():
-            raise BadInputError(f"{name} is empty; expected {name}=VALUE", where="--given")
-        if name in TEXTS:
-            continue
-        value = parse_value(text, f"--given {name}")
-        if (
-            isinstance(value, bool)
-            or not isinstance(value, int | float)
-            or value < 0
-            or (name == DURATION and not value)
-        ):
-            raise BadInputError(f"{text!r} is not a positive number", where=f"--given {name}")
+def values_given(given: Mapping[str, str]) -> Row:
+    """Return `--given` fields as columns: texts and numbers. Refuses fields that no row has, and what is no number."""
+    return {name: _value_given(name, text) for name, text in given.items()}
 
 
-def _row(run: Run, name: str, tool: str, where: str, given: Mapping[str, str]) -> dict[str, str]:
-    place, notes = run.where or where, list(run.notes)
-    values = {k: v for k, v in given.items() if k in TEXTS or k in NUMBERS} | dict(run.stated) | {"id": name}
-    values["model"], renamed = _model(run.stated.get("model", ""), given.get("model", ""))
-    notes += [renamed] if renamed else []
-    values |= {k: text(v) for k, v in (("input_tokens", run.input_tokens), ("output_tokens", run.output_tokens)) if v}
-    load = {k: text(v) for k, v in zip(LOADS, (run.concurrency, run.request_rate), strict=True) if v}
-    if load or run.maximum_load:
-        values |= dict.fromkeys(LOADS, "") | load
-    _refuse_gaps(values, stated_load=run.maximum_load or any(values.get(k) for k in LOADS), where=place)
+def _value_given(name: str, text: str) -> str | float:
+    known = (*TEXTS, *NUMBERS, DURATION)
+    if name not in known:
+        raise BadInputError(unknown("field", name, known), where="--given")
+    if not text.strip():
+        raise BadInputError(f"{name} is empty; expected {name}=VALUE", where="--given")
+    if name in TEXTS:
+        return text
+    value: str | float = parse_value(text, f"--given {name}")
+    if not isinstance(value, int | float) or isinstance(value, bool) or value < 0 or (name == DURATION and not value):
+        raise BadInputError(f"{text!r} is not a positive number", where=f"--given {name}")
+    return value
+
+
+def _row(run: Run, name: str, notes: Sequence[str], tool: str, where: str, given: Row) -> Row:
+    place = run.where or where
+    model, renamed = _model(run.stated.get("model", ""), given.get("model", ""))
+    lengths = {"input_tokens": run.input_tokens, "output_tokens": run.output_tokens}
+    values = {**given, **run.stated, "id": name, "model": model} | {k: v for k, v in lengths.items() if v}
+    load = {"concurrency": run.load.concurrency or None, "request_rate": run.load.request_rate or None}
+    if any(load.values()) or run.load.maximum:
+        values |= load
+    _refuse_gaps(values, stated_load=run.load.maximum or any(values.get(k) for k in LOADS), where=place)
     found = dict(zip(MEASURED, (run.ttft_s, run.tpot_s, run.output_tokens_per_s), strict=True))
     if not any(found.values()):
         raise BadInputError("holds no TTFT, TPOT or throughput above 0; there is nothing to compare", where=place)
-    notes += [f"{k.removeprefix('measured_')} is 0 in the file: not measured" for k, v in found.items() if v == 0]
-    values |= {k: text(v) if v else "" for k, v in found.items()}
-    values |= {"source": place, "tool": tool, "note": "; ".join(notes)}
-    return {column: values.get(column, "") for column in COLUMNS}
+    zero = [f"{k.removeprefix('measured_')} is 0 in the file: not measured" for k, v in found.items() if v == 0]
+    said = [*run.notes, *run.load.notes, *notes, *renamed, *zero]
+    values |= {k: v or None for k, v in found.items()}
+    values |= {"source": place, "tool": run.tool or tool, "note": "; ".join(said)}
+    return {column: values.get(column) for column in COLUMNS}
 
 
-def _model(stated: str, given: str) -> tuple[str, str]:
+def _model(stated: str, given: str) -> tuple[str, list[str]]:
     """Return the model and a note: a Hugging Face id in the file wins, a path or a served name is only an alias."""
     if not stated or not given or stated == given:
-        return stated or given, ""
+        return stated or given, []
     if stated.count("/") == 1 and not stated.startswith(("/", ".", "~")):
-        return stated, f"model {given} was given, the file states {stated}"
-    return given, f"model {given} as given; the file calls it {stated}"
+        return stated, [f"model {given} was given, the file states {stated}"]
+    return given, [f"model {given} as given; the file calls it {stated}"]
 
 
-def _refuse_gaps(values: Mapping[str, str], *, stated_load: bool, where: str) -> None:
+def _refuse_gaps(values: Row, *, stated_load: bool, where: str) -> None:
     missing = [name for name in REQUIRED if not values.get(name)]
     if missing:
         how = " ".join(f"--given {name}=VALUE" for name in missing)
@@ -127,39 +163,25 @@ def _refuse_gaps(values: Mapping[str, str], *, stated_load: bool, where: str) ->
         raise BadInputError(f"does not state the load (concurrency or request_rate); give it with {how}", where=where)
 
 
-def text(value: float) -> str:
-    """Return a number as a cell, every digit kept.
-
-    >>> text(128.0), text(0.1), text(1e22)
-    ('128', '0.1', '1e+22')
-    """
-    return str(int(value)) if value.is_integer() and value < _WHOLE else repr(value)
-
-
-_WHOLE = 1e15
-"""Below this, whole numbers are written without a point."""
-
-
-@dataclass(frozen=True)
-class Load:
-    """How the requests of a run came."""
-
-    concurrency: float | None = None
-    request_rate: float | None = None
-    notes: tuple[str, ...] = ()
-
-
 def offered_load(
     rate: float | None, limit: float | None, sent: float, served_per_s: float, in_flight: float | None
 ) -> Load:
-    """Return the load of a client that sends at a rate (None or inf: at once) to at most `limit` in flight.
+    """Return the load of a client that sends at a rate to at most so many requests in flight.
 
     Where both are set, the one that binds counts: the limit if nearly as many were in flight.
+
+    Parameters
+    ----------
+    rate : offered requests per second; None, 0 or infinity: all at once.
+    limit : most requests in flight; None or 0: no limit.
+    sent : requests of the run.
+    served_per_s : requests answered per second.
+    in_flight : mean number of requests in flight, where it is known.
     """
-    if rate is None or rate == float("inf") or rate == 0:
+    if rate in {None, 0, math.inf}:
         if limit:
             return Load(min(limit, sent))
-        return Load(sent, None, (f"all {text(sent)} requests sent at once: a burst, not a steady state",))
+        return Load(sent, None, (f"all {sent:.0f} requests sent at once: a burst, not a steady state",))
     if limit and in_flight is not None and in_flight >= _BOUND * limit:
         return Load(min(limit, sent))
     behind = served_per_s < _SUSTAINED * rate
@@ -167,48 +189,23 @@ def offered_load(
     return Load(None, rate, (note,) if behind else ())
 
 
-class NothingCompletedError(BadInputError):
-    """A run in which no request was answered."""
+def failures(failed: float, completed: float, where: str) -> list[str]:
+    """Return a note where requests failed: their load is in the run, their latency is not.
 
-
-def runs_of(parts: Iterable[T], run: Callable[[T], Run]) -> list[Run]:
-    """Return the runs of a file's parts; one of several that completed nothing is left out, and noted in the others."""
-    done, empty = [], []
-    for part in parts:
-        try:
-            done.append(run(part))
-        except NothingCompletedError as error:
-            empty.append(error)
-    if empty and not done:
-        raise empty[0]
-    note = [f"{len(empty)} more in the file completed no request: left out"] if empty else []
-    return [dataclasses.replace(one, notes=(*one.notes, *note)) for one in done]
-
-
-def refuse_none_completed(completed: float, failed: float, where: str) -> None:
-    """Refuse a run in which no request was answered."""
+    Raises NothingCompletedError where no request was answered.
+    """
     if completed == 0:
-        message = f"no request completed ({text(failed)} failed); there is nothing to compare"
+        message = f"no request completed ({failed:.0f} failed); there is nothing to compare"
         raise NothingCompletedError(message, where=where)
+    return [f"{failed:.0f} of {failed + completed:.0f} requests failed"] if failed > 0 else []
 
 
-def failures(failed: float, completed: float) -> list[str]:
-    """Return a note where requests failed: their load is in the run, their latency is not."""
-    return [f"{text(failed)} of {text(failed + completed)} requests failed"] if failed > 0 else []
-
-
-def speculation(drafted: float, yielded: float) -> dict[str, str]:
-    """Return the columns of speculative decoding whose steps yield so many tokens: 1 + a + ... + a^drafted = yielded.
+def speculation(drafted: float, yielded: float) -> dict[str, float]:
+    """Return the columns of speculative decoding: the acceptance a with 1 + a + ... + a^drafted = yielded.
 
     >>> speculation(2.0, 1.75)
-    {'speculative_tokens': '2', 'acceptance': '0.5'}
+    {'speculative_tokens': 2.0, 'acceptance': 0.5}
     """
-    low, high = 0.0, 1.0
-    for _ in range(_HALVINGS):
-        middle = (low + high) / 2.0
-        short = sum(middle**j for j in range(round(drafted) + 1)) < yielded
-        low, high = (middle, high) if short else (low, middle)
-    return {"speculative_tokens": text(drafted), "acceptance": text(round(high, _DIGITS))}
-
-
-_HALVINGS, _DIGITS = 40, 4
+    acceptance = np.linspace(0.0, 1.0, 10_001)
+    tokens = np.sum([acceptance**j for j in range(round(drafted) + 1)], axis=0)
+    return {"speculative_tokens": drafted, "acceptance": round(float(np.interp(yielded, tokens, acceptance)), 4)}

@@ -79,8 +79,8 @@ def number(value: Any, name: str, where: str, *, endless: bool = False) -> float
     """Return a JSON value as a number of at least zero; infinity passes only where it has a meaning."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise BadInputError(f"{name} is {json.dumps(value)[:40]}; expected a number", where=where)
-    if value < 0 or value != value:  # noqa: PLR0124 - true of NaN alone, and safe for integers of any size
-        shown = "not a number (NaN)" if value != value else "negative"  # noqa: PLR0124 - true of NaN alone
+    if not value >= 0:
+        shown = "negative" if value < 0 else "not a number (NaN)"
         raise BadInputError(f"{name} is {shown}; expected at least 0", where=where)
     if value == math.inf and not endless:
         raise BadInputError(f"{name} is infinite; expected a finite number", where=where)

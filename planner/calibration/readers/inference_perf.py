@@ -8,48 +8,31 @@ normalized_time_per_output_token divides the whole latency by all tokens: neithe
 """
 
 from collections.abc import Mapping
-from pathlib import Path
 
-from planner.calibration.readers.base import (
-    Load,
-    Reader,
-    Run,
-    failures,
-    offered_load,
-    refuse_none_completed,
-    rows,
-    text,
-)
-from planner.calibration.readers.documents import Fields, documents, peek
+from planner.calibration.readers.base import Load, Run, failures, json_reader, offered_load
+from planner.calibration.readers.documents import Fields
 
 NAME = "inference-perf"
 _FITS = 1.25
 """How far a mean TPOT may be from the quotient of the means: a mean of quotients differs, but not by this."""
 
 
-def recognises(content: str, _path: Path) -> bool:
-    """Return whether a text is a lifecycle report."""
-    data = peek(content)
+def _recognises(data: Mapping[str, object]) -> bool:
     successes = data.get("successes")
     return "load_summary" in data and isinstance(successes, dict) and "latency" in successes
-
-
-def read(content: str, where: str, given: Mapping[str, str]) -> list[dict[str, str]]:
-    """Return the one row of a stage or of a summary."""
-    return rows([_run(fields) for fields in documents(content, where)], NAME, where, given)
 
 
 def _run(fields: Fields) -> Run:
     good = fields.inside("successes")
     completed, failed = good.number("count"), fields.maybe("failures", "count") or 0.0
-    refuse_none_completed(completed, failed, fields.where)
+    notes = failures(failed, completed, fields.where)
     good.require([("throughput", "output_tokens_per_sec"), ("latency", "request_latency", "mean")])
     client = good.maybe("output_len", "mean")
     output_tokens = good.maybe("output_tokens", "mean") or client
     input_tokens = good.maybe("prompt_tokens", "mean") or good.maybe("prompt_len", "mean")
     latency = good.inside("latency")
     ttft, tpot = (latency.maybe(name, "mean") for name in ("time_to_first_token", "time_per_output_token"))
-    notes = ["no TTFT and TPOT: the run did not stream"] if ttft is None else []
+    notes += ["no TTFT and TPOT: the run did not stream"] if ttft is None else []
     if ttft is not None and tpot and client and client > 1:
         quotient = (latency.number("request_latency", "mean") - ttft) / (client - 1.0)
         if not tpot / _FITS <= quotient <= tpot * _FITS and quotient > 0:
@@ -58,24 +41,18 @@ def _run(fields: Fields) -> Run:
                 f"the file's {tpot:.4g} s counts other tokens than output_len"
             )
             tpot = quotient
-    load = _load(fields)
+    cached, total = good.maybe("prompt_tokens", "cached"), good.maybe("prompt_tokens", "total")
     return Run(
         ttft,
         tpot,
         good.number("throughput", "output_tokens_per_sec"),
         input_tokens,
         output_tokens,
-        load.concurrency,
-        load.request_rate,
-        stated=_cached(good),
-        notes=(*failures(failed, completed), *notes, *load.notes),
+        _load(fields),
+        stated={"cached_share": min(cached / total, 1.0)} if cached and total else {},
+        notes=notes,
         where=fields.where,
     )
-
-
-def _cached(good: Fields) -> dict[str, str]:
-    cached, total = good.maybe("prompt_tokens", "cached"), good.maybe("prompt_tokens", "total")
-    return {"cached_share": text(min(cached / total, 1.0))} if cached and total else {}
 
 
 def _load(fields: Fields) -> Load:
@@ -87,4 +64,4 @@ def _load(fields: Fields) -> Load:
     return Load(None, served, ("request rate as served: no stage states one (a summary of all stages?)",))
 
 
-READER = Reader(NAME, recognises, read)
+READER = json_reader(NAME, _recognises, _run)

@@ -7,42 +7,42 @@ neither concurrency nor request_rate, and none given, is at maximum load, as `pr
 """
 
 import math
-from collections.abc import Mapping
-from pathlib import Path, PurePath
+from contextlib import suppress
+from pathlib import PurePath
 
-from planner.calibration.readers.base import COLUMNS, LOADS, MEASURED, Reader, check_given
+from planner.calibration.readers.base import COLUMNS, MEASURED, Reader
 from planner.documents.csv_table import read_rows
 from planner.errors import BadInputError, did_you_mean, suggestion
-from planner.loadtest.run import NUMBERS, REQUIRED, TEXTS
+from planner.loadtest.layouts import LOADS
+from planner.loadtest.run import NUMBERS, REQUIRED, TEXTS, Row
 
 NAME = "predict-csv"
 
 
-def recognises(text: str, _path: Path) -> bool:
+def _recognises(text: str) -> bool:
     """Return whether the first line names a measured column."""
     return "measured_" in text.partition("\n")[0]
 
 
-def read(text: str, where: str, given: Mapping[str, str]) -> list[dict[str, str]]:
+def _read(text: str, where: str, given: Row) -> list[Row]:
     """Return the rows, gaps filled with what is given."""
-    check_given(given)
     sheet = read_rows(text, where)
     _check_header(sheet.header, given, where)
-    out = []
+    out: list[Row] = []
     for i, (own, line, fault) in enumerate(zip(sheet.rows, sheet.numbers, sheet.faults, strict=True), 1):
         if fault:
             raise BadInputError(fault.removeprefix(f"{where}:{line}: "), where=f"{where}:{line}")
-        filled = {name: given.get(name, "") for name in (*TEXTS, *NUMBERS)}
+        filled = {name: given.get(name) for name in (*TEXTS, *NUMBERS)}
         if any(own.get(name) for name in LOADS):
-            filled |= dict.fromkeys(LOADS, "")
-        row = dict.fromkeys(COLUMNS, "") | filled | {k: v for k, v in own.items() if v or k not in filled}
-        _check_row(row, f"{where}:{line}")
+            filled |= dict.fromkeys(LOADS)
+        row = dict.fromkeys(COLUMNS) | filled | {k: v for k, v in own.items() if v}
+        measured = _measured(row, f"{where}:{line}")
         named = {"id": row["id"] or f"{PurePath(where).stem}-{i}", "source": row["source"] or f"{where}:{line}"}
-        out.append(row | named | {"tool": row["tool"] or NAME})
+        out.append(row | named | measured | {"tool": row["tool"] or NAME})
     return out
 
 
-def _check_header(header: list[str], given: Mapping[str, str], where: str) -> None:
+def _check_header(header: list[str], given: Row, where: str) -> None:
     if not set(MEASURED) & set(header):
         wrong = next(name for name in (*header, "") if name.startswith("measured_") or not name)
         raise BadInputError(f"has no measured column.{suggestion(wrong, MEASURED)}", where=f"{where}:1")
@@ -52,20 +52,21 @@ def _check_header(header: list[str], given: Mapping[str, str], where: str) -> No
             raise BadInputError(f"has no column {name!r}.{hint}", where=f"{where}:1")
 
 
-def _check_row(row: Mapping[str, str], place: str) -> None:
+def _measured(row: Row, place: str) -> dict[str, float]:
+    """Return what a row measured. Raises BadInputError where that, or what has to be known of a run, is missing."""
     for name in REQUIRED:
         if not row[name]:
             raise BadInputError(f"is empty; fill it or give it with --given {name}=VALUE", where=f"{place}:{name}")
-    if not any(row[name] for name in MEASURED):
-        raise BadInputError(f"no measured value; expected one of {', '.join(MEASURED)}", where=place)
+    found = {}
     for name in MEASURED:
         if row[name]:
-            try:
-                value = float(row[name])
-            except ValueError:
-                value = math.nan
-            if not 0 < value < math.inf:
+            with suppress(ValueError):
+                found[name] = float(row[name])
+            if not 0 < found.get(name, math.nan) < math.inf:
                 raise BadInputError(f"{row[name]!r} is not a positive number", where=f"{place}:{name}")
+    if not found:
+        raise BadInputError(f"no measured value; expected one of {', '.join(MEASURED)}", where=place)
+    return found
 
 
-READER = Reader(NAME, recognises, read)
+READER = Reader(NAME, _recognises, _read)

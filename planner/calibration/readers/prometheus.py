@@ -12,21 +12,11 @@ import math
 import re
 from collections import defaultdict
 from collections.abc import Mapping
-from pathlib import Path
 
-from planner.calibration.readers.base import (
-    DURATION,
-    LOADS,
-    Reader,
-    Run,
-    check_given,
-    failures,
-    refuse_none_completed,
-    rows,
-    text,
-)
+from planner.calibration.readers.base import DURATION, Load, Reader, Run, failures, rows
 from planner.errors import BadInputError
-from planner.scenario.load import parse_value
+from planner.loadtest.layouts import LOADS
+from planner.loadtest.run import Row
 
 NAME = "vllm-metrics"
 _PREFIX = "vllm:"
@@ -42,24 +32,21 @@ Values = Mapping[str, float]
 """Of one model: the sum of each series over engines and other labels; failed requests under `failed`."""
 
 
-def recognises(content: str, _path: Path) -> bool:
+def _recognises(content: str) -> bool:
     """Return whether some line is a metric of vLLM."""
     return not content.lstrip().startswith("{") and f"\n{_PREFIX}" in f"\n{content}"
 
 
-def read(content: str, where: str, given: Mapping[str, str]) -> list[dict[str, str]]:
+def _read(content: str, where: str, given: Row) -> list[Row]:
     """Return one row per model that answered requests."""
-    check_given(given)
     models = _parsed(content, where)
-    seconds = float(parse_value(given[DURATION], "")) if DURATION in given else None
     busy = {name: values for name, values in models.items() if values.get(f"{_OUTPUT}_count", 0.0) > 0}
     if not busy:
         missing = [n for n in (f"{_OUTPUT}_count", f"{_OUTPUT}_sum") if not any(n in v for v in models.values())]
         if missing:
             raise BadInputError(f"lacks {', '.join(missing)}", where=where)
-        refuse_none_completed(0.0, sum(v.get("failed", 0.0) for v in models.values()), where)
-    runs = [_run(name, values, seconds, where, given) for name, values in busy.items()]
-    return rows(runs, NAME, where, given)
+        failures(sum(v.get("failed", 0.0) for v in models.values()), 0.0, where)  # says that nothing completed
+    return rows(busy.items(), lambda model: _run(*model, where, given), NAME, where, given)
 
 
 def _parsed(content: str, where: str) -> dict[str, Values]:
@@ -88,29 +75,30 @@ def _parsed(content: str, where: str) -> dict[str, Values]:
     return {name: dict(values) for name, values in models.items()}
 
 
-def _run(model: str, values: Values, seconds: float | None, where: str, given: Mapping[str, str]) -> Run:
+def _run(model: str, values: Values, where: str, given: Row) -> Run:
     names = [n for n in (_TTFT, _INPUT, _OUTPUT) if _mean(values, n) is None]
     if names:
         raise BadInputError(f"lacks {', '.join(f'{n}_sum and _count' for n in names)}", where=where)
     tpot, notes = _tpot(values)
     generated = values.get("vllm:generation_tokens_total", values[f"{_OUTPUT}_sum"])
+    seconds = given.get(DURATION)
     if seconds is None:
         notes.append(f"no throughput: a dump has no duration (--given {DURATION}=SECONDS)")
     running = values.get("vllm:num_requests_running", 0.0) + values.get("vllm:num_requests_waiting", 0.0)
     told = any(given.get(name) for name in LOADS)
     if running and not told:
         notes.append("concurrency at the moment of the dump")
-    failed, completed = values.get("failed", 0.0), values[f"{_OUTPUT}_count"]
-    stated = {"engine": "vllm", "model": model} | _cached(values)
+    failed = failures(values.get("failed", 0.0), values[f"{_OUTPUT}_count"], where)
+    named = {"model": model} if model else {}
     return Run(
         _mean(values, _TTFT),
         tpot,
         generated / seconds if seconds else None,
         _mean(values, _INPUT),
         _mean(values, _OUTPUT),
-        None if told else running,
-        stated={k: v for k, v in stated.items() if v},
-        notes=(*failures(failed, completed), "means since the server started", *notes),
+        Load() if told else Load(running),
+        stated={"engine": "vllm", **named, **_cached(values)},
+        notes=(*failed, "means since the server started", *notes),
         where=where,
     )
 
@@ -132,12 +120,12 @@ def _tpot(values: Values) -> tuple[float | None, list[str]]:
     return max(whole - first, 0.0) / (tokens - 1.0), ["TPOT from the means of latency, TTFT and output tokens"]
 
 
-def _cached(values: Values) -> dict[str, str]:
+def _cached(values: Values) -> Row:
     for kind in ("vllm:prefix_cache", "vllm:gpu_prefix_cache"):
         asked, hit = values.get(f"{kind}_queries_total", 0.0), values.get(f"{kind}_hits_total", 0.0)
         if asked and hit:
-            return {"cached_share": text(min(hit / asked, 1.0))}
+            return {"cached_share": min(hit / asked, 1.0)}
     return {}
 
 
-READER = Reader(NAME, recognises, read)
+READER = Reader(NAME, _recognises, _read)

@@ -13,10 +13,11 @@ from planner.calibration.readers import (
     sglang_bench,
     vllm_bench,
 )
-from planner.calibration.readers.base import Reader, check_given
+from planner.calibration.readers.base import Reader, values_given
 from planner.calibration.readers.documents import JSON_START, documents, peek
-from planner.documents.yaml_reader import MAX_FILE_BYTES, read_bytes, read_text
+from planner.documents.yaml_reader import read_text
 from planner.errors import BadInputError, unknown
+from planner.loadtest.run import Row
 
 MAX_BENCHMARK_BYTES = 50_000_000
 READERS: tuple[Reader, ...] = (
@@ -42,7 +43,7 @@ _LOOKALIKES: tuple[tuple[frozenset[str], str], ...] = (
 )
 
 
-def read_benchmark(path: Path, given: Mapping[str, str], kind: str | None = None) -> list[dict[str, str]]:
+def read_benchmark(path: Path, given: Mapping[str, str], kind: str | None = None) -> list[Row]:
     """Return the rows of a benchmark file: `predict`'s columns, what was measured, source, tool and note.
 
     Parameters
@@ -51,45 +52,26 @@ def read_benchmark(path: Path, given: Mapping[str, str], kind: str | None = None
     given : columns that the file does not state, e.g. {"gpu": "h100-sxm"}; a file's own values win.
     kind : the name of a reader; None finds it.
     """
-    check_given(given)
-    where, text = str(path), _text(path)
+    values, where = values_given(given), str(path)
+    text = read_text(path, MAX_BENCHMARK_BYTES, _DETAILS, "the result file of a benchmark")
     if not text.strip():
         raise BadInputError("is empty; expected the result of a benchmark", where=where)
     if text.lstrip().startswith(JSON_START):
         documents(text, where)  # says where JSON is broken before anything guesses what it is
-    return _reader(text, path, kind).read(text, where, given)
+    return _reader(text, where, kind).read(text, where, values)
 
 
-def _text(path: Path) -> str:
-    try:
-        size = path.stat().st_size
-        if path.is_dir():
-            raise BadInputError("is a directory; expected the result file of a benchmark", where=str(path))
-    except (OSError, ValueError):
-        size = 0
-    if size > MAX_BENCHMARK_BYTES:
-        raise BadInputError(f"is larger than {MAX_BENCHMARK_BYTES:,} bytes; {_DETAILS}", where=str(path))
-    if size <= MAX_FILE_BYTES:
-        return read_text(path)
-    try:
-        return read_bytes(path, MAX_BENCHMARK_BYTES).decode("utf-8-sig")
-    except UnicodeDecodeError:
-        raise BadInputError("is not UTF-8 text; expected a text file", where=str(path)) from None
-    except OSError as error:
-        raise BadInputError(f"cannot be read: {error.strerror}", where=str(path)) from None
-
-
-def _reader(text: str, path: Path, kind: str | None) -> Reader:
+def _reader(text: str, where: str, kind: str | None) -> Reader:
     """Return the reader of a kind, or of the first kind that recognises a text."""
     if kind is not None and kind not in KINDS:
         raise BadInputError(unknown("kind of benchmark file", kind, KINDS))
-    fits = [reader for reader in READERS if reader.recognises(text, path)]
+    fits = [reader for reader in READERS if reader.recognises(text)]
     chosen = fits[:1] if kind is None else [reader for reader in fits if reader.name == kind]
     if chosen:
         return chosen[0]
     expected = f"a {kind} result" if kind else "a benchmark result known here"
     looks = f"it looks like a {fits[0].name} result" if fits else _looks_like(text)
-    raise BadInputError(f"is not {expected}: {looks}. Known: {', '.join(KINDS)}", where=str(path))
+    raise BadInputError(f"is not {expected}: {looks}. Known: {', '.join(KINDS)}", where=where)
 
 
 def _looks_like(text: str) -> str:

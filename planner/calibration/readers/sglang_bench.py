@@ -7,90 +7,57 @@ ones. Lines of older versions (before 2025) hold only medians and are refused, t
 With --output-details TTFT and lengths are means of the lists, requests that gave no token left out.
 """
 
+import dataclasses
 import math
 from collections.abc import Mapping
-from pathlib import Path
 
-from planner.calibration.readers.base import (
-    Reader,
-    Run,
-    failures,
-    offered_load,
-    refuse_none_completed,
-    rows,
-    runs_of,
-    speculation,
-    text,
-)
-from planner.calibration.readers.documents import Fields, documents, peek
-from planner.calibration.readers.vllm_bench import ENGINES, detailed, summary
+from planner.calibration.readers.base import Run, json_reader, offered_load, speculation
+from planner.calibration.readers.documents import Fields
+from planner.calibration.readers.vllm_bench import ENGINES, served
+from planner.loadtest.run import Row
 
 NAME = "sglang"
 _HINT = "older versions of sglang.bench_serving save only medians: run it again with a newer one"
 
 
-def recognises(content: str, _path: Path) -> bool:
-    """Return whether a text holds runs of SGLang's serving benchmark."""
-    data = peek(content)
+def _recognises(data: Mapping[str, object]) -> bool:
     return "completed" in data and bool({"total_output_tokens_retokenized", "mean_e2e_latency_ms"} & data.keys())
 
 
-def read(content: str, where: str, given: Mapping[str, str]) -> list[dict[str, str]]:
-    """Return one row per line."""
-    return rows(runs_of(documents(content, where), _run), NAME, where, given)
-
-
 def _run(fields: Fields) -> Run:
-    completed = fields.number("completed")
-    errors = fields.get("errors")
+    completed, errors = fields.number("completed"), fields.get("errors")
     failed = float(sum(bool(e) for e in errors)) if isinstance(errors, list) else 0.0
-    refuse_none_completed(completed, failed, fields.where)
-    fields.require([("output_throughput",), ("total_input_tokens",), ("total_output_tokens",)])
-    latency = detailed(fields) or summary(fields, completed, _HINT)
-    served = fields.maybe("request_throughput") or completed / fields.number("duration")
+    run = served(fields, completed, failed, _HINT)
+    per_s = fields.maybe("request_throughput") or completed / fields.number("duration")
     rate, limit = fields.maybe("request_rate", endless=True), fields.maybe("max_concurrency")
-    load = offered_load(rate, limit, completed + failed, served, fields.maybe("concurrency"))
-    speculation, notes = _speculation(fields)
-    return Run(
-        latency.ttft_s,
-        latency.tpot_s,
-        fields.number("output_throughput"),
-        latency.input_tokens,
-        latency.output_tokens,
-        load.concurrency,
-        load.request_rate,
-        stated=_stated(fields) | speculation,
-        notes=(*failures(failed, completed), *latency.notes, *load.notes, *notes),
-        where=fields.where,
-    )
+    load = offered_load(rate, limit, completed + failed, per_s, fields.maybe("concurrency"))
+    stated, accepted = _stated(fields), fields.maybe("accept_length") or 0.0
+    if accepted <= 1:
+        return dataclasses.replace(run, load=load, stated=stated)
+    drafted = fields.maybe("server_info", "speculative_num_draft_tokens") or math.ceil(accepted - 1.0)
+    notes = (*run.notes, f"speculative decoding: {accepted:.3g} tokens per step")
+    stated = {**stated, **speculation(float(drafted), accepted)}
+    return dataclasses.replace(run, load=load, stated=stated, notes=notes)
 
 
-def _stated(fields: Fields) -> dict[str, str]:
+def _stated(fields: Fields) -> Row:
     """Return what the backend and, in newer versions, the server's own settings say."""
-    server = fields.inside("server_info")
-    backend = fields.text("backend")
+    server, backend = fields.inside("server_info"), fields.text("backend")
     engine = next((e for name, e in ENGINES.items() if backend == name or backend.startswith(f"{name}-")), "")
-    stated = {"engine": engine, "model": server.text("model_path"), "engine_version": server.text("version")}
+    texts = {"engine": engine, "model": server.text("model_path"), "engine_version": server.text("version")}
+    stated: dict[str, str | float] = {k: v for k, v in texts.items() if v}
     tensor, data = server.maybe("tp_size"), server.maybe("dp_size") or 1.0
     if tensor:
         pipeline = server.maybe("pp_size") or 1.0
         inside = bool(server.get("enable_dp_attention"))  # attention ranks share the tensor-parallel GPUs
         stated |= {
-            "tensor_parallel": text(tensor / data if inside else tensor),
-            "pipeline_parallel": text(pipeline),
-            "data_parallel": text(data if inside else 1.0),
-            "expert_parallel": text(server.maybe("ep_size") or 1.0),
-            "gpus": text(tensor * pipeline * (1.0 if inside else data)),
+            "tensor_parallel": tensor / data if inside else tensor,
+            "pipeline_parallel": pipeline,
+            "data_parallel": data if inside else 1.0,
+            "expert_parallel": server.maybe("ep_size") or 1.0,
+            "gpus": tensor * pipeline * (1.0 if inside else data),
         }
-    return {k: v for k, v in stated.items() if v}
+    return stated
 
 
-def _speculation(fields: Fields) -> tuple[dict[str, str], tuple[str, ...]]:
-    accepted = fields.maybe("accept_length")
-    if not accepted or accepted <= 1:
-        return {}, ()
-    drafted = fields.maybe("server_info", "speculative_num_draft_tokens") or math.ceil(accepted - 1.0)
-    return speculation(float(drafted), accepted), (f"speculative decoding: {accepted:.3g} tokens per step",)
-
-
-READER = Reader(NAME, recognises, read)
+READER = json_reader(NAME, _recognises, _run)

@@ -9,6 +9,7 @@ import pytest
 
 from planner.calibration.readers import registry
 from planner.calibration.readers.registry import KINDS, read_benchmark
+from planner.documents import yaml_reader
 from planner.errors import BadInputError
 
 DATA = Path(__file__).parents[2] / "data" / "benchmarks"
@@ -178,7 +179,7 @@ def test_huge_files_name_the_lists(say: Say, monkeypatch: pytest.MonkeyPatch) ->
     assert "r: is larger than 500 bytes" in text
     assert all(word in text for word in ("ttfts", "itls", "--save-detailed", "--output-details", "sample_requests 0"))
     monkeypatch.undo()
-    monkeypatch.setattr(registry, "MAX_FILE_BYTES", 500)
+    monkeypatch.setattr(yaml_reader, "MAX_FILE_BYTES", 500)
     assert "is not UTF-8" in say(b"\xff" * 600)
     assert "does not state the load" in say({k: v for k, v in PLAIN.items() if k != "request_rate"})
 
@@ -245,7 +246,7 @@ def test_our_own_sheet_after_a_spreadsheet(tmp_path: Path) -> None:
     text = f"\ufeff{header}\r\n\r\nm;g;1000;2;0,25;1,5e-2;'-7;a,b\r\n"
     (tmp_path / "r.csv").write_bytes(text.encode())
     (row,) = read_benchmark(tmp_path / "r.csv", {})
-    assert (row["measured_ttft_mean_s"], row["measured_tpot_mean_s"]) == ("0.25", "1.5e-2")
+    assert (row["measured_ttft_mean_s"], row["measured_tpot_mean_s"]) == (0.25, 0.015)
     assert (row["id"], row["x_mine"], row["source"]) == ("-7", "a,b", f"{tmp_path / 'r.csv'}:3")
 
 
@@ -253,5 +254,5 @@ def test_our_own_sheet_keeps_its_load(tmp_path: Path) -> None:
     """A given rate fills rows without a load and leaves a row's own concurrency alone."""
     (tmp_path / "r").write_text(OURS.strip() + ",concurrency\nm,g,1,2,1,1,8\nm,g,1,2,1,1,\n")
     found = read_benchmark(tmp_path / "r", {"request_rate": "3"})
-    assert [(r["concurrency"], r["request_rate"]) for r in found] == [("8", ""), ("", "3")]
+    assert [(r["concurrency"], r["request_rate"]) for r in found] == [("8", None), (None, 3)]
     assert [r["id"] for r in found] == ["r-1", "r-2"]

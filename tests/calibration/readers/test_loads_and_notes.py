@@ -8,6 +8,7 @@ import pytest
 
 from planner.calibration.readers.base import Load, offered_load
 from planner.calibration.readers.registry import read_benchmark
+from planner.loadtest.run import Row
 
 DATA = Path(__file__).parents[2] / "data" / "benchmarks"
 GIVEN = {"gpu": "h100-sxm", "model": "llama-3.1-8b"}
@@ -19,7 +20,7 @@ STAGE = json.loads((DATA / "inference-perf_llama-3-8b-awq_stage_1_lifecycle_metr
 ENDLESS = float("inf")
 
 
-def rows(folder: Path, *contents: Any, **given: str) -> list[dict[str, str]]:
+def rows(folder: Path, *contents: Any, **given: str) -> list[Row]:
     """Write JSON, one object a line, and read it."""
     path = folder / "bench.json"
     path.write_text("\n".join(json.dumps(c) for c in contents))
@@ -47,13 +48,13 @@ def test_the_binding_one_of_rate_and_limit_counts(
 def test_a_rate_that_was_not_served_is_noted(tmp_path: Path) -> None:
     """16 requests/s offered, 9.4 answered: the row keeps the offered rate and says so."""
     (row,) = rows(tmp_path, VLLM | {"request_rate": 16.0, "max_concurrency": None})
-    assert (row["request_rate"], row["concurrency"]) == ("16", "")
+    assert (row["request_rate"], row["concurrency"]) == (16, None)
     assert "offered 16 requests/s, served 9.36" in row["note"]
 
 
 def test_vllm_rate_with_a_limit(tmp_path: Path) -> None:
     """9.36 requests/s x 0.437 s = 4.1 in flight by Little's law: a limit of 4 binds, one of 64 does not."""
-    for limit, expected in ((4, ("4", "")), (64, ("", "9.4"))):
+    for limit, expected in ((4, (4, None)), (64, (None, 9.4))):
         (row,) = rows(tmp_path, VLLM | {"request_rate": 9.4, "max_concurrency": limit})
         assert (row["concurrency"], row["request_rate"]) == expected
 
@@ -79,11 +80,11 @@ def test_zero_latency_means_not_streamed(tmp_path: Path) -> None:
     """A client that does not stream reports 0: an empty cell and a note, the throughput stays."""
     plain = {k: v for k, v in VLLM.items() if k not in {"ttfts", "itls"}}
     (row,) = rows(tmp_path, plain | {"mean_ttft_ms": 0.0, "mean_tpot_ms": 0.0})
-    assert (row["measured_ttft_mean_s"], row["measured_tpot_mean_s"]) == ("", "")
+    assert (row["measured_ttft_mean_s"], row["measured_tpot_mean_s"]) == (None, None)
     assert "ttft_mean_s is 0 in the file: not measured" in row["note"]
     latency = {**STAGE["successes"]["latency"], "time_to_first_token": None, "time_per_output_token": None}
     (row,) = rows(tmp_path, STAGE | {"successes": STAGE["successes"] | {"latency": latency}})
-    assert row["measured_tpot_mean_s"] == ""
+    assert row["measured_tpot_mean_s"] is None
     assert "did not stream" in row["note"]
 
 
@@ -91,7 +92,7 @@ def test_appended_results_are_one_row_each(tmp_path: Path) -> None:
     """--append-result writes one object a line: rows numbered, each with its line as the source."""
     both = rows(tmp_path, VLLM, VLLM | {"max_concurrency": 4})
     assert [r["id"] for r in both] == ["bench-1", "bench-2"]
-    assert [r["concurrency"] for r in both] == ["10", "4"]
+    assert [r["concurrency"] for r in both] == [10, 4]
     assert [r["source"].rpartition(":")[2] for r in both] == ["1", "2"]
 
 
@@ -108,13 +109,13 @@ def test_a_run_that_completed_nothing_does_not_stop_the_others(tmp_path: Path) -
 
 def test_guidellm_strategies(tmp_path: Path) -> None:
     """A sweep is one row per strategy: one at a time, a rate, streams, and as much as the server takes."""
-    strategies: list[tuple[dict[str, Any], tuple[str, str]]] = [
-        ({"type_": "synchronous"}, ("1", "")),
-        ({"type_": "constant", "rate": 0.15}, ("", "0.15")),
-        ({"kind": "poisson", "rate": 2.5}, ("", "2.5")),
-        ({"type_": "concurrent", "streams": 8}, ("8", "")),
-        ({"type_": "throughput", "max_concurrency": 512}, ("512", "")),
-        ({"type_": "throughput"}, ("", "")),
+    strategies: list[tuple[dict[str, Any], tuple[float | None, float | None]]] = [
+        ({"type_": "synchronous"}, (1, None)),
+        ({"type_": "constant", "rate": 0.15}, (None, 0.15)),
+        ({"kind": "poisson", "rate": 2.5}, (None, 2.5)),
+        ({"type_": "concurrent", "streams": 8}, (8, None)),
+        ({"type_": "throughput", "max_concurrency": 512}, (512, None)),
+        ({"type_": "throughput"}, (None, None)),
     ]
     bench = GUIDELLM["benchmarks"][0]
     report = {"benchmarks": [bench | {"config": bench["config"] | {"strategy": s}} for s, _ in strategies]}
@@ -134,7 +135,7 @@ def test_older_guidellm(tmp_path: Path) -> None:
         "metrics": metrics,
     }
     (row,) = rows(tmp_path, {"benchmarks": [old]})
-    assert (row["model"], row["concurrency"]) == ("Qwen/Qwen3-4B", "4")
+    assert (row["model"], row["concurrency"]) == ("Qwen/Qwen3-4B", 4)
     assert float(row["measured_output_tokens_per_s"]) == pytest.approx(4096 / 25.6)
 
 
@@ -143,7 +144,7 @@ def test_inference_perf_stages_and_summaries(tmp_path: Path) -> None:
     tokens = {"total": 2000.0, "cached": 500.0, "mean": 135.0}
     users = STAGE | {"load_summary": {"count": 1, "concurrency": 16, "requested_rate": 1e9}}
     (row,) = rows(tmp_path, users | {"successes": STAGE["successes"] | {"prompt_tokens": tokens}})
-    assert (row["concurrency"], row["request_rate"], row["cached_share"]) == ("16", "", "0.25")
+    assert (row["concurrency"], row["request_rate"], row["cached_share"]) == (16, None, 0.25)
     (row,) = rows(tmp_path, STAGE | {"load_summary": {"count": 1657}})
     assert float(row["request_rate"]) == pytest.approx(26.918126)
     assert "as served" in row["note"]
@@ -154,20 +155,20 @@ def test_a_stated_value_wins_and_an_alias_does_not(tmp_path: Path) -> None:
     (row,) = rows(tmp_path, VLLM, tensor_parallel="8")
     assert row["model"] == "neuralmagic/Meta-Llama-3.1-8B-FP8"
     assert "model llama-3.1-8b was given" in row["note"]
-    assert row["tensor_parallel"] == "8"
+    assert row["tensor_parallel"] == 8
     (row,) = rows(tmp_path, VLLM | {"model_id": "/models/llama", "tensor_parallel_size": "2", "precision": "fp8"})
     assert (row["model"], row["tensor_parallel"], row["precision"]) == ("llama-3.1-8b", "2", "fp8")
     (row,) = rows(tmp_path, VLLM | {"max_concurrency": 4}, concurrency="9", request_rate="3", id="mine")
-    assert (row["concurrency"], row["request_rate"], row["id"]) == ("4", "", "mine")
+    assert (row["concurrency"], row["request_rate"], row["id"]) == (4, None, "mine")
 
 
 def test_speculative_decoding_is_marked(tmp_path: Path) -> None:
     """Rows with speculation carry its tokens and the acceptance that yields what was measured."""
     spec = {"spec_decode_acceptance_length": 3.29, "spec_decode_num_drafts": 4994, "spec_decode_draft_tokens": 34958}
     (row,) = rows(tmp_path, VLLM | spec)
-    assert (row["speculative_tokens"], "speculative decoding: 3.29 tokens per step" in row["note"]) == ("7", True)
+    assert (row["speculative_tokens"], "speculative decoding: 3.29 tokens per step" in row["note"]) == (7, True)
     (row,) = rows(tmp_path, SGLANG | {"accept_length": 2.4})
-    assert row["speculative_tokens"] == "2"
+    assert row["speculative_tokens"] == 2
     kept = float(row["acceptance"])
     assert f"{1 + kept + kept**2:.3g} tokens per step" in row["note"]
 
@@ -178,8 +179,8 @@ def test_sglang_data_parallel_layouts(tmp_path: Path) -> None:
     (plain,) = rows(tmp_path, SGLANG | {"server_info": server})
     (shared,) = rows(tmp_path, SGLANG | {"server_info": server | {"enable_dp_attention": True}})
     layout = ("tensor_parallel", "data_parallel", "expert_parallel", "gpus")
-    assert [plain[k] for k in layout] == ["8", "1", "8", "32"]
-    assert [shared[k] for k in layout] == ["2", "4", "8", "8"]
+    assert [plain[k] for k in layout] == [8, 1, 8, 32]
+    assert [shared[k] for k in layout] == [2, 4, 8, 8]
 
 
 def test_metrics_of_two_models_are_two_rows(tmp_path: Path) -> None:

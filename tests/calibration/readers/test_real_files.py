@@ -8,17 +8,19 @@ from typing import Any
 
 import pytest
 
-from planner.calibration.readers.base import LOADS, MEASURED
+from planner.calibration.readers.base import MEASURED
 from planner.calibration.readers.registry import read_benchmark
 from planner.catalog.catalog import Catalog
 from planner.errors import BadInputError
+from planner.loadtest.layouts import LOADS
 from planner.loadtest.predict import predict
+from planner.loadtest.run import Row
 
 DATA = Path(__file__).parents[2] / "data" / "benchmarks"
 GPU = {"gpu": "h100-sxm"}
 
 
-def read(name: str, **given: str) -> dict[str, str]:
+def read(name: str, **given: str) -> Row:
     """Return the one row of a file."""
     (row,) = read_benchmark(DATA / name, GPU | given)
     return row
@@ -55,7 +57,7 @@ def test_vllm_requests_without_tokens_are_left_out() -> None:
 def test_vllm_burst_is_named_one() -> None:
     """Ten prompts sent at once without a limit: ten in flight, and a note that it is no steady state."""
     row = read("vllm_h100_llama-3.1-8b-fp8_detailed.json")
-    assert (row["concurrency"], row["request_rate"], row["engine"]) == ("10", "", "vllm")
+    assert (row["concurrency"], row["request_rate"], row["engine"]) == (10, None, "vllm")
     assert float(row["measured_output_tokens_per_s"]) == pytest.approx(442 / 1.0679055179934949)
     assert "a burst, not a steady state" in row["note"]
 
@@ -64,7 +66,7 @@ def test_sglang_states_its_server() -> None:
     """Model, version and layout come from server_info; lengths are totals over requests; Infinity is no rate."""
     row = read("sglang_qwen2.5-3b_c32.jsonl")
     assert (row["model"], row["engine"], row["engine_version"]) == ("Qwen/Qwen2.5-3B-Instruct", "sglang", "0.5.5.post3")
-    assert (row["tensor_parallel"], row["gpus"], row["concurrency"]) == ("1", "1", "32")
+    assert (row["tensor_parallel"], row["gpus"], row["concurrency"]) == (1, 1, 32)
     assert (float(row["input_tokens"]), float(row["output_tokens"])) == pytest.approx((264.97, 61.8))
     assert [float(row[k]) for k in MEASURED] == pytest.approx([0.0424489, 0.00854357, 6180 / 1.96100862], rel=1e-5)
 
@@ -83,7 +85,7 @@ def test_guidellm_agrees_with_its_own_latency() -> None:
     assert float(row["measured_tpot_mean_s"]) == pytest.approx((latency - ttft) / 1023, rel=1e-3)
     assert float(row["measured_output_tokens_per_s"]) == pytest.approx(4096 / 24.9096446, rel=1e-6)
     assert metrics["output_tokens_per_second"]["successful"]["mean"] == pytest.approx(165.6, abs=0.1)  # not that one
-    assert (row["concurrency"], row["model"]) == ("4", "Qwen/Qwen3-4B-Thinking-2507")
+    assert (row["concurrency"], row["model"]) == (4, "Qwen/Qwen3-4B-Thinking-2507")
 
 
 def test_guidellm_tpot_over_all_tokens_is_normalised() -> None:
@@ -103,7 +105,7 @@ def test_aiperf_json_misses_its_input_length() -> None:
     row = read("aiperf_qwen3-4b_c32.json", input_tokens="230", model="qwen3-4b-fp8")
     assert float(row["measured_tpot_mean_s"]) == pytest.approx(35443.48705648191 / 3304 / 1e3)
     assert float(row["measured_output_tokens_per_s"]) == pytest.approx(876987 / 299.975831569)
-    assert row["concurrency"] == "32"
+    assert row["concurrency"] == 32
     assert row["note"] == "model qwen3-4b-fp8 as given; the file calls it qwen3-4b"
 
 
@@ -116,7 +118,7 @@ def test_aiperf_csv_needs_model_and_load() -> None:
         read(name, model="qwen3-8b")
     row = read(name, model="qwen3-8b", concurrency="16")
     assert [float(row[k]) for k in MEASURED] == pytest.approx([0.23014, 0.01185, 1172.15])
-    assert (row["input_tokens"], row["output_tokens"]) == ("3761.31", "543.61")
+    assert (row["input_tokens"], row["output_tokens"]) == (3761.31, 543.61)
 
 
 def test_inference_perf_of_2025_halved_tpot() -> None:
@@ -126,7 +128,7 @@ def test_inference_perf_of_2025_halved_tpot() -> None:
     assert float(row["measured_tpot_mean_s"]) == pytest.approx(by_hand)
     assert by_hand / 0.011264775789794384 == pytest.approx(2.0, abs=0.02)
     assert "0.01126" in row["note"]
-    assert row["request_rate"] == "27.63"
+    assert row["request_rate"] == 27.63
 
 
 def test_metrics_of_a_live_server() -> None:
@@ -135,7 +137,7 @@ def test_metrics_of_a_live_server() -> None:
     expected = [5210.326116800308 / 1579, 30.84767843015596 / 1578, 2014153 / 49463.36]
     assert [float(row[k]) for k in MEASURED] == pytest.approx(expected)
     assert float(row["cached_share"]) == pytest.approx(71141728 / 86575297)
-    assert (row["concurrency"], row["engine"], row["model"]) == ("1", "vllm", "Qwen3.8-27B-NVFP4")
+    assert (row["concurrency"], row["engine"], row["model"]) == (1, "vllm", "Qwen3.8-27B-NVFP4")
     assert "concurrency at the moment of the dump" in row["note"]
 
 
@@ -144,7 +146,7 @@ def test_rows_go_straight_into_predict() -> None:
     rows = read_benchmark(DATA / "predict-measured.csv", {})
     predicted = predict(rows, Catalog())
     assert [p["error"] for p in predicted] == ["", ""]
-    assert [p["measured_tpot_mean_s"] for p in predicted] == ["0.008", "0.0105"]
+    assert [p["measured_tpot_mean_s"] for p in predicted] == [0.008, 0.0105]
     assert all(p["tpot_mean_s"] > 0 for p in predicted)
 
 
