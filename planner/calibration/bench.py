@@ -22,8 +22,9 @@ from planner.serving.normal import Array, Mask
 from planner.serving.replica import build_replica
 from planner.serving.steady_state import load_at
 
-METRICS = ("ttft_mean_s", "tpot_mean_s", "output_tokens_per_s_per_gpu")
-"""What is compared: columns of `predict`."""
+TITLES = {"ttft_mean_s": "TTFT", "tpot_mean_s": "TPOT", "output_tokens_per_s_per_gpu": "tokens/s"}
+"""What is compared, a column of `predict`, and its name in tables and sources."""
+METRICS = tuple(TITLES)
 FOLDS = ("model", "gpu", "engine")
 LENGTHS = (600, 1500, 5000)
 """Input tokens that part orders of length."""
@@ -94,26 +95,27 @@ def prepare(rows: Sequence[Row], catalog: Catalog) -> Bench:
 
     Raises DataMissingError where no row can be used.
     """
-    names, runs, kept, left_out = Names(catalog), [], [], {}
+    names, ids, runs, measured, left_out = Names(catalog), [], [], [], {}
     for row in rows:
         try:
             run = resolve(row, names)
-            if math.isnan(measured_of(row, run)["tpot_mean_s"]) or not row.get("concurrency") or run.layout is None:
+            found = measured_of(row, run)
+            if math.isnan(found["tpot_mean_s"]) or math.isnan(run.numbers["concurrency"]) or run.layout is None:
                 raise BadInputError("needs measured_tpot_mean_s, concurrency and tensor_parallel or data_parallel")
             if run.pool is not None:
                 raise BadInputError("the run has a prefill pool; such runs are not fitted")
         except PlannerError as error:
             left_out[row.get("id", "")] = str(error).replace("\n", "; ")
             continue
+        ids.append(row.get("id", ""))
         runs.append(run)
-        kept.append(row)
+        measured.append(found)
     if not runs:
         why = f"; the first: {next(iter(left_out.values()))}" if left_out else ""
         raise DataMissingError(f"none of {len(rows)} runs can be used{why}")
-    measured = [measured_of(row, run) for row, run in zip(kept, runs, strict=True)]
     kinds = [layer_kinds(run.model, run.precision, run.machine.gpu.spec) for run in runs]
     return Bench(
-        ids=tuple(row.get("id", "") for row in kept),
+        ids=tuple(ids),
         runs=tuple(runs),
         cases=cases_of(runs, catalog),
         kinds={name: np.asarray([of_run[name] for of_run in kinds]) for name in LAYER_KINDS},

@@ -123,13 +123,35 @@ def _priors(factors: list[Factor], runs: int) -> Array:
 
 
 def fit(bench: Bench, starts: Starts | None = None) -> Fitted:
-    """Return the factors that explain the measured TPOT and TTFT of runs best.
+    """Return the engine factors with which the planner's own formulas best reproduce the measured TPOT and TTFT.
 
-    Least squares on ln(predicted / measured) over the noise with a soft-L1 loss (outliers pull linearly),
-    each factor in its bounds and pulled to its start by a weak prior. Without `starts` those of FACTORS hold;
-    `starts` are factors that were fitted before: runs fewer than factors move what engines share less.
+    Model: `direct` predicts each run from x, the logarithms of the factors. Residuals of a run are
+    ln(predicted TPOT / measured TPOT) / 0.12 and ln(predicted TTFT / measured TTFT) / 0.3, where 0.12 and 0.3 are
+    the relative scatter of repeated measurements (TPOT_NOISE, TTFT_NOISE); a time that was not measured or cannot
+    be predicted counts 0. Each factor adds the residual (x - start) / prior, which keeps it where the data are
+    silent. Loss: half the sum of soft-L1, 2 (sqrt(1 + r^2) - 1), over all residuals r: quadratic near 0, linear for
+    outliers. Bounds: those of FACTORS. Throughput is not fitted; it follows from the other two.
 
-    Raises DataMissingError where scipy is not installed.
+    Parameters
+    ----------
+    bench : measured runs in a closed loop; times in seconds, shape (runs,).
+    starts : engine -> factor -> where the fit starts, in the factor's unit, e.g. factors that were fitted before.
+        With fewer runs than factors the factors that engines share may then move less (`_priors`). None: the
+        starts of FACTORS for every engine, with the full prior.
+
+    Returns
+    -------
+    Fitted : engine -> factor -> value, in the units of an engine file (efficiencies as shares, times in seconds,
+        overheads of layer kinds as shares of layer_overhead_s), and the factors on which there are no data.
+
+    Raises
+    ------
+    DataMissingError : scipy is not installed.
+
+    Notes
+    -----
+    Solver: scipy.optimize.least_squares, trust region reflective, at most 60 evaluations of the model; Branch,
+    Coleman and Li (1999), SIAM J. Sci. Comput. 21:1-23. Loss: Triggs et al. (2000), Bundle adjustment.
     """
     try:
         from scipy.optimize import least_squares  # noqa: PLC0415 - an extra

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import yaml
 
-from planner.calibration.bench import METRICS, same_models
+from planner.calibration.bench import METRICS, TITLES, same_models
 from planner.calibration.fit import Fitted
 from planner.calibration.ledger import Ledger, errors
 from planner.catalog.hardware import EngineSpec, FittedOn
@@ -117,10 +117,9 @@ def _errors(evidence: Evidence, engine: str) -> dict[str, Any]:
 
 def _source(evidence: Evidence, silent: tuple[str, ...], own: Mask) -> dict[str, Any]:
     """Return the source of the fitted factors: the runs, the day, the errors."""
-    titles = {"ttft_mean_s": "TTFT", "tpot_mean_s": "TPOT", "output_tokens_per_s_per_gpu": "tokens/s"}
-    by_title = {title: errors(evidence.whole, metric, own) for metric, title in titles.items()}
+    by_title = {title: errors(evidence.whole, metric, own) for metric, title in TITLES.items()}
     residuals = ", ".join(f"{t} {e.median:.1%} median and {e.mean:.1%} mean" for t, e in by_title.items() if e.runs)
-    kept = f"; the data say nothing of {', '.join(silent)}, kept" if silent else ""
+    kept = f"; no data on {', '.join(silent)}: unchanged" if silent else ""
     among = f", {own.sum():,} of them on this engine" if own.sum() < own.size else ""
     return {
         "title": f"planner calibrate, {own.size:,} runs of {evidence.origin}{among}",

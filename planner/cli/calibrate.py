@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from planner.calibration.bench import FOLDS, Bench, contradictions, prepare, unsteady
+from planner.calibration.bench import FOLDS, TITLES, Bench, contradictions, prepare, unsteady
 from planner.calibration.fit import FACTORS, Fitted, starts_of
 from planner.calibration.ledger import Ledger, errors, groups, in_sample, left_out
 from planner.calibration.overlay import Evidence, engine_file
@@ -22,7 +22,6 @@ from planner.report.output import write_below, write_file
 from planner.report.page import Page, PageRow, Section
 from planner.report.tables import table
 
-_TITLES = {"ttft_mean_s": "TTFT", "tpot_mean_s": "TPOT", "output_tokens_per_s_per_gpu": "tokens/s"}
 _SHOWN_FAULTS = 5
 
 
@@ -117,7 +116,7 @@ def _rows(files: tuple[str, ...], given: Mapping[str, str]) -> list[Row]:
 
 
 def _warn(bench: Bench) -> None:
-    """Say which runs are left out and why, which contradict each other or themselves."""
+    """Warn of runs that are left out, that contradict each other, or whose own numbers do not fit together."""
     faults = [f"{run}: {why}" for run, why in bench.left_out.items()]
     doubts = (
         (faults, "runs are left out"),
@@ -130,12 +129,12 @@ def _warn(bench: Bench) -> None:
 
 
 def _warn_few(bench: Bench, fitted: Fitted | None) -> None:
-    """Say that runs are fewer than factors, and which factors they moved."""
+    """Warn where there are fewer runs than factors, with the factors that changed."""
     runs, factors = len(bench.ids), len(FACTORS)
     if runs >= factors:
         return
     told = ", ".join(fitted.told) if fitted else ""
-    moved = f": they moved {told}, the rest kept their values" if told else ": most keep their values"
+    moved = f": updated {told}; all others unchanged" if told else ": most stay unchanged"
     common.warn([f"{runs} {'run is' if runs == 1 else 'runs are'} fewer than the {factors} factors{moved}"])
 
 
@@ -147,23 +146,23 @@ def _origin(files: tuple[str, ...]) -> str:
 
 
 def _write(folder: Path, fitted: Fitted, evidence: Evidence, catalog: Catalog) -> None:
-    """Write an engine file for each fitted engine and say so."""
+    """Write an engine file for each fitted engine and print its path."""
     for engine in fitted.values:
         text = engine_file(catalog.get(EngineSpec, engine), fitted, evidence)
         path = write_below(folder, f"hardware/engines/{engine}.yaml", text)
         silent = fitted.silent[engine]
-        kept = f"; the runs say nothing of {', '.join(silent)}: kept" if silent else ""
+        kept = f"; no data on {', '.join(silent)}: value unchanged" if silent else ""
         click.echo(f"wrote {path}{kept}", err=True)
 
 
 def _page(ledger: Ledger) -> Page:
     """Return the errors by group: median, mean and bias of each metric, and the share its interval held."""
     parts = ("median", "mean", "bias", "held")
-    errors_of = [f"{title} {part}" for title in _TITLES.values() for part in parts]
+    errors_of = [f"{title} {part}" for title in TITLES.values() for part in parts]
     rows: list[dict[str, str | int | float | None]] = []
     for (kind, name), use in groups(ledger.bench).items():
         row: dict[str, str | int | float | None] = {"by": kind, "group": name, "runs": int(use.sum())}
-        found = [errors(ledger, metric, use) for metric in _TITLES]
+        found = [errors(ledger, metric, use) for metric in TITLES]
         values = [value for e in found for value in (e.median, e.mean, e.bias, e.covered)]
         row |= {n: None if math.isnan(v) else v for n, v in zip(errors_of, values, strict=True)}
         rows.append(row)

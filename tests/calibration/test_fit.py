@@ -273,8 +273,8 @@ def test_few_and_contradicting_runs_are_warned_of(call: Any, results: Path, tmp_
     said = " ".join(done.err.split())
     assert done.code == 0, done.err
     assert f"runs {first['id']} and slow are the same configuration but differ 2.0 times in TPOT" in said
-    assert said.count("2 runs are fewer than the 22 factors: they moved ") == 1
-    assert "the rest kept their values" in said
+    assert said.count("2 runs are fewer than the 22 factors: updated ") == 1
+    assert "all others unchanged" in said
     assert not set(EXPERTS) & set(said.replace(",", "").split())
     plenty = call("calibrate", str(results), "--notes")
     assert "fewer than" not in plenty.err

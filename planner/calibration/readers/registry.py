@@ -16,7 +16,7 @@ from planner.calibration.readers import (
 from planner.calibration.readers.base import Reader, values_given
 from planner.calibration.readers.documents import JSON_START, documents, peek
 from planner.documents.yaml_reader import read_text
-from planner.errors import BadInputError, unknown
+from planner.errors import BadInputError
 from planner.loadtest.run import Row
 
 MAX_BENCHMARK_BYTES = 50_000_000
@@ -43,14 +43,17 @@ _LOOKALIKES: tuple[tuple[frozenset[str], str], ...] = (
 )
 
 
-def read_benchmark(path: Path, given: Mapping[str, str], kind: str | None = None) -> list[Row]:
+def read_benchmark(path: Path, given: Mapping[str, str]) -> list[Row]:
     """Return the rows of a benchmark file: `predict`'s columns, what was measured, source, tool and note.
 
     Parameters
     ----------
     path : the file.
     given : columns that the file does not state, e.g. {"gpu": "h100-sxm"}; a file's own values win.
-    kind : the name of a reader; None finds it.
+
+    Raises
+    ------
+    BadInputError : no reader knows the file, or it lacks something; the message says what and how to give it.
     """
     values, where = values_given(given), str(path)
     text = read_text(path, MAX_BENCHMARK_BYTES, _DETAILS, "the result file of a benchmark")
@@ -58,20 +61,11 @@ def read_benchmark(path: Path, given: Mapping[str, str], kind: str | None = None
         raise BadInputError("is empty; expected the result of a benchmark", where=where)
     if text.lstrip().startswith(JSON_START):
         documents(text, where)  # says where JSON is broken before anything guesses what it is
-    return _reader(text, where, kind).read(text, where, values)
-
-
-def _reader(text: str, where: str, kind: str | None) -> Reader:
-    """Return the reader of a kind, or of the first kind that recognises a text."""
-    if kind is not None and kind not in KINDS:
-        raise BadInputError(unknown("kind of benchmark file", kind, KINDS))
-    fits = [reader for reader in READERS if reader.recognises(text)]
-    chosen = fits[:1] if kind is None else [reader for reader in fits if reader.name == kind]
-    if chosen:
-        return chosen[0]
-    expected = f"a {kind} result" if kind else "a benchmark result known here"
-    looks = f"it looks like a {fits[0].name} result" if fits else _looks_like(text)
-    raise BadInputError(f"is not {expected}: {looks}. Known: {', '.join(KINDS)}", where=where)
+    reader = next((reader for reader in READERS if reader.recognises(text)), None)
+    if reader is None:
+        known = f"Known: {', '.join(KINDS)}"
+        raise BadInputError(f"is not a benchmark result known here: {_looks_like(text)}. {known}", where=where)
+    return reader.read(text, where, values)
 
 
 def _looks_like(text: str) -> str:

@@ -30,14 +30,14 @@ Say = Callable[..., str]
 def say(tmp_path: Path) -> Say:
     """Return a function that reads a content and returns what the error says, the folder cut off."""
 
-    def message(content: Any, kind: str | None = None, **given: str) -> str:
+    def message(content: Any, **given: str) -> str:
         path = tmp_path / "r"
         if isinstance(content, bytes):
             path.write_bytes(content)
         else:
             path.write_text(content if isinstance(content, str) else json.dumps(content), encoding="utf-8")
         with pytest.raises(BadInputError) as caught:
-            read_benchmark(path, GIVEN | given, kind)
+            read_benchmark(path, GIVEN | given)
         text = str(caught.value).replace(str(path), "r")
         assert "\n" not in text
         return text
@@ -67,14 +67,6 @@ def test_a_cut_line_of_jsonl_is_named(say: Say) -> None:
     """The second of two lines ends in the middle: file:2; so does the first of two, file:1."""
     assert say(SGLANG + SGLANG[:200]).startswith("r:2:")
     assert say(SGLANG[:200] + "\n" + SGLANG).startswith("r:1:")
-
-
-def test_wrong_tool_says_what_it_looks_like(say: Say) -> None:
-    """A kind that does not fit names the tool that does; an unknown kind names its neighbour."""
-    assert "is not a sglang result: it looks like a vllm result" in say(PLAIN, "sglang")
-    assert "is not a guidellm result: it looks like a sglang result" in say(SGLANG, "guidellm")
-    assert "is not a vllm result: it looks like a vllm-metrics result" in say(DUMP, "vllm")
-    assert "unknown kind of benchmark file 'guidelm'. Did you mean guidellm?" in say(PLAIN, "guidelm")
 
 
 @pytest.mark.parametrize(
