@@ -3,10 +3,12 @@
 import dataclasses
 import importlib.util
 from pathlib import Path
-from types import ModuleType
 
+import accuracy
 import numpy as np
+import published
 import pytest
+import reasons
 from silicon.read import benchmark_rows, read_silicon
 
 from planner.calibration.bench import METRICS, prepare, shown_by
@@ -40,24 +42,6 @@ def test_errors_have_not_grown() -> None:
             assert errors(ledger, metric).median == pytest.approx(median, rel=0.1), (title, metric)
 
 
-@pytest.fixture
-def benchmarks(monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Return the folder of the benchmarks, importable."""
-    folder = PAGE.parents[1] / "benchmarks"
-    monkeypatch.syspath_prepend(str(folder))
-    return folder
-
-
-def load(folder: Path, name: str) -> ModuleType:
-    """Import a benchmark by its path."""
-    spec = importlib.util.spec_from_file_location(f"accuracy_{name}", folder / f"{name}.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 def test_what_ships_is_what_the_fit_finds() -> None:
     """The shipped factors are those of a fresh fit, to the three digits written down and the noise of the solver."""
     catalog = Catalog()
@@ -68,17 +52,15 @@ def test_what_ships_is_what_the_fit_finds() -> None:
             assert getattr(shipped, name) == pytest.approx(value, rel=0.03), (engine, name)
 
 
-def test_runs_of_two_pools_are_predicted_though_none_was_fitted(benchmarks: Path) -> None:
+def test_runs_of_two_pools_are_predicted_though_none_was_fitted() -> None:
     """The disaggregated runs that count their workers: the median error of TPOT is below 18 %."""
-    published = load(benchmarks, "published")
     tpot = next(check for check in published.pools() if check.metric == "TPOT")
     assert tpot.known.size > 250
     assert tpot.median < 0.18
 
 
-def test_sections_of_missing_data_are_kept(benchmarks: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_sections_of_missing_data_are_kept(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Without the shared data the page keeps the sections that it has, and what is not there stays away."""
-    accuracy = load(benchmarks, "accuracy")
     monkeypatch.setattr(accuracy.published, "DATA", tmp_path / "none")
     page = "# Title\n\n## Published runs that were never fitted\n\n| a |\n\n## By group\n\ntext\n"
     assert accuracy.shared_sections(None, page) == ["\n## Published runs that were never fitted\n\n| a |"]
@@ -88,9 +70,8 @@ def test_sections_of_missing_data_are_kept(benchmarks: Path, monkeypatch: pytest
     assert all(section.strip() in whole for section in kept)
 
 
-def test_a_reason_is_what_the_runs_say(benchmarks: Path) -> None:
+def test_a_reason_is_what_the_runs_say() -> None:
     """A run twice as slow as the same on another version says so; one alone says nothing."""
-    reasons = load(benchmarks, "reasons")
     rows = [r for r in read_silicon() if r.recommended and r.model.startswith("meta-llama") and r.mode == "agg"][:1]
     rows = [*rows, dataclasses.replace(rows[0], id="newer", engine_version="99", tpot_s=rows[0].tpot_s / 2)]
     bench = prepare(benchmark_rows(rows), Catalog())

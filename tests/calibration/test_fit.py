@@ -167,6 +167,20 @@ def test_what_cannot_be_used_says_why() -> None:
         left_out(measured(), "engine")
 
 
+def test_a_run_may_hold_numbers_or_their_text() -> None:
+    """A row of a sheet and the same row with numbers, or with None for an empty cell, are one run."""
+    texts = rows()[0] | {"measured_ttft_mean_s": "0.25", "request_rate": ""}
+    words = {"id", "model", "gpu", "engine", "precision"}
+    numbers = {k: v if k in words else float(v) if v else None for k, v in texts.items()}
+    one, other = prepare([texts], CATALOG), prepare([numbers], CATALOG)
+    assert one.measured["ttft_mean_s"] == other.measured["ttft_mean_s"] == 0.25
+    assert str(one.runs[0].numbers) == str(other.runs[0].numbers)
+    assert one.runs[0].layout == other.runs[0].layout
+    for bad in (0.0, float("inf"), -1.0):
+        with pytest.raises(DataMissingError, match=r"measured_ttft_mean_s .* is out of range"):
+            prepare([numbers | {"measured_ttft_mean_s": bad}], CATALOG)
+
+
 def test_runs_that_contradict_each_other_are_named() -> None:
     """Same configuration, TPOT more than 1.5 times apart: both ids and values; less, or another one, is no fault."""
     first = rows()[0] | {"measured_tpot_mean_s": "0.010"}

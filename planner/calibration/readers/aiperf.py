@@ -41,7 +41,6 @@ def _run(fields: Fields) -> Run:
     fields.require([(name, "avg") for name in _NEEDED])
     fields.require([(name, "avg") for name in _LATENCY], "only a streamed run measures them (--streaming)")
     ttft, tpot = (_seconds(fields, name) for name in _LATENCY)
-    model = _model_of(fields)
     notes += ["the run was cancelled"] if fields.get("was_cancelled") is True else []
     return Run(
         ttft,
@@ -50,7 +49,7 @@ def _run(fields: Fields) -> Run:
         fields.maybe("input_sequence_length", "avg"),
         fields.maybe("output_sequence_length", "avg"),
         _load(fields, (completed or 0.0) + failed),
-        stated={"model": model} if model else {},
+        stated={"model": _model_of(fields)},
         notes=notes,
         where=fields.where,
         tool="genai-perf" if fields.get("input_config") and not _is_aiperf(fields) else NAME,

@@ -66,7 +66,7 @@ class Run:
     output_tokens: float | None
     load: Load = Load()
     stated: Row = field(default_factory=dict)
-    """Other columns that the file states."""
+    """Other columns that the file states; None or an empty text is nothing."""
     notes: Sequence[str] = ()
     where: str = ""
     """The place of the run where a file holds several."""
@@ -127,9 +127,10 @@ def _value_given(name: str, text: str) -> str | float:
 
 def _row(run: Run, name: str, notes: Sequence[str], tool: str, where: str, given: Row) -> Row:
     place = run.where or where
-    model, renamed = _model(run.stated.get("model", ""), given.get("model", ""))
+    stated = {k: v for k, v in run.stated.items() if v not in {None, ""}}
+    model, renamed = _model(stated.get("model", ""), given.get("model", ""))
     lengths = {"input_tokens": run.input_tokens, "output_tokens": run.output_tokens}
-    values = {**given, **run.stated, "id": name, "model": model} | {k: v for k, v in lengths.items() if v}
+    values = {**given, **stated, "id": name, "model": model} | {k: v for k, v in lengths.items() if v}
     load = {"concurrency": run.load.concurrency or None, "request_rate": run.load.request_rate or None}
     if any(load.values()) or run.load.maximum:
         values |= load

@@ -61,7 +61,7 @@ def _run(bench: Fields, model: str, *, several: bool) -> Run:
         input_tokens,
         output_tokens,
         _load(bench),
-        {"model": model} if model else {},
+        {"model": model},
         [*notes, *weighed],
         place,
     )

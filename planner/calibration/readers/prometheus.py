@@ -89,7 +89,6 @@ def _run(model: str, values: Values, where: str, given: Row) -> Run:
     if running and not told:
         notes.append("concurrency at the moment of the dump")
     failed = failures(values.get("failed", 0.0), values[f"{_OUTPUT}_count"], where)
-    named = {"model": model} if model else {}
     return Run(
         _mean(values, _TTFT),
         tpot,
@@ -97,7 +96,7 @@ def _run(model: str, values: Values, where: str, given: Row) -> Run:
         _mean(values, _INPUT),
         _mean(values, _OUTPUT),
         Load() if told else Load(running),
-        stated={"engine": "vllm", **named, **_cached(values)},
+        stated={"engine": "vllm", "model": model, **_cached(values)},
         notes=(*failed, "means since the server started", *notes),
         where=where,
     )

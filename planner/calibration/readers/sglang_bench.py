@@ -44,8 +44,8 @@ def _stated(fields: Fields) -> Row:
     """Return what the backend and, in newer versions, the server's own settings say."""
     server, backend = fields.inside("server_info"), fields.text("backend")
     engine = next((e for name, e in ENGINES.items() if backend == name or backend.startswith(f"{name}-")), "")
-    texts = {"engine": engine, "model": server.text("model_path"), "engine_version": server.text("version")}
-    stated: dict[str, str | float] = {k: v for k, v in texts.items() if v}
+    stated: dict[str, str | float] = {"engine": engine}
+    stated |= {"model": server.text("model_path"), "engine_version": server.text("version")}
     tensor, data = server.maybe("tp_size"), server.maybe("dp_size") or 1.0
     if tensor:
         pipeline = server.maybe("pp_size") or 1.0

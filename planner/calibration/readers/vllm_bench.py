@@ -116,7 +116,7 @@ def _stated(fields: Fields) -> Row:
         value = fields.get(key)
         if isinstance(value, str | int | float) and not isinstance(value, bool) and value != "":
             stated[column] = str(value) if column in TEXTS or isinstance(value, str) else fields.number(key)
-    return {k: v for k, v in stated.items() if v not in {None, ""}}
+    return stated
 
 
 def _speculation(fields: Fields) -> tuple[Row, list[str]]:

@@ -14,7 +14,7 @@ from planner.catalog.catalog import Catalog
 from planner.errors import BadInputError
 from planner.loadtest.layouts import LOADS
 from planner.loadtest.predict import predict
-from planner.loadtest.run import Row
+from planner.loadtest.run import NUMBERS, TEXTS, Row
 
 DATA = Path(__file__).parents[2] / "data" / "benchmarks"
 GPU = {"gpu": "h100-sxm"}
@@ -161,6 +161,16 @@ def test_every_shipped_file_reads(path: Path) -> None:
         assert any(row[k] for k in MEASURED)
         assert row["source"].startswith(str(path))
         assert row["tool"]
+
+
+@pytest.mark.parametrize("path", sorted(DATA.glob("[!Rsp]*")), ids=lambda p: p.name)
+def test_numbers_of_a_result_file_stay_numbers(path: Path) -> None:
+    """No number of a tool's file or of --given becomes text on its way to `predict`; texts are texts."""
+    given = GPU | {"model": "llama-3.1-8b", "input_tokens": "230", "concurrency": "16", "tensor_parallel": "2"}
+    for row in read_benchmark(path, given):
+        assert {type(row[name]) for name in (*NUMBERS, *MEASURED)} <= {int, float, type(None)}
+        assert {type(row[name]) for name in TEXTS} <= {str, type(None)}
+        assert row["tensor_parallel"] == 2
 
 
 JUNK: tuple[Any, ...] = (None, "", "x", -1, 0, 1e308, [], [None], [[]], {}, {"a": 1}, True, 10**400, float("nan"))
