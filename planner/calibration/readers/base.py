@@ -134,7 +134,7 @@ def _row(run: Run, name: str, notes: Sequence[str], tool: str, where: str, given
     load = {"concurrency": run.load.concurrency or None, "request_rate": run.load.request_rate or None}
     if any(load.values()) or run.load.maximum:
         values |= load
-    _refuse_gaps(values, stated_load=run.load.maximum or any(values.get(k) for k in LOADS), where=place)
+    _refuse_gaps(values, stated_load=run.load.maximum or any(values.get(k) is not None for k in LOADS), where=place)
     found = dict(zip(MEASURED, (run.ttft_s, run.tpot_s, run.output_tokens_per_s), strict=True))
     if not any(found.values()):
         raise BadInputError("holds no TTFT, TPOT or throughput above 0; there is nothing to compare", where=place)
@@ -155,7 +155,7 @@ def _model(stated: str, given: str) -> tuple[str, list[str]]:
 
 
 def _refuse_gaps(values: Row, *, stated_load: bool, where: str) -> None:
-    missing = [name for name in REQUIRED if not values.get(name)]
+    missing = [name for name in REQUIRED if values.get(name) in {None, ""}]
     if missing:
         how = " ".join(f"--given {name}=VALUE" for name in missing)
         raise BadInputError(f"does not state {', '.join(missing)}; give it with {how}", where=where)

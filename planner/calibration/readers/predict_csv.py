@@ -55,7 +55,7 @@ def _check_header(header: list[str], given: Row, where: str) -> None:
 def _measured(row: Row, place: str) -> dict[str, float]:
     """Return what a row measured. Raises BadInputError where that, or what has to be known of a run, is missing."""
     for name in REQUIRED:
-        if not row[name]:
+        if row[name] in {None, ""}:
             raise BadInputError(f"is empty; fill it or give it with --given {name}=VALUE", where=f"{place}:{name}")
     found = {}
     for name in MEASURED:

@@ -85,7 +85,7 @@ def _run(model: str, values: Values, where: str, given: Row) -> Run:
     if seconds is None:
         notes.append(f"no throughput: a dump has no duration (--given {DURATION}=SECONDS)")
     running = values.get("vllm:num_requests_running", 0.0) + values.get("vllm:num_requests_waiting", 0.0)
-    told = any(given.get(name) for name in LOADS)
+    told = any(name in given for name in LOADS)
     if running and not told:
         notes.append("concurrency at the moment of the dump")
     failed = failures(values.get("failed", 0.0), values[f"{_OUTPUT}_count"], where)

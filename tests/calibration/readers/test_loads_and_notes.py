@@ -6,8 +6,11 @@ from typing import Any
 
 import pytest
 
+from planner.calibration.bench import prepare
 from planner.calibration.readers.base import Load, offered_load
 from planner.calibration.readers.registry import read_benchmark
+from planner.catalog.catalog import Catalog
+from planner.errors import DataMissingError
 from planner.loadtest.run import Row
 
 DATA = Path(__file__).parents[2] / "data" / "benchmarks"
@@ -74,6 +77,19 @@ def test_failed_requests_are_noted(tmp_path: Path) -> None:
     assert "5 of 3310 requests failed; the run was cancelled" in aiperf["note"]
     assert "1 of 101 requests failed" in sglang["note"]
     assert "2 of 6 requests failed; 3 requests cut off at the end" in guidellm["note"]
+
+
+def test_a_zero_that_is_given_is_not_taken_for_missing(tmp_path: Path) -> None:
+    """A load or a length of 0 is refused as 0 where the run is predicted, not asked for again."""
+    plain = {k: v for k, v in VLLM.items() if k not in {"request_rate", "max_concurrency"}}
+    (row,) = rows(tmp_path, plain, concurrency="0", tensor_parallel="1")
+    with pytest.raises(DataMissingError, match="concurrency is zero"):
+        prepare([row], Catalog())
+    path = tmp_path / "sheet.csv"
+    path.write_text("model,gpu,input_tokens,measured_tpot_mean_s\nllama-3.1-8b,h100-sxm,100,0.01\n")
+    (row,) = read_benchmark(path, {"output_tokens": "0"})
+    with pytest.raises(DataMissingError, match="output_tokens 0 is out of range"):
+        prepare([row], Catalog())
 
 
 def test_zero_latency_means_not_streamed(tmp_path: Path) -> None:
