@@ -4,8 +4,6 @@ import datetime as dt
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-import numpy as np
-
 from planner.catalog.api_prices import ApiPricesFile, ApiQuote, TokenRates
 from planner.catalog.catalog import Catalog, normal
 from planner.documents.spec import Loaded, today
@@ -68,28 +66,6 @@ def bill_usd(
     rates = price.rates(batch=batch)
     prices = (rates.usd_per_mtok_input, rates.usd_per_mtok_cached_input, rates.usd_per_mtok_output)
     return api_bill(input_tokens, cached_share, output_tokens, *prices)
-
-
-def api_multiplier(
-    price: ApiPrice,
-    input_tokens: Array | float,
-    cached_share: Array | float,
-    answer_tokens: Array | float,
-    multiplier: Array | float,
-) -> Array:
-    """Return how many times the API bill of an answer that thinking takes [1].
-
-    Parameters
-    ----------
-    answer_tokens : visible tokens of an answer [tokens].
-    multiplier : all generated tokens over the visible ones, at least 1 [1].
-
-    Below the token multiplier, since the input is billed once either way; equal to it without input. The price
-    is the same model's with and without thinking: between two models, divide two bills.
-    """
-    plain = bill_usd(price, input_tokens, cached_share, answer_tokens)
-    thinking = bill_usd(price, input_tokens, cached_share, np.asarray(answer_tokens) * multiplier)
-    return np.asarray(thinking / plain)
 
 
 @dataclass(frozen=True)

@@ -81,7 +81,7 @@ def curve(question: Loaded[BreakEvenFile], catalog: Catalog) -> QuestionResult:
         identity,
         CURVE_FIELDS,
         CURVE_FIELDS,
-        warnings=words.warnings(asked),
+        warnings=words.warnings(asked) + words.unpriced(asked),
         provenance=sources,
     )
 

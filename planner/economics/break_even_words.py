@@ -20,9 +20,19 @@ def cheaper(line: ResultLine) -> str | None:
     return None if math.isnan(ratio) else "own" if ratio <= 1.0 else "api"
 
 
+def spoken(label: str) -> str:
+    """Return a row's label as a sentence names it; the names of providers stay as they are.
+
+    >>> spoken("on_demand my_cloud")
+    'on-demand my_cloud'
+    """
+    tier, space, providers = label.partition(" ")
+    return tier.replace("_", "-") + space + providers
+
+
 def verdict(line: ResultLine, *, missing: str, most: float) -> str:
     """Return a row in a sentence or two; `most` is the largest demand of the question's range."""
-    v, tier = line.values, line.label
+    v, tier = line.values, spoken(line.label)
     if math.isnan(v["own_usd_per_month"]) and math.isfinite(v["full_fleet_usd_per_answer"]):
         here = f"At {about(v['answers_per_day'])} a day no fleet stays within fleet.max_gpus"
         return f"{tier}: {_crossing(line, most)}. {here}"
@@ -80,6 +90,11 @@ def _here(line: ResultLine) -> str:
     )
 
 
+def unpriced(asked: Asked) -> list[str]:
+    """Return why each tier without a price has none, for pages without a verdict."""
+    return [f"{spoken(tier.label)}: {tier.missing}" for tier in asked.tiers if tier.missing]
+
+
 def warnings(asked: Asked) -> list[str]:
     """Return what a careful colleague would add."""
     api, price, cached_share = asked.question.spec.api, asked.price, asked.traffic.cached_share
@@ -104,11 +119,10 @@ def warnings(asked: Asked) -> list[str]:
         found.append(
             f"the API price is dated {price.day}, machine prices {day}; changes: {{prices.as_of: …}} sets the latter"
         )
-    found += [f"{tier.label}: {tier.missing}" for tier in asked.tiers if tier.missing]
     about: dict[str, list[str]] = {}
     for label, a in answers:
         for text in a.warnings:
-            about.setdefault(text, []).append(label)
+            about.setdefault(text, []).append(spoken(label))
     return found + [
         text if len(labels) == len(answers) else f"{', '.join(labels)}: {text}" for text, labels in about.items()
     ]

@@ -205,7 +205,7 @@ def test_an_api_below_the_cost_of_a_full_fleet_is_never_beaten(tmp_path: Path) -
     assert line.value("break_even_answers_per_day") is None
     assert line.value("break_even_utilization") is None
     assert line.value("full_fleet_over_api") == pytest.approx(3.0, rel=2e-3)
-    assert str(line.texts["verdict"]).startswith("on_demand: never: even a full fleet costs 3 × the API")
+    assert str(line.texts["verdict"]).startswith("on-demand: never: even a full fleet costs 3 × the API")
 
 
 def test_a_free_api_is_never_beaten(tmp_path: Path) -> None:
@@ -361,6 +361,9 @@ def test_tiers_are_compared(call: Callable[..., Any]) -> None:
     assert owned["own_usd_per_month"] is None
     assert owned["cheaper"] is None
     assert owned["verdict"].startswith("owned: no price for")
+    assert bare.out.count("no price for") == 1
+    drawn = call("break-even", "o1-own-or-api", "--set", "tiers=[on_demand, owned]", "--curve", "--format", "json")
+    assert [w for w in json.loads(drawn.out)["warnings"] if w.startswith("owned: no price for")]
     assert call("break-even", "o1-own-or-api", "--set", "tiers=owned").code == EXIT_DATA_MISSING
 
 
@@ -452,7 +455,7 @@ def test_what_works_only_at_less_demand_or_without_a_price_is_said(call: Callabl
     bare = call("break-even", "--set", "tiers=on_demand", "--set", "changes.fleet.gpus=gb200", "-f", "json")
     assert bare.code == EXIT_GATE_FAILED
     assert (
-        json.loads(bare.out)["results"][0]["verdict"] == "on_demand: the fleets that meet the SLO have no listed price"
+        json.loads(bare.out)["results"][0]["verdict"] == "on-demand: the fleets that meet the SLO have no listed price"
     )
 
 
