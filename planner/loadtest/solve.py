@@ -27,7 +27,7 @@ class LoadTests:
     """Input and output exceed the model's context."""
     overloaded: Mask
     limit: Array
-    """Index into LIMITS of what binds at maximum load and where overloaded; 0 elsewhere."""
+    """Index into LIMITS of what binds where an open loop's queue does not settle during the test; 0 elsewhere."""
 
 
 def by_pools(runs: Sequence[Run]) -> Iterator[tuple[NDArray[np.intp], list[Run]]]:

@@ -28,6 +28,11 @@ OPENING_ROUNDS = 10.0
 """Requests of a closed-loop run over its concurrency: what InferenceX and most published runs send (num_prompts)."""
 _WIDEST = 40.0
 """How far below the concurrency the running batch is looked for, in logarithms: answers of one token hardly run."""
+TEST_S = 600.0
+"""Length of an open-loop test: the min_duration of MLPerf Inference's Server scenario (mlperf.conf)."""
+TEST_REQUESTS = 1000.0
+"""Requests of an open-loop test, which lasts longer than TEST_S where they need it: num_prompts of vLLM's and SGLang's
+benchmarks by default."""
 _ALL_BUT_FULL = 1.0 - 1e-9
 _SHARE_OF_BURST = {"mean": 0.5, **QUANTILES}
 """The part of a burst's prompts that is processed before the mean request, or before one at a quantile."""
@@ -49,7 +54,7 @@ class LoadTestResult:
     overloaded: Mask
     """The rate asked for is above what the deployment can serve."""
     limit: Array
-    """Index of the `Limit`: what binds at maximum load and where overloaded; 0 elsewhere."""
+    """Index of the `Limit`: what binds where an open loop's queue does not settle during the test; 0 elsewhere."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,8 +73,8 @@ def run_load_test(deployment: Deployment, lengths: Lengths, fits: Mask, traffic:
     """Return what a load test reports; NaN except where the deployment holds the run at all (`fits`).
 
     Closed loop: C = lambda (E[TTFT] + (G - 1) TPOT) (Little's law over all requests in flight), what finds no place
-    waits; open loop: the rate; neither: the most that is served. Where a pool is full in an open loop, a first token
-    waits without end: NaN.
+    waits; open loop: the rate; neither: the most that is served. TTFT is NaN where the queue of an open loop does not
+    settle during the test (`settles`).
     """
     decode, replicas = deployment.decode, deployment.replicas
     concurrency, rate = traffic.concurrency / replicas, traffic.rate / replicas
@@ -78,10 +83,12 @@ def run_load_test(deployment: Deployment, lengths: Lengths, fits: Mask, traffic:
     load = load_at(decode, np.where(fits, running, np.nan))
     closed = ~np.isnan(concurrency)
     waves = in_waves(decode, traffic) if deployment.prefill is None else np.zeros_like(closed)
-    endless = ~closed & (load.running >= largest * _ALL_BUT_FULL)
-    overloaded = endless & ~np.isnan(rate) & (load.answers_per_s < rate * _ALL_BUT_FULL)
+    overloaded = load.answers_per_s < rate * _ALL_BUT_FULL
     entry = _entry(deployment, load, concurrency)
-    opened = first_token_s(entry.replica, lengths, entry.load, waits(decode, load)[1])
+    places = waits(decode, load)[1]
+    opened = first_token_s(entry.replica, lengths, entry.load, places)
+    wait_s = waits(entry.replica, entry.load)[0].mean_s + places.mean_s
+    settled = closed | settles(wait_s, load.answers_per_s, load_at(decode, largest).answers_per_s, replicas)
     wave = wave_load(decode, load, concurrency)
     beyond = np.maximum(concurrency / wave.answers_per_s - wave_cycle_s(decode, wave), 0.0)
 
@@ -89,7 +96,7 @@ def run_load_test(deployment: Deployment, lengths: Lengths, fits: Mask, traffic:
         in_loop = closed_ttft_s(entry.replica, lengths, entry.load, entry.concurrency, name, waiting)
         steady = np.where(closed, in_loop, opened(name)) + entry.transfer_s
         value = np.where(waves, wave_ttft_s(decode, wave, name) + beyond, steady)
-        return np.where(endless | ~np.isfinite(value), np.nan, value)
+        return np.where(settled & np.isfinite(value), value, np.nan)
 
     tpot = np.where(waves, wave_tpot_s(decode, wave, "p99"), latency_at(decode, lengths, load, "p99").tpot)
     load = Load(**{name: np.where(waves, getattr(wave, name), getattr(load, name)) for name in vars(load)})
@@ -102,8 +109,35 @@ def run_load_test(deployment: Deployment, lengths: Lengths, fits: Mask, traffic:
         ttft_p99_s=ttft_of("p99"),
         tpot_p99_s=tpot,
         overloaded=overloaded,
-        limit=np.where(endless, binds, Limit.NONE),
+        limit=np.where(settled, Limit.NONE, binds),
     )
+
+
+def settles(wait_s: Array, answers_per_s: Array, most_answers_per_s: Array, replicas: Array) -> Mask:
+    """Return whether the queue of an open loop settles during a test.
+
+    From an empty start the mean wait nears its steady state E[W] as 1 - e^(-t/T) does, in about T = E[W]/(1 - u), u the
+    rate over the most that is served: both grow without end as u nears 1. The queue settles where T is shorter than the
+    test, TEST_S or TEST_REQUESTS requests.
+
+    Parameters
+    ----------
+    wait_s : steady mean wait E[W], for prefill and for a place [s].
+    answers_per_s, most_answers_per_s : rate of one replica, and the most it serves [1/s].
+    replicas : replicas that share the rate [1].
+
+    Returns
+    -------
+    Mask
+        False at the maximum, where u = 1.
+
+    References
+    ----------
+    J. Abate and W. Whitt, "Transient behavior of regulated Brownian motion, I", Advances in Applied Probability 19
+    (1987) 560-598: the moment distribution function of a queue in heavy traffic, whose mean is T.
+    """
+    test_s = np.maximum(TEST_S, TEST_REQUESTS / (answers_per_s * replicas))
+    return np.asarray(wait_s < test_s * (1.0 - answers_per_s / most_answers_per_s))
 
 
 class _Entry(NamedTuple):

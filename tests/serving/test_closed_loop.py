@@ -12,7 +12,7 @@ from planner.catalog.catalog import Catalog
 from planner.loadtest.lookups import Names
 from planner.loadtest.predict import predict
 from planner.loadtest.run import cases_of, resolve
-from planner.serving.closed_loop import OPENING_ROUNDS, LoadTestResult, Traffic, run_load_test
+from planner.serving.closed_loop import OPENING_ROUNDS, TEST_S, LoadTestResult, Traffic, run_load_test, settles
 from planner.serving.disaggregated import Deployment
 from planner.serving.queueing import closed_wait_quantile_s, prefill_wait
 from planner.serving.replica import Replica, build_replica
@@ -120,3 +120,21 @@ def test_the_wait_of_a_closed_loop_ends_at_its_bound() -> None:
     for busy in (0.2, 0.5, 0.6):
         queue = prefill_wait(busy / prompt, prompt, np.square(prompt))
         assert closed_wait_quantile_s(queue, 0.5 * one, prompt, prompt, 0.99)[0] <= prompt[0]
+
+
+@pytest.mark.parametrize("busy", [0.92, 0.95])
+def test_a_queue_settles_in_its_mean_wait_over_the_free_share(busy: float) -> None:
+    """M/D/1 from an empty start: 1 - E[W(t)]/E[W] sums to the settling time that is compared with a test."""
+    tests, draw = 20_000, np.random.default_rng(1)
+    steady = busy / (2 * (1 - busy))  # prompts of 1 s (Pollaczek-Khinchine)
+    waits, settling = np.zeros(tests), 0.0
+    for _ in range(int(10 * steady / (1 - busy))):
+        settling += (1 - waits.mean() / steady) / busy
+        waits = np.maximum(waits + 1 - draw.exponential(1 / busy, tests), 0.0)  # Lindley's recursion
+    for faster, expected in (
+        (1.25, True),
+        (0.75, False),
+    ):  # the prompt time that settles this many times as fast as a test
+        scale = TEST_S / settling / faster
+        wait, rate = np.asarray(steady * scale), np.asarray(busy / scale)
+        assert settles(wait, rate, rate / busy, np.asarray(1e9)) == expected
