@@ -100,6 +100,15 @@ def times(value: float | None) -> str:
     return "–" if value is None else f"{value:,.1f}×"
 
 
+def price_tier(tier: str) -> str:
+    """Return a price tier as a sentence names it.
+
+    >>> price_tier("committed_3y")
+    'committed-3y'
+    """
+    return tier.replace("_", "-")
+
+
 _LARGE = ((1e12, "T"), (1e9, "B"), (1e6, "M"))
 
 

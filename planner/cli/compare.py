@@ -89,7 +89,7 @@ def command(
         if only:
             raise BadInputError("is of scenarios; a question of `planner quality` takes --set", where=f"--{only[0]}")
         sets = question["sets"] + (() if target is None else (f"target.accuracy={wanted_accuracy}",))
-        economic.answer("quality", scenarios[0], sets, fields, "plain", form, output, catalogs)
+        economic.answer("quality", scenarios[0], sets, catalogs, fields=fields, form=form, output=output)
         return
     wanted = overrides or (("all",) if len(scenarios) == 1 else ())
     shown = choose_fields(fields)

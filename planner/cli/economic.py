@@ -13,7 +13,7 @@ from planner.documents.csv_table import DIALECTS
 from planner.documents.spec import Loaded
 from planner.documents.yaml_reader import exists, read_document
 from planner.economics.page import QuestionResult
-from planner.economics.questions.asked import load_document, open_asked
+from planner.economics.questions.asked import load_asked, load_document, open_asked
 from planner.errors import EXIT_GATE_FAILED
 from planner.report.columns import choose_fields
 from planner.report.questions import question_page
@@ -65,8 +65,8 @@ def find_result(name: str, catalog: Catalog, sets: Sequence[str]) -> QuestionRes
     """Return the answer to an economic question by shipped name or file; None where the name is of something else."""
     for kind in questions_of():
         if is_question(kind, name, catalog):
-            document = open_asked([str(kind.folder)], name, catalog)
-            result: QuestionResult = kind.solve(load_document(kind.spec, document, common.read_sets(sets)), catalog)
+            question = load_asked(kind.spec, str(kind.folder), name, catalog, common.read_sets(sets))
+            result: QuestionResult = kind.solve(question, catalog)
             return result
     return None
 
@@ -74,18 +74,15 @@ def find_result(name: str, catalog: Catalog, sets: Sequence[str]) -> QuestionRes
 def answer(
     command: str,
     name: str,
-    sets: tuple[str, ...],
-    fields: str | None,
-    dialect: str,
-    form: str,
-    output: str | None,
-    catalogs: tuple[str, ...],
+    sets: Sequence[str],
+    catalogs: Sequence[str],
     view: Callable[[QuestionResult], QuestionResult] | None = None,
     solver: Callable[[Loaded[Any], Catalog], QuestionResult] | None = None,
+    **shown: Any,
 ) -> QuestionResult:
     """Answer an economic question, print it or a view of it, and return it; the fields of a file say its kind.
 
-    `solver` answers another question about the same file.
+    `solver` answers another question about the same file; `shown` is how `show` prints it.
     """
     catalog, kinds = Catalog(catalogs), questions_of(command)
     document = open_asked([str(kind.folder) for kind in kinds], name, catalog)
@@ -94,11 +91,11 @@ def answer(
         raise wrong_kind(document, f"a file for `planner {command}`")
     kind = found or kinds[0]
     result = (solver or kind.solve)(load_document(kind.spec, document, common.read_sets(sets)), catalog)
-    show(view(result) if view else result, fields, dialect, form, output)
+    show(view(result) if view else result, **shown)
     return result
 
 
-def show(result: QuestionResult, fields: str | None, dialect: str, form: str, output: str | None) -> None:
+def show(result: QuestionResult, fields: str | None, form: str, output: str | None, dialect: str = "plain") -> None:
     """Print a result; exits with 1 where its answer is no."""
     common.show(question_page(result, choose_fields(fields, result.columns)), form, output, dialect)
     if result.failed:

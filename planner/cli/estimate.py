@@ -83,25 +83,17 @@ def command(
     known = (*COLUMNS, *(INTERVAL_COLUMNS if interval else ()))
     choose_fields(fields, known)
     if sheet is not None:
-        from planner.cli.question_sheet import answer_sheet  # noqa: PLC0415 - only a sheet needs it
+        from planner.cli.question_sheet import FORMS, answer_sheet  # noqa: PLC0415 - only a sheet needs it
 
         if gates or overrides:
             raise BadInputError("a sheet has no gates; name a row's variant in its `override` column", where="--from")
-        as_given = ctx.get_parameter_source("form") != click.core.ParameterSource.DEFAULT
-        ctx.exit(
-            answer_sheet(
-                sheet,
-                scenarios,
-                catalog,
-                sets,
-                show_all=show_all,
-                interval=interval,
-                form=form if as_given else "csv",
-                fields=fields,
-                dialect=dialect,
-                output=output,
-            )
-        )
+        if ctx.get_parameter_source("form") == click.core.ParameterSource.DEFAULT:
+            form = "csv"
+        if form not in FORMS:
+            raise BadInputError(f"a sheet is answered as csv, json or table, not {form}", where="--format")
+        page, code = answer_sheet(sheet, scenarios, catalog, sets, show_all=show_all, interval=interval, fields=fields)
+        common.show(page, form, output, dialect)
+        ctx.exit(code)
     questions = common.open_questions(scenarios, catalog, overrides, sets)
     answers, missing = common.answer_all(questions, catalog)
     answers = [with_intervals(a) for a in answers] if interval else answers

@@ -5,7 +5,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from planner.catalog.catalog import Catalog
-from planner.cli import common
 from planner.documents.csv_table import Sheet, read_sheet
 from planner.documents.spec import field_names
 from planner.documents.yaml_reader import STDIN
@@ -31,6 +30,8 @@ from planner.scenario.load import build_scenario, open_scenario, parse_cell, par
 from planner.scenario.scenario import ScenarioSpec
 
 DEFAULT_BASELINE = "o1-class"
+FORMS = ("table", "csv", "json")
+"""The formats a sheet is answered in."""
 _PASSED_THROUGH = ("scenario", "override", "id", "note")
 _SHOWN = (
     "gpu", "gpus", "provider", "cost_usd_per_month", "cost_usd_per_answer", "utilization", "ttft_p95_s", "tpot_p95_s",
@@ -143,14 +144,9 @@ def answer_sheet(
     *,
     show_all: bool,
     interval: bool,
-    form: str,
     fields: str | None,
-    dialect: str,
-    output: str | None,
-) -> int:
-    """Answer a sheet, write the result, return the exit code; an interruption writes what exists so far."""
-    if form not in {"table", "csv", "json"}:
-        raise BadInputError(f"a sheet is answered as csv, json or table, not {form}", where="--format")
+) -> tuple[Page, int]:
+    """Answer a sheet; return the page and the exit code. After an interruption the page holds the rows so far."""
     if len(baselines) > 1:
         raise BadInputError("a sheet takes one baseline scenario; name others in its `scenario` column", where="--from")
     where = "stdin" if sheet == STDIN else sheet
@@ -177,8 +173,7 @@ def answer_sheet(
         warnings=[*missing, *baseline, *outcome.warnings],
         inputs=outcome.asked,
     )
-    common.show(page, form, output, dialect)
-    return EXIT_INTERRUPTED if missing else outcome.exit_code
+    return page, EXIT_INTERRUPTED if missing else outcome.exit_code
 
 
 def _section(rows: Sequence[Mapping[str, Any]], given: Sequence[str], results: Sequence[str]) -> Section:

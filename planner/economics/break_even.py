@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -9,7 +10,7 @@ from planner import units
 from planner.catalog.catalog import Catalog
 from planner.documents.spec import Loaded
 from planner.economics import break_even_words as words
-from planner.economics.break_even_inputs import Asked, Tier, Traffic, look_up
+from planner.economics.break_even_inputs import Sides, Tier, Traffic, look_up
 from planner.economics.crossing import first_crossing, halved, last_crossing, steps
 from planner.economics.fleet_by_demand import Cheapest, FleetModel, fleet_model_of
 from planner.economics.page import QuestionResult, ResultLine, flat, page_formulas, solve_line
@@ -43,21 +44,15 @@ CURVE_FIELDS = (
 
 def break_even(question: Loaded[BreakEvenFile], catalog: Catalog) -> QuestionResult:
     """Return one row per price tier: both costs at the scenario's demand, and where they cross."""
-    asked = look_up(question, catalog)
-    lines = [_line(asked, tier, _fleet_of(asked, tier)) for tier in asked.tiers]
-    met = any(tier.works for tier in asked.tiers)
-    known = math.isfinite(asked.traffic.answers_per_day)
-    return QuestionResult(
-        "break-even",
-        question,
-        page_formulas(PAGE),
-        lines,
+    sides = look_up(question, catalog)
+    lines = [_tier_line(sides, tier, _fleet_of(sides, tier)) for tier in sides.tiers]
+    works = any(tier.works for tier in sides.tiers)
+    return replace(
+        _result(sides, catalog, lines),
         verdict=[str(line.texts["verdict"]) for line in lines],
-        warnings=words.warnings(asked),
-        provenance=[*file_inputs(question), *_sources(asked, catalog)],
-        shown=() if known else _SOLD,
+        shown=() if math.isfinite(sides.traffic.answers_per_day) else _SOLD,
         aside=("verdict",),
-        failed=() if met else ("no tier has a fleet with a price that meets the SLO",),
+        failed=() if works else ("no tier has a fleet with a price that meets the SLO",),
     )
 
 
@@ -66,57 +61,66 @@ def curve(question: Loaded[BreakEvenFile], catalog: Catalog) -> QuestionResult:
 
     Raises DataMissingError where the number of answers is unknown.
     """
-    asked = look_up(question, catalog)
-    if math.isnan(asked.traffic.answers_per_day):
+    sides = look_up(question, catalog)
+    if math.isnan(sides.traffic.answers_per_day):
         place = question.document.field_place(("scenario",))
         raise DataMissingError("a curve needs the number of answers, and this scenario only has tokens", where=place)
-    lines = [line for tier in asked.tiers for line in _curve_of(asked, tier, _fleet_of(asked, tier))]
-    identity = ("tier", "gpu", "provider", "cheaper")
-    sources = [*file_inputs(question), *_sources(asked, catalog)]
+    lines = [line for tier in sides.tiers for line in _curve_lines(sides, tier, _fleet_of(sides, tier))]
+    result = _result(sides, catalog, lines)
+    identity, warnings = ("tier", "gpu", "provider", "cheaper"), [*result.warnings, *words.unpriced(sides)]
+    return replace(result, identity=identity, fields=CURVE_FIELDS, shown=CURVE_FIELDS, warnings=warnings)
+
+
+def _result(sides: Sides, catalog: Catalog, lines: list[ResultLine]) -> QuestionResult:
+    """Return what the comparison and its curve share: rows, warnings and sources."""
     return QuestionResult(
         "break-even",
-        question,
+        sides.question,
         page_formulas(PAGE),
         lines,
-        identity,
-        CURVE_FIELDS,
-        CURVE_FIELDS,
-        warnings=words.warnings(asked) + words.unpriced(asked),
-        provenance=sources,
+        warnings=words.warnings(sides),
+        provenance=[*file_inputs(sides.question), *_sources(sides, catalog)],
     )
 
 
-def _fleet_of(asked: Asked, tier: Tier) -> FleetModel | None:
+def _fleet_of(sides: Sides, tier: Tier) -> FleetModel | None:
     """Return the machines of a tier as a function of demand; None where it has none or the demand is unknown."""
-    if tier.found is None or math.isnan(asked.traffic.answers_per_day):
+    if tier.answer is None or math.isnan(sides.traffic.answers_per_day):
         return None
-    fleet = fleet_model_of(tier.found).contenders()
+    fleet = fleet_model_of(tier.answer).contenders()
     return fleet if fleet.options else None
 
 
-def _line(asked: Asked, tier: Tier, fleet: FleetModel | None) -> ResultLine:
-    """Return the row of a tier."""
-    traffic, found = asked.traffic, tier.found
-    values = asked.inputs(traffic)
-    texts: dict[str, str | None] = {"tier": tier.label, "gpu": None, "provider": None, "cheaper": None}
-    values["own.extra_share"] = 0.0
-    if found is not None and tier.works:
-        values |= flat("own", found.best)
-        texts |= {"gpu": found.best.gpu, "provider": found.best.provider}
-    if found is not None and math.isfinite(traffic.answers_per_day):
-        values |= {"own.extra_share": found.scenario.spec.prices.extra_share}
+def _solved(
+    label: str, tier: Tier, values: dict[str, float], gpu: str | None = None, provider: str | None = None
+) -> ResultLine:
+    """Return a row of a tier with the side that costs less."""
+    line = solve_line(label, {"tier": tier.label, "gpu": gpu, "provider": provider}, values, page_formulas(PAGE))
+    return line.with_texts(cheaper=words.cheaper(line))
+
+
+def _tier_line(sides: Sides, tier: Tier, fleet: FleetModel | None) -> ResultLine:
+    """Return the row of a tier at the scenario's own demand, with its crossings and the verdict."""
+    traffic, answer = sides.traffic, tier.answer
+    values = sides.inputs(traffic) | {"own.extra_share": 0.0}
+    if answer is not None and math.isfinite(traffic.answers_per_day):
+        values["own.extra_share"] = answer.scenario.spec.prices.extra_share
     if fleet is not None:
-        values |= _crossings(asked, fleet, traffic)
-    line = solve_line(tier.label, texts, values, page_formulas(PAGE))
-    verdict = words.verdict(line, missing=tier.why_not, most=asked.question.spec.answers_per_day.most)
-    return ResultLine(tier.label, {**texts, "cheaper": words.cheaper(line), "verdict": verdict}, line.values)
+        values |= _crossings(sides, fleet, traffic)
+    if answer is not None and tier.works:
+        best = answer.best
+        line = _solved(tier.label, tier, values | flat("own", best), best.gpu, best.provider)
+    else:
+        line = _solved(tier.label, tier, values)
+    verdict = words.verdict(line, missing=tier.why_not, largest=sides.question.spec.answers_per_day.most)
+    return line.with_texts(verdict=verdict)
 
 
-def _crossings(asked: Asked, fleet: FleetModel, traffic: Traffic) -> dict[str, float]:
+def _crossings(sides: Sides, fleet: FleetModel, traffic: Traffic) -> dict[str, float]:
     """Return the fleets at both crossings, and where whole machines no longer matter."""
-    bill = solve_line("", {}, asked.inputs(traffic), page_formulas(PAGE))
+    bill = solve_line("", {}, sides.inputs(traffic), page_formulas(PAGE))
     price = bill.values["api_usd_per_answer"]
-    reach = asked.question.spec.answers_per_day
+    reach = sides.question.spec.answers_per_day
     full = _largest(fleet, reach.most * words.SCALE)
     values = flat("full", _cheapest(fleet, [full]).numbers())
     values["full.answers_per_month"] = full * units.DAYS_PER_MONTH
@@ -153,46 +157,42 @@ def _cheapest(fleet: FleetModel, answers_per_day: Sequence[float] | Array) -> Ch
     return fleet.cheapest(np.asarray(answers_per_day) / units.SECONDS_PER_DAY)
 
 
-def _curve_of(asked: Asked, tier: Tier, fleet: FleetModel | None) -> list[ResultLine]:
+def _curve_lines(sides: Sides, tier: Tier, fleet: FleetModel | None) -> list[ResultLine]:
     """Return a tier's lines of the curve: an even grid, the steps between its points, the crossing, the scenario."""
     if fleet is None:
         return []
-    reach = asked.question.spec.answers_per_day
+    reach = sides.question.spec.answers_per_day
     grid = np.geomspace(reach.least, reach.most, reach.points)
-    crossing = _line(asked, tier, fleet).values["break_even_answers_per_day"]
-    extra = [x for x in (crossing, asked.traffic.answers_per_day) if reach.least <= x <= reach.most]
+    crossing = _tier_line(sides, tier, fleet).values["break_even_answers_per_day"]
+    extra = [x for x in (crossing, sides.traffic.answers_per_day) if reach.least <= x <= reach.most]
     demands = np.unique(np.concatenate([grid, steps(fleet.usd_per_day, grid), extra]))
-    best = _cheapest(fleet, demands)
+    cheapest = _cheapest(fleet, demands)
     lines = []
     for i, demand in enumerate(demands.tolist()):
-        option = best.options[i]
-        texts: dict[str, str | None] = {"tier": tier.label, "gpu": None, "provider": None}
-        if option is not None and option.offer:
-            texts |= {"gpu": option.machine.gpu.spec.id, "provider": option.offer.file.spec.provider}
-        values = asked.inputs(asked.traffic.scaled(demand)) | flat("own", best.numbers(i))
+        option = cheapest.options[i]
+        values = sides.inputs(sides.traffic.scaled(demand)) | flat("own", cheapest.numbers(i))
         values["own.extra_share"] = fleet.scenario.spec.prices.extra_share
-        line = solve_line(f"{tier.label} {demand:.12g}", texts, values, page_formulas(PAGE))
-        lines.append(ResultLine(line.label, {**texts, "cheaper": words.cheaper(line)}, line.values))
+        seller = (option.machine.gpu.spec.id, option.offer.file.spec.provider) if option and option.offer else ()
+        lines.append(_solved(f"{tier.label} {demand:.12g}", tier, values, *seller))
     return lines
 
 
-def _sources(asked: Asked, catalog: Catalog) -> list[Input]:
+def _sources(sides: Sides, catalog: Catalog) -> list[Input]:
     """Return where the API's price and each tier's best option come from."""
-    price, rates = asked.price, asked.price.rates(batch=asked.question.spec.api.batch)
-    found = [Input(f"api.{name}", value, price.where, price.source) for name, value in vars(rates).items()]
-    seen = {i.name for i in found}
-    for tier in asked.tiers:
-        if tier.found is None:
+    price, rates = sides.price, sides.price.rates(batch=sides.question.spec.api.batch)
+    found = {f"api.{n}": Input(f"api.{n}", value, price.where, price.source) for n, value in vars(rates).items()}
+    for tier in sides.tiers:
+        if tier.answer is None:
             continue
-        for item in inputs(tier.found.scenario, catalog, tier.found.options[0], tier.found.model):
+        for item in inputs(tier.answer.scenario, catalog, tier.answer.options[0], tier.answer.model):
             group = item.name.partition(".")[0]
             if group == "price":
-                found.append(item._replace(name=f"{tier.label}.{item.name}"))
-            elif group in _TOLD and item.name not in seen:
-                seen.add(item.name)
-                found.append(item)
-    return found
+                name = f"{tier.label}.{item.name}"
+                found[name] = item._replace(name=name)
+            elif group in _SHOWN_INPUTS:
+                found.setdefault(item.name, item)
+    return list(found.values())
 
 
-_TOLD = {"workload", "demand", "slo", "fleet", "model", "engine", "prices", "measured_rates"}
+_SHOWN_INPUTS = {"workload", "demand", "slo", "fleet", "model", "engine", "prices", "measured_rates"}
 """Of a scenario's inputs; GPUs and engines are in `planner explain SCENARIO`."""

@@ -45,7 +45,7 @@ class Tier:
     """A row of the question: a way to pay for machines, and what it was answered with."""
 
     label: str
-    found: Answer | None
+    answer: Answer | None
     """None where the tier has no price."""
     missing: str = ""
     """Why there is none."""
@@ -53,7 +53,7 @@ class Tier:
     @property
     def works(self) -> bool:
         """Return whether some fleet meets the SLO at the scenario's demand and has a price."""
-        return self.found is not None and self.found.best.meets_slo and not self._unpriced
+        return self.answer is not None and self.answer.best.meets_slo and not self._unpriced
 
     @property
     def why_not(self) -> str:
@@ -62,12 +62,12 @@ class Tier:
 
     @property
     def _unpriced(self) -> bool:
-        return self.found is not None and self.found.best.limit == "price_missing"
+        return self.answer is not None and self.answer.best.limit == "price_missing"
 
 
 @dataclass(frozen=True)
-class Asked:
-    """The question with everything looked up."""
+class Sides:
+    """A question with both sides looked up."""
 
     question: Loaded[BreakEvenFile]
     price: ApiPrice
@@ -98,7 +98,7 @@ def tier_label(choice: TierChoice, taken: Sequence[str]) -> str:
     return next(n for n in (names, *(f"{names} {i}" for i in range(2, len(taken) + 3))) if n not in taken)
 
 
-def look_up(question: Loaded[BreakEvenFile], catalog: Catalog) -> Asked:
+def look_up(question: Loaded[BreakEvenFile], catalog: Catalog) -> Sides:
     """Find the API's price, the scenario and the options of every tier.
 
     Raises DataMissingError for unknown names and where no tier has a price, BadInputError for a bad scenario.
@@ -113,10 +113,10 @@ def look_up(question: Loaded[BreakEvenFile], catalog: Catalog) -> Asked:
             tiers.append(Tier(label, answer(_scenario(question, catalog, choice), catalog)))
         except NoPriceError as error:
             tiers.append(Tier(label, None, error.message))
-    first = next((tier.found for tier in tiers if tier.found), None)
+    first = next((tier.answer for tier in tiers if tier.answer), None)
     if first is None:
         raise DataMissingError(f"no tier has a price. {tiers[0].missing}", where=place(("tiers",)))
-    return Asked(question, price, _traffic(question, first), tiers)
+    return Sides(question, price, _traffic(question, first), tiers)
 
 
 def _scenario(question: Loaded[BreakEvenFile], catalog: Catalog, choice: TierChoice) -> Scenario:

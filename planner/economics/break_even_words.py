@@ -5,9 +5,9 @@ import math
 from planner import units
 from planner.catalog.catalog import normal
 from planner.documents.spec import today
-from planner.economics.break_even_inputs import Asked
+from planner.economics.break_even_inputs import Sides
 from planner.economics.page import ResultLine
-from planner.wording import about, plural
+from planner.wording import about, plural, price_tier
 
 SCALE = 1000.0
 """Whole machines no longer matter at this many times the largest demand of the range."""
@@ -27,15 +27,15 @@ def spoken(label: str) -> str:
     'on-demand my_cloud'
     """
     tier, space, providers = label.partition(" ")
-    return tier.replace("_", "-") + space + providers
+    return price_tier(tier) + space + providers
 
 
-def verdict(line: ResultLine, *, missing: str, most: float) -> str:
-    """Return a row in a sentence or two; `most` is the largest demand of the question's range."""
+def verdict(line: ResultLine, *, missing: str, largest: float) -> str:
+    """Return a row in a sentence or two; `largest` is the largest demand of the question's range."""
     v, tier = line.values, spoken(line.label)
     if math.isnan(v["own_usd_per_month"]) and math.isfinite(v["full_fleet_usd_per_answer"]):
         here = f"At {about(v['answers_per_day'])} a day no fleet stays within fleet.max_gpus"
-        return f"{tier}: {_crossing(line, most)}. {here}"
+        return f"{tier}: {_crossing(line, largest)}. {here}"
     if math.isnan(v["own_usd_per_month"]):
         return f"{tier}: {missing or 'no fleet meets the SLO'}"
     if math.isnan(v["answers_per_day"]):
@@ -44,10 +44,10 @@ def verdict(line: ResultLine, *, missing: str, most: float) -> str:
             f"bring ${v['api_usd_per_day']:,.0f}: {v['profit_over_cost']:.0%} profit over cost, "
             f"{v['gross_margin']:.1%} gross margin"
         )
-    return f"{tier}: {_crossing(line, most)}. {_here(line)}"
+    return f"{tier}: {_crossing(line, largest)}. {_here(line)}"
 
 
-def _crossing(line: ResultLine, most: float) -> str:
+def _crossing(line: ResultLine, largest: float) -> str:
     v = line.values
     at, first, over = (v[n] for n in ("break_even_answers_per_day", "first_break_even_answers_per_day",
                                       "full_fleet_over_api"))  # fmt: skip
@@ -57,7 +57,7 @@ def _crossing(line: ResultLine, most: float) -> str:
         full = v["full.answers_per_month"] / units.DAYS_PER_MONTH
         size = (
             "a full fleet"
-            if full > most * _NEARLY_FULL
+            if full > largest * _NEARLY_FULL
             else f"the largest fleet allowed, for {about(full)} answers a day,"
         )
         return (
@@ -70,7 +70,7 @@ def _crossing(line: ResultLine, most: float) -> str:
     said = f"below {about(first)} answers a day the API is cheaper, from {about(at)} on own machines are ({fleet})"
     if first < at * _CLOSE:
         said += "; in between, it depends on how busy the last replica is"
-    return said + (f"; that is beyond the requested range, {about(most)}" if at > most else "")
+    return said + (f"; that is beyond the requested range, {about(largest)}" if at > largest else "")
 
 
 _CLOSE = 0.995
@@ -90,15 +90,15 @@ def _here(line: ResultLine) -> str:
     )
 
 
-def unpriced(asked: Asked) -> list[str]:
+def unpriced(sides: Sides) -> list[str]:
     """Return why each tier without a price has none, for pages without a verdict."""
-    return [f"{spoken(tier.label)}: {tier.missing}" for tier in asked.tiers if tier.missing]
+    return [f"{spoken(tier.label)}: {tier.missing}" for tier in sides.tiers if tier.missing]
 
 
-def warnings(asked: Asked) -> list[str]:
+def warnings(sides: Sides) -> list[str]:
     """Return what a careful colleague would add."""
-    api, price, cached_share = asked.question.spec.api, asked.price, asked.traffic.cached_share
-    found, answers = list(price.notes), [(tier.label, tier.found) for tier in asked.tiers if tier.found is not None]
+    api, price, cached_share = sides.question.spec.api, sides.price, sides.traffic.cached_share
+    found, answers = list(price.notes), [(tier.label, tier.answer) for tier in sides.tiers if tier.answer is not None]
     model = answers[0][1].model.spec.id
     if normal(model) != normal(price.model):
         found.append(

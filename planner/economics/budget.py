@@ -13,6 +13,7 @@ from planner.economics.questions.asked import named_beside
 from planner.economics.questions.budget import BudgetFile
 from planner.options.provenance import file_inputs, inputs
 from planner.serving.normal import Array
+from planner.wording import price_tier
 
 PAGE = "economics/budget.csv"
 _HALVINGS = 48
@@ -123,7 +124,7 @@ def _verdict(lines: list[ResultLine], spec: BudgetFile) -> list[str]:
     best = lines[0]
     if (answers := best.value("answers_per_day")) is None:
         return [f"${spec.budget_usd_per_month:,.0f} a month buys no fleet that meets the SLO"]
-    tier = str(best.texts["price_tier"]).replace("_", "-")
+    tier = price_tier(str(best.texts["price_tier"]))
     gpus = f"{best.values['gpus']:,.0f} × {best.texts['gpu']} from {best.texts['provider']} {tier}"
     unspent = best.values["unspent_usd_per_month"]
     return [

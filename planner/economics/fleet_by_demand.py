@@ -18,6 +18,7 @@ from planner.options.candidates import Candidate
 from planner.scenario.load import Scenario, load_scenario
 from planner.serving.cases import Cases
 from planner.serving.normal import Array
+from planner.wording import price_tier
 
 Indices = NDArray[np.intp]
 
@@ -68,7 +69,7 @@ class Cheapest:
         if option is None:
             return "none"
         offer = option.offer
-        seller = f" from {offer.file.spec.provider} {offer.quote.tier}" if offer else ""
+        seller = f" from {offer.file.spec.provider} {price_tier(offer.quote.tier)}" if offer else ""
         return f"{self.number('gpus', index):,.0f} × {option.machine.gpu.spec.id}{seller}"
 
 

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
@@ -54,6 +54,10 @@ class ResultLine:
     def value(self, name: str) -> float | int | None:
         """Return a result; None where it has no finite value."""
         return number(float(self.values.get(name, math.nan)), whole=name in _WHOLE)
+
+    def with_texts(self, **texts: str | bool | None) -> "ResultLine":
+        """Return the row with some of its texts set."""
+        return replace(self, texts={**self.texts, **texts})
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from planner.economics.questions.owning import Asset, OwningFile, OwningOption, 
 from planner.errors import BadInputError, DataMissingError
 from planner.options.provenance import Input, file_inputs, spec_inputs
 from planner.serving.normal import Array
+from planner.wording import price_tier
 
 PAGE = "economics/payback.csv"
 _ASSETS = ("systems", "network", "building")
@@ -178,7 +179,7 @@ def _price(question: Loaded[OwningFile], key: Key, worth: Worth | None, gpu: str
     if len({q.usd_per_gpu_hour for _, q in latest}) > 1:
         choices = ", ".join(f"{q.sku or 'no sku'} in {q.region}" for _, q in latest)
         raise BadInputError(f"{file.spec.provider} has several: {choices}; expected sku or region", where=where)
-    source = f"{file.spec.provider} {quote.tier} {quote.as_of.isoformat()}"
+    source = f"{file.spec.provider} {price_tier(quote.tier)} {quote.as_of.isoformat()}"
     found = spec_inputs(path_text(key), file, [("quotes", index, name) for name in ("usd_per_gpu_hour", "as_of")])
     return _Price(quote.usd_per_gpu_hour, source, found, quote.confidence == "low", (day - quote.as_of).days > OLD_DAYS)
 

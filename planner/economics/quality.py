@@ -154,7 +154,7 @@ def _fleet(question: Loaded[QualityFile], catalog: Catalog, row: Row) -> list[st
         return []
     row.inputs |= {"fleet.cost_usd_per_answer": best.cost_usd_per_answer, "fleet.samples": float(samples)}
     day = count((best.answers_per_month or 0.0) / units.HOURS_PER_MONTH * units.HOURS_PER_DAY)
-    row.offer = f"{best.gpus} × {best.gpu} at {day} answers a day, {best.provider} {best.price_tier}"
+    row.offer = f"{best.gpus} × {best.gpu} at {day} answers a day, {best.offer}"
     sets = " ".join(f"--set {path}='{json.dumps(value)}'" for path, value in changes.items())
     row.truncated = best.truncated_share or 0.0
     row.command = f"planner estimate {row.candidate.scenario} --model {model} {sets}"

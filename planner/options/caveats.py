@@ -12,7 +12,7 @@ from planner.options.option import Option
 from planner.options.provenance import scenario_inputs
 from planner.scenario.load import Scenario
 from planner.serving.steady_state import METRICS, QUANTILES
-from planner.wording import count
+from planner.wording import count, price_tier
 
 _TRUNCATED_WORTH_SAYING = 0.01
 _SHOWN = 5
@@ -188,7 +188,7 @@ def nothing_priced(scenario: Scenario, catalog: Catalog, options: Sequence[Candi
     tiers, named = scenario.spec.prices.tiers, asked.providers
     quotes.sort(key=lambda x: (bool(named) and x[0] not in named, x[1].tier not in tiers, -x[1].as_of.toordinal()))
     listed = "; ".join(
-        f"{p} {q.gpu} {q.tier} {q.region} ${q.usd_per_gpu_hour:g} ({q.as_of.isoformat()}: "
+        f"{p} {q.gpu} {price_tier(q.tier)} {q.region} ${q.usd_per_gpu_hour:g} ({q.as_of.isoformat()}: "
         f"{asked.why_not(p, q) or 'sold in machines too small for a replica'})"
         for p, q in quotes[:_SHOWN]
     )
@@ -198,4 +198,4 @@ def nothing_priced(scenario: Scenario, catalog: Catalog, options: Sequence[Candi
         else " The catalogue has no price for these GPUs; add one with --catalog."
     )
     some = ", ".join(sorted(gpus)[:_SHOWN]) + (" …" if len(gpus) > _SHOWN else "")
-    return f"no price for {some} with tiers {', '.join(tiers)} and these filters.{nearest}"
+    return f"no price for {some} with tiers {', '.join(map(price_tier, tiers))} and these filters.{nearest}"

@@ -7,6 +7,7 @@ from typing import Any
 
 from planner.fleet.result import Estimate
 from planner.fleet.result_fields import Column, Results, columns_of, result
+from planner.wording import price_tier
 
 Interval = tuple[float | None, float | None]
 """10th and 90th percentile of a result; None where it is missing."""
@@ -84,7 +85,7 @@ class Option(Results[float | None, bool, str | None], Identity):
     @property
     def offer(self) -> str:
         """Return who sells it and how, as people say it; empty where it has no price."""
-        return f"{self.provider} {(self.price_tier or '').replace('_', '-')}" if self.provider else ""
+        return f"{self.provider} {price_tier(self.price_tier or '')}" if self.provider else ""
 
     def interval(self, name: str) -> Interval:
         """Return the 10th and 90th percentile of a result; None where they are missing."""

@@ -510,4 +510,4 @@ def test_a_scenario_of_ones_own_is_answered_on_its_own_day(tmp_path: Path) -> No
     path.write_text(path.read_text(encoding="utf-8").replace("2026-11-01", "latest"), encoding="utf-8")
     result = break_even(load_asked(BreakEvenFile, FOLDER, "o1-own-or-api", catalog, {"scenario": str(path)}), catalog)
     assert result.line("on_demand").texts["provider"] == "acme"
-    assert "acme h100-sxm on_demand" in str(result.line("owned").texts["verdict"])
+    assert "acme h100-sxm on-demand" in str(result.line("owned").texts["verdict"])

@@ -170,7 +170,7 @@ def test_prices_of_the_catalogue_are_those_of_the_day() -> None:
     assert rents["june-2026"] == 2.65
     npv = {line.label: line.values["npv_usd"] for line in result.lines}
     assert npv["october-2025"] < npv["june-2026-falling"] < npv["june-2026"] < npv["june-2026-rising"]
-    assert result.line("june-2026").texts["rent_source"] == "semianalysis-survey committed_1y 2026-06-30"
+    assert result.line("june-2026").texts["rent_source"] == "semianalysis-survey committed-1y 2026-06-30"
     assert any(i.name == "options[1].rent_out.usd_per_gpu_hour" and "prices" in i.where for i in result.provenance)
 
 

@@ -58,9 +58,9 @@ def test_nothing_priced_ends_with_the_nearest_quotes() -> None:
 @pytest.mark.parametrize(
     ("changes", "quote"),
     [
-        ({"prices__as_of": dt.date(2020, 1, 1)}, "on_demand us-east-1 $6.88 (2026-09-06: seen after prices.as_of 2020"),
+        ({"prices__as_of": dt.date(2020, 1, 1)}, "on-demand us-east-1 $6.88 (2026-09-06: seen after prices.as_of 2020"),
         ({"prices__tiers": ("capacity_block",)}, "(2024-12-31: valid until 2025-01-01, before today)"),
-        ({"prices__tiers": ("owned",)}, "on_demand us-east-1 $6.88 (2026-09-06: not among prices.tiers)"),
+        ({"prices__tiers": ("owned",)}, "on-demand us-east-1 $6.88 (2026-09-06: not among prices.tiers)"),
         ({"prices__providers": None, "prices__tiers": ("owned",)}, "not among prices.tiers)"),
     ],
 )
