@@ -3,7 +3,7 @@
 import dataclasses
 from dataclasses import dataclass
 from functools import partial
-from typing import Literal
+from typing import Any, Literal
 
 from planner.catalog.catalog import Catalog
 from planner.catalog.hardware import AssumptionsFile, GpuSpec
@@ -72,34 +72,28 @@ class _Pair:
     spec: GpuSpec
     assumed: AssumptionsFile
     equal_gpus: int
-    unified: bool
 
 
 def check_host(facts: HostFacts, catalog: Catalog) -> list[Check]:
     """Return the checks of all GPUs. GPUs that differ only in their running programs share one check."""
-    checks: list[Check] = []
+    checks: dict[Any, Check] = {}
     for gpu in facts.gpus:
         check = _check(gpu, catalog, sum(g.name == gpu.name for g in facts.gpus))
-        for index, other in enumerate(checks):
-            if _same(other, check):
-                checks[index] = dataclasses.replace(other, gpus=(*other.gpus, gpu))
-                break
-        else:
-            checks.append(check)
-    return [c if c.spec is None else dataclasses.replace(c, findings=(*c.findings, _processes(c.gpus))) for c in checks]
-
-
-def _same(one: Check, other: Check) -> bool:
-    ids = [c.spec.spec.id if c.spec else None for c in (one, other)]
-    said = [[(f.verdict, f.effect) for f in c.findings] for c in (one, other)]
-    return ids[0] == ids[1] and one.gpus[0].name == other.gpus[0].name and said[0] == said[1]
+        spec = check.spec.spec.id if check.spec else None
+        alike = (gpu.name, spec, tuple((f.verdict, f.effect) for f in check.findings))
+        gpus = checks[alike].gpus if alike in checks else ()
+        checks[alike] = dataclasses.replace(checks.get(alike, check), gpus=(*gpus, gpu))
+    return [
+        c if c.spec is None else dataclasses.replace(c, findings=(*c.findings, _processes(c.gpus)))
+        for c in checks.values()
+    ]
 
 
 def _check(gpu: GpuFacts, catalog: Catalog, equal_gpus: int) -> Check:
     match = find_spec(gpu, catalog)
     if match is None:
         return Check((gpu,), None, None, tuple(nearest_specs(gpu, catalog)), (), Speed(), None)
-    pair = _Pair(gpu, match.spec.spec, catalog.assumptions.spec, equal_gpus, gpu.memory_total_bytes is None)
+    pair = _Pair(gpu, match.spec.spec, catalog.assumptions.spec, equal_gpus)
     findings = tuple(part(pair) for part in (_memory, _power, _clock, _bandwidth, _pcie, _nvlink, _ecc, _mig))
     return Check((gpu,), match.spec, match.how, (), findings, _speed(pair), _link(pair))
 
@@ -191,10 +185,10 @@ def _bandwidth(pair: _Pair) -> Finding:
 
 
 def _pcie(pair: _Pair) -> Finding:
-    gpu, spec = pair.gpu, pair.spec
-    width, full_width, rate = gpu.pcie_width_lanes, gpu.pcie_width_max_lanes, _pcie_bytes_per_s(gpu)
+    gpu, spec, rate = pair.gpu, pair.spec, _pcie_bytes_per_s(pair.gpu)
+    width, full_width, shares_memory = gpu.pcie_width_lanes, gpu.pcie_width_max_lanes, gpu.memory_total_bytes is None
     pcie = partial(Finding, "pcie_width_lanes", expected=full_width, found=width)
-    if width is None or full_width is None or rate is None or pair.unified:
+    if width is None or full_width is None or rate is None or shares_memory:
         return pcie("unknown", effect="PCIe width")
     here = f"PCIe {gpu.pcie_generation_max}.0 x{width}"
     is_the_link = "pcie" in spec.link.lower()

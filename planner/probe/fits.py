@@ -12,7 +12,7 @@ from planner.catalog.hardware import GpuSpec
 from planner.documents.spec import Loaded, today
 from planner.documents.yaml_reader import Document
 from planner.errors import Alarm
-from planner.fleet.estimate import Estimate, estimate
+from planner.fleet.estimate import estimate
 from planner.options.answer import find_model
 from planner.options.candidates import Candidate, candidates
 from planner.options.lowering import lower
@@ -100,15 +100,10 @@ def fits_on(check: Check, question: Question, catalog: Catalog) -> tuple[list[Fi
             f"no layout of {scenario.label} has at most {count} GPUs (fleet.tensor_parallel, engine)",
         ]
     by_spec = lower(scenario, catalog, model, options).replaced(offer__usd_per_gpu_hour=_ANY_PRICE)
-    here = as_found(by_spec, check)
-    found, ideal = (_columns(estimate(cases), len(options)) for cases in (here, by_spec))
-    missing = _missing(here, len(options))
-    groups: dict[tuple[str, str], list[int]] = {}
-    for index, option in enumerate(options):
-        groups.setdefault((option.precision.name, option.machine.engine.spec.id), []).append(index)
-    memory = np.broadcast_to(here.gpu.memory_bytes * here.engine.memory_utilization, (len(options),))
-    table = _Table(options, found, ideal, missing, memory)
-    return sorted((_fit(table, g, count, model.spec.id) for g in groups.values()), key=_order), warnings
+    groups: dict[tuple[str, str], list[_Row]] = {}
+    for row in _rows(options, count, as_found(by_spec, check), by_spec):
+        groups.setdefault((row.option.precision.name, row.option.machine.engine.spec.id), []).append(row)
+    return sorted((_fit(rows, count, model.spec.id) for rows in groups.values()), key=_order), warnings
 
 
 def _order(fit: Fit) -> tuple[bool, bool, float, float]:
@@ -143,63 +138,68 @@ def as_found(cases: Cases, check: Check) -> Cases:
     )
 
 
-class _Table(NamedTuple):
-    options: Sequence[Candidate]
-    found: Estimate
-    ideal: Estimate
-    missing: Any
-    memory: Any
+class _Row(NamedTuple):
+    """What one layout does on the machine."""
+
+    option: Candidate
+    replicas: int
+    fits: float
+    meets_slo: float
+    limit: float
+    max_concurrency: float
+    output_tokens_per_s: float
+    by_spec: float
+    """The same on GPUs that match their spec."""
+    missing_bytes: float
+    memory_bytes: float
+
+    @property
+    def merit(self) -> tuple[Any, ...]:
+        """The best layout fits, meets the SLO and has the highest throughput; where none fits, it is missing least."""
+        return self.fits > 0, self.meets_slo > 0, self.output_tokens_per_s, -self.missing_bytes
 
 
-def _columns(found: Estimate, rows: int) -> Estimate:
-    return Estimate(**{name: np.broadcast_to(np.atleast_1d(column), (rows,)) for name, column in vars(found).items()})
-
-
-def _missing(cases: Cases, rows: int) -> Any:  # noqa: ANN401 - an array
-    """Return the bytes missing on each GPU for the weights and the KV cache of one long request."""
+def _rows(options: Sequence[Candidate], count: int, here: Cases, by_spec: Cases) -> list[_Row]:
+    """Return what each layout does on the GPUs as they are."""
+    found, gpus = estimate(here), np.asarray([option.layout.gpus for option in options])
+    replicas = count // gpus
+    rates = (np.nan_to_num(e.output_tokens_per_s_per_gpu * gpus * replicas) for e in (found, estimate(by_spec)))
     with ignoring_float_errors():
-        memory = build_replica(cases).memory
-    lacking = np.maximum(memory.kv_bytes_longest_request - memory.kv_capacity_bytes, 0.0)
-    return np.broadcast_to(np.atleast_1d(lacking), (rows,))
+        memory = build_replica(here).memory
+    columns = (
+        replicas,
+        found.fits,
+        found.meets_slo,
+        found.limit,
+        found.max_concurrency_per_replica * replicas,
+        *rates,
+        np.maximum(memory.kv_bytes_longest_request - memory.kv_capacity_bytes, 0.0),
+        here.gpu.memory_bytes * here.engine.memory_utilization,
+    )
+    cells = zip(*(np.broadcast_to(column, replicas.shape).tolist() for column in columns), strict=True)
+    return [_Row(option, *row) for option, row in zip(options, cells, strict=True)]
 
 
-def _fit(table: _Table, indices: Sequence[int], count: int, model: str) -> Fit:
-    """Return the best layout: it fits, meets the SLO and has the highest throughput; else the one missing least."""
-    found = table.found
-
-    def rate(estimated: Estimate, i: int) -> float:
-        layout = table.options[i].layout.gpus
-        value = float(estimated.output_tokens_per_s_per_gpu[i]) * layout * (count // layout)
-        return 0.0 if np.isnan(value) else value
-
-    def merit(i: int) -> tuple[Any, ...]:
-        return (found.fits[i] > 0, found.meets_slo[i] > 0, rate(found, i), -float(table.missing[i]))
-
-    best = max(indices, key=merit)
-    option = table.options[best]
-    replicas = count // option.layout.gpus
-    fits = bool(found.fits[best] > 0)
-    limit = "" if fits and found.meets_slo[best] > 0 else LIMITS[int(found.limit[best])]
-    ideal = max(rate(table.ideal, i) for i in indices)
+def _fit(rows: Sequence[_Row], count: int, model: str) -> Fit:
+    """Return the best layout of one precision and engine."""
+    best = max(rows, key=lambda row: row.merit)
+    layout, machine = best.option.layout, best.option.machine
+    fits, meets_slo = best.fits > 0, best.meets_slo > 0
     return Fit(
         model=model,
-        gpu=option.machine.gpu.spec.id,
-        engine=option.machine.engine.spec.id,
-        precision=option.precision.name,
-        layout=_layout(option),
+        gpu=machine.gpu.spec.id,
+        engine=machine.engine.spec.id,
+        precision=best.option.precision.name,
+        layout=layout.name if layout.gpus > 1 else "1 GPU",
         gpus_of_host=count,
-        gpus_per_replica=option.layout.gpus,
-        replicas=replicas,
+        gpus_per_replica=layout.gpus,
+        replicas=best.replicas,
         fits=fits,
-        meets_slo=bool(found.meets_slo[best] > 0),
-        limit=limit,
-        memory_bytes_per_gpu=float(table.memory[best]),
-        missing_bytes_per_gpu=float(table.missing[best]),
-        max_concurrency=float(found.max_concurrency_per_replica[best]) * replicas if fits else 0.0,
-        output_tokens_per_s=rate(found, best) or None,
-        output_tokens_per_s_by_spec=ideal or None,
+        meets_slo=meets_slo,
+        limit="" if fits and meets_slo else LIMITS[int(best.limit)],
+        memory_bytes_per_gpu=best.memory_bytes,
+        missing_bytes_per_gpu=best.missing_bytes,
+        max_concurrency=best.max_concurrency if fits else 0.0,
+        output_tokens_per_s=best.output_tokens_per_s or None,
+        output_tokens_per_s_by_spec=max(row.by_spec for row in rows) or None,
     )
-
-
-def _layout(option: Candidate) -> str:
-    return option.layout.name if option.layout.gpus > 1 else "1 GPU"

@@ -2,7 +2,7 @@
 
 import datetime as dt
 import platform
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
@@ -30,7 +30,10 @@ _TEMPERATURE_GPU = 0
 _NVLINK_SPEED_FIELD = 90
 """NVML_FI_DEV_NVLINK_SPEED_MBPS_COMMON: MB/s of one link, one direction."""
 _BYTES_PER_MB = 1e6
-_MOST_LINKS = 18
+_MOST_LINKS = 36
+"""NVML_NVLINK_MAX_LINKS of 2025; links that a GPU lacks give no state."""
+_MEMORY_V2 = 0x02000028
+"""nvmlMemory_v2."""
 _NVLINK_VERSIONS = {1: "1.0", 2: "2.0", 3: "2.2", 4: "3.0", 5: "3.1", 6: "4.0", 7: "5.0", 8: "6.0"}
 
 
@@ -56,18 +59,16 @@ def read_host(today: dt.date) -> HostFacts:
     nvml = library()
     try:
         nvml.nvmlInit()
+        try:
+            return _host(nvml, nvml.nvmlDeviceGetCount(), today)
+        finally:
+            with suppress(nvml.NVMLError):
+                nvml.nvmlShutdown()
     except nvml.NVMLError as error:
         raise DataMissingError(_no_driver(error)) from None
-    try:
-        return _host(nvml, nvml.nvmlDeviceGetCount(), today)
-    except nvml.NVMLError as error:
-        raise DataMissingError(_no_driver(error)) from None
-    finally:
-        with suppress(nvml.NVMLError):
-            nvml.nvmlShutdown()
 
 
-def _no_driver(error: Exception) -> str:
+def _no_driver(error: Any) -> str:  # noqa: ANN401 - the module has no types
     """Return a sentence about why NVML does not start, and the remedy."""
     sentences = {
         LIBRARY_NOT_FOUND: _no_library(),
@@ -79,15 +80,13 @@ def _no_driver(error: Exception) -> str:
         GPU_IS_LOST: f"a GPU {_GONE[GPU_IS_LOST]}",
         FUNCTION_NOT_FOUND: "the NVIDIA driver is too old for its library bindings; expected a driver of 2021 or later",
     }
-    code = getattr(error, "value", None)
-    return sentences.get(code, f"the NVIDIA driver does not start: {error}. {_ELSEWHERE}") if code else str(error)
+    return sentences.get(error.value, f"the NVIDIA driver does not start: {error}. {_ELSEWHERE}")
 
 
 def _no_library() -> str:
-    system = platform.system()
-    if system == "Darwin":
+    if platform.system() == "Darwin":
         return "no NVIDIA driver on this machine: none exists for macOS. " + _ELSEWHERE
-    name = "nvml.dll" if system == "Windows" else "libnvidia-ml.so.1"
+    name = "nvml.dll" if platform.system() == "Windows" else "libnvidia-ml.so.1"
     if WSL_LIBRARIES.is_dir():
         return (
             f"no NVIDIA driver in this WSL guest: the Windows driver, 510.06 or later, puts {name} into "
@@ -100,7 +99,6 @@ def _no_library() -> str:
 
 
 def _host(nvml: Any, count: int, today: dt.date) -> HostFacts:  # noqa: ANN401 - the module has no types
-    machine = _Query(nvml)
     gpus: list[GpuFacts] = []
     unreadable: list[UnreadableGpu] = []
     for index in range(count):
@@ -113,13 +111,14 @@ def _host(nvml: Any, count: int, today: dt.date) -> HostFacts:  # noqa: ANN401 -
             "the NVIDIA driver runs but sees no GPU (a container needs --gpus all, a virtual "
             f"machine a passed-through GPU). {_ELSEWHERE}"
         )
+    machine = _Query(nvml)
     cuda = machine.ask("nvmlSystemGetCudaDriverVersion_v2") or machine.ask("nvmlSystemGetCudaDriverVersion")
     return HostFacts(
         schema_version=SCHEMA_VERSION,
         date=today,
         tool_version=planner.__version__,
         platform=_platform(),
-        driver_version=machine.text("nvmlSystemGetDriverVersion"),
+        driver_version=machine.ask("nvmlSystemGetDriverVersion", read=_text),
         cuda_version=f"{cuda // 1000}.{cuda % 1000 // 10}" if cuda else None,
         gpus=tuple(gpus),
         unreadable=tuple(unreadable),
@@ -137,175 +136,131 @@ def _gpu(nvml: Any, index: int) -> GpuFacts:  # noqa: ANN401 - the module has no
     try:
         handle = nvml.nvmlDeviceGetHandleByIndex(index)
     except nvml.NVMLError as error:
-        raise _GoneError(_GONE.get(getattr(error, "value", 0), f"does not respond: {error}")) from None
+        raise _GoneError(_GONE.get(error.value, f"does not respond: {error}")) from None
     gpu = _Query(nvml, handle)
-    name = gpu.text("nvmlDeviceGetName")
+    name = gpu.ask("nvmlDeviceGetName", read=_text)
     if name is None:
         raise _GoneError("does not report its name")
-    capability = gpu.ask("nvmlDeviceGetCudaComputeCapability")
-    return GpuFacts.model_validate(
-        {
-            "index": index,
-            "name": name,
-            "compute_capability": f"{capability[0]}.{capability[1]}" if capability else None,
-            "memory_bus_width_bits": gpu.ask("nvmlDeviceGetMemoryBusWidth") or None,
-            "temperature_c": gpu.number("nvmlDeviceGetTemperature", 1.0, _TEMPERATURE_GPU),
-            "persistence_enabled": gpu.flag("nvmlDeviceGetPersistenceMode"),
-            "processes": _processes(gpu),
-            **_memory(gpu),
-            **_clocks(gpu),
-            **_power(gpu),
-            **_pcie(gpu),
-            **_nvlink(gpu),
-            **_modes(gpu),
-        }
-    )
+    facts = {field: gpu.ask(call, *arguments, read=read) for field, (read, call, *arguments) in _FACTS.items()}
+    limit = gpu.ask("nvmlDeviceGetEnforcedPowerLimit", read=_watts)
+    smallest, largest = gpu.ask("nvmlDeviceGetPowerManagementLimitConstraints") or (0, 0)
+    # The bindings' unversioned call is the third version, and fails in its own way where the driver lacks that.
+    programs = (gpu.ask(f"nvmlDeviceGetComputeRunningProcesses_v{n}", read=_processes) for n in (3, 2))
+    facts |= {
+        "processes": next((found for found in programs if found is not None), None),
+        "power_limit_w": limit or gpu.ask("nvmlDeviceGetPowerManagementLimit", read=_watts),
+        "power_limit_min_w": _watts(smallest),
+        "power_limit_max_w": _watts(largest),
+        "mig_slices": tuple(_slices(gpu)) if facts["mig_enabled"] else (),
+    }
+    return GpuFacts.model_validate({"index": index, "name": name, **facts, **_memory(gpu), **_nvlink(gpu)})
 
 
-def _memory(gpu: "_Query") -> dict[str, Any]:
+def _known(value: int) -> int | None:
+    """Return a number; None for 0, which some GPUs report for what they do not know."""
+    return value or None
+
+
+def _hertz(megahertz: int) -> float | None:
+    return megahertz * HERTZ_PER_MHZ or None
+
+
+def _watts(milliwatts: int) -> float | None:
+    return milliwatts / MILLIWATTS_PER_WATT or None
+
+
+def _current(modes: Sequence[int]) -> bool:
+    """Return whether a mode is on now; the second number is what it will be after a reset."""
+    return bool(modes[0])
+
+
+def _text(value: str | bytes) -> str:
+    """Return text; old bindings return bytes."""
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else value
+
+
+def _processes(found: Sequence[Any]) -> tuple[ProcessFacts, ...]:
+    held = [(p.pid, p.usedGpuMemory) for p in found]
+    return tuple(ProcessFacts(pid=pid, memory_bytes=None if size is None else float(size)) for pid, size in held)
+
+
+_FACTS: dict[str, tuple[Callable[[Any], Any], str, *tuple[int, ...]]] = {
+    "compute_capability": ("{0[0]}.{0[1]}".format, "nvmlDeviceGetCudaComputeCapability"),
+    "memory_bus_width_bits": (_known, "nvmlDeviceGetMemoryBusWidth"),
+    "sm_clock_hz": (_hertz, "nvmlDeviceGetClockInfo", _SM),
+    "sm_clock_max_hz": (_hertz, "nvmlDeviceGetMaxClockInfo", _SM),
+    "sm_clock_application_hz": (_hertz, "nvmlDeviceGetApplicationsClock", _SM),
+    "sm_clock_application_default_hz": (_hertz, "nvmlDeviceGetDefaultApplicationsClock", _SM),
+    "memory_clock_hz": (_hertz, "nvmlDeviceGetClockInfo", _MEMORY),
+    "memory_clock_max_hz": (_hertz, "nvmlDeviceGetMaxClockInfo", _MEMORY),
+    "memory_clock_application_hz": (_hertz, "nvmlDeviceGetApplicationsClock", _MEMORY),
+    "power_limit_default_w": (_watts, "nvmlDeviceGetPowerManagementDefaultLimit"),
+    "power_draw_w": (_watts, "nvmlDeviceGetPowerUsage"),
+    "temperature_c": (_known, "nvmlDeviceGetTemperature", _TEMPERATURE_GPU),
+    "pcie_generation": (_known, "nvmlDeviceGetCurrPcieLinkGeneration"),
+    "pcie_generation_max": (_known, "nvmlDeviceGetMaxPcieLinkGeneration"),
+    "pcie_width_lanes": (_known, "nvmlDeviceGetCurrPcieLinkWidth"),
+    "pcie_width_max_lanes": (_known, "nvmlDeviceGetMaxPcieLinkWidth"),
+    "persistence_enabled": (bool, "nvmlDeviceGetPersistenceMode"),
+    "ecc_enabled": (_current, "nvmlDeviceGetEccMode"),
+    "mig_enabled": (_current, "nvmlDeviceGetMigMode"),
+}
+"""Field -> how an answer is read, the call of NVML, its arguments after the GPU."""
+
+
+def _memory(gpu: "_Query") -> dict[str, float]:
     """Return total, free and used memory. The newer call does not count the driver's own reserve as used."""
-    info = None
-    version = getattr(gpu.nvml, "nvmlMemory_v2", None)
-    if version is not None:
-        info = gpu.ask("nvmlDeviceGetMemoryInfo", version)
-    info = info or gpu.ask("nvmlDeviceGetMemoryInfo")
+    info = gpu.ask("nvmlDeviceGetMemoryInfo", _MEMORY_V2) or gpu.ask("nvmlDeviceGetMemoryInfo")
     if info is None or not info.total:
         return {}
     return {f"memory_{part}_bytes": float(getattr(info, part)) for part in ("total", "free", "used")}
 
 
-def _processes(gpu: "_Query") -> tuple[ProcessFacts, ...] | None:
-    found = gpu.ask("nvmlDeviceGetComputeRunningProcesses")
-    if found is None:
-        return None
-    return tuple(
-        ProcessFacts(pid=p.pid, memory_bytes=None if p.usedGpuMemory is None else float(p.usedGpuMemory)) for p in found
-    )
-
-
-def _clocks(gpu: "_Query") -> dict[str, Any]:
-    calls = {
-        "clock": "nvmlDeviceGetClockInfo",
-        "clock_max": "nvmlDeviceGetMaxClockInfo",
-        "clock_application": "nvmlDeviceGetApplicationsClock",
-    }
-    parts = {"sm": _SM, "memory": _MEMORY}
-    found: dict[str, Any] = {
-        f"{part}_{field}_hz": gpu.number(call, HERTZ_PER_MHZ, kind)
-        for field, call in calls.items()
-        for part, kind in parts.items()
-    }
-    default = gpu.number("nvmlDeviceGetDefaultApplicationsClock", HERTZ_PER_MHZ, _SM)
-    return found | {"sm_clock_application_default_hz": default}
-
-
-def _power(gpu: "_Query") -> dict[str, Any]:
-    calls = {
-        "limit": "nvmlDeviceGetEnforcedPowerLimit",
-        "limit_default": "nvmlDeviceGetPowerManagementDefaultLimit",
-        "draw": "nvmlDeviceGetPowerUsage",
-    }
-    found = {f"power_{field}_w": _watts(gpu.ask(call)) for field, call in calls.items()}
-    if found["power_limit_w"] is None:
-        found["power_limit_w"] = _watts(gpu.ask("nvmlDeviceGetPowerManagementLimit"))
-    smallest, largest = gpu.ask("nvmlDeviceGetPowerManagementLimitConstraints") or (None, None)
-    return found | {"power_limit_min_w": _watts(smallest), "power_limit_max_w": _watts(largest)}
-
-
-def _watts(milliwatts: int | None) -> float | None:
-    return milliwatts / MILLIWATTS_PER_WATT if milliwatts else None
-
-
-def _pcie(gpu: "_Query") -> dict[str, Any]:
-    return {
-        "pcie_generation": gpu.ask("nvmlDeviceGetCurrPcieLinkGeneration") or None,
-        "pcie_generation_max": gpu.ask("nvmlDeviceGetMaxPcieLinkGeneration") or None,
-        "pcie_width_lanes": gpu.ask("nvmlDeviceGetCurrPcieLinkWidth") or None,
-        "pcie_width_max_lanes": gpu.ask("nvmlDeviceGetMaxPcieLinkWidth") or None,
-    }
-
-
 def _nvlink(gpu: "_Query") -> dict[str, Any]:
     """Return the number of links, active links, version and total speed; nothing where no link responds."""
-    states = {
-        link: gpu.ask("nvmlDeviceGetNvLinkState", link)
-        for link in range(getattr(gpu.nvml, "NVML_NVLINK_MAX_LINKS", _MOST_LINKS))
-    }
-    known = [link for link, state in states.items() if state is not None]
-    if not known:
+    states = [gpu.ask("nvmlDeviceGetNvLinkState", link) for link in range(_MOST_LINKS)]
+    active = [link for link, state in enumerate(states) if state]
+    if states.count(None) == _MOST_LINKS:
         return {}
-    active = [link for link in known if states[link]]
     version = gpu.ask("nvmlDeviceGetNvLinkVersion", active[0]) if active else None
     values = gpu.ask("nvmlDeviceGetFieldValues", [_NVLINK_SPEED_FIELD]) if active else None
     speed = values[0].value.uiVal if values is not None and values[0].nvmlReturn == 0 else 0
     return {
-        "nvlink_links": len(known),
+        "nvlink_links": _MOST_LINKS - states.count(None),
         "nvlink_links_active": len(active),
-        "nvlink_version": _NVLINK_VERSIONS.get(version) if version is not None else None,
+        "nvlink_version": _NVLINK_VERSIONS.get(version or 0),
         "nvlink_bytes_per_s": float(speed) * _BYTES_PER_MB * len(active) or None,
     }
 
 
-def _modes(gpu: "_Query") -> dict[str, Any]:
-    ecc, mig = gpu.ask("nvmlDeviceGetEccMode"), gpu.ask("nvmlDeviceGetMigMode")
-    enabled = bool(mig[0]) if mig else None
-    return {
-        "ecc_enabled": bool(ecc[0]) if ecc else None,
-        "mig_enabled": enabled,
-        "mig_slices": tuple(_slices(gpu)) if enabled else (),
-    }
-
-
-def _slices(gpu: "_Query") -> list[SliceFacts]:
-    found = []
+def _slices(gpu: "_Query") -> Iterator[SliceFacts]:
     for index in range(gpu.ask("nvmlDeviceGetMaxMigDeviceCount") or 0):
         handle = gpu.ask("nvmlDeviceGetMigDeviceHandleByIndex", index)
         if handle is None:
             continue
         part = _Query(gpu.nvml, handle)
-        memory, attributes = part.ask("nvmlDeviceGetMemoryInfo"), part.ask("nvmlDeviceGetAttributes")
-        found.append(
-            SliceFacts(
-                memory_total_bytes=float(memory.total) if memory else None,
-                memory_free_bytes=float(memory.free) if memory else None,
-                multiprocessors=attributes.multiprocessorCount if attributes else None,
-            )
+        memory = part.ask("nvmlDeviceGetMemoryInfo")
+        yield SliceFacts(
+            memory_total_bytes=float(memory.total) if memory else None,
+            memory_free_bytes=float(memory.free) if memory else None,
+            multiprocessors=part.ask("nvmlDeviceGetAttributes", read=lambda found: found.multiprocessorCount),
         )
-    return found
 
 
 class _Query:
     """Calls NVML for one GPU, or for the machine without one. A call that it does not answer returns None."""
 
-    def __init__(self, nvml: Any, handle: Any = None) -> None:  # noqa: ANN401 - the module has no types
-        self.nvml, self.first = nvml, () if handle is None else (handle,)
+    def __init__(self, nvml: Any, *first: Any) -> None:  # noqa: ANN401 - the module has no types
+        self.nvml, self.first = nvml, first
 
-    def ask(self, name: str, *arguments: Any) -> Any:  # noqa: ANN401 - whatever the call returns
-        """Return the result of a call, None where it fails. Raises _GoneError where the GPU is lost."""
-        call: Callable[..., Any] | None = getattr(self.nvml, name, None)
-        if call is None:
-            return None
+    def ask(self, name: str, *arguments: Any, read: Callable[[Any], Any] = lambda answer: answer) -> Any:  # noqa: ANN401
+        """Return the answer of a call as `read`, None where it fails. Raises _GoneError where the GPU is lost."""
         try:
-            return call(*self.first, *arguments)
+            answer = getattr(self.nvml, name)(*self.first, *arguments)
         except self.nvml.NVMLError as error:
-            gone = _GONE.get(getattr(error, "value", 0))
-            if gone and self.first:
-                raise _GoneError(gone) from None
+            if error.value in _GONE and self.first:
+                raise _GoneError(_GONE[error.value]) from None
             return None
         except (TypeError, AttributeError):  # an older release of the bindings
             return None
-
-    def number(self, name: str, scale: float, *arguments: Any) -> float | None:  # noqa: ANN401 - passed on
-        """Return a number times `scale`; None also for 0, which some GPUs report for an unknown clock or limit."""
-        value = self.ask(name, *arguments)
-        return None if value is None or value <= 0 else float(value) * scale
-
-    def flag(self, name: str) -> bool | None:
-        """Return whether a mode is on."""
-        value = self.ask(name)
-        return None if value is None else bool(value)
-
-    def text(self, name: str) -> str | None:
-        """Return text; old bindings return bytes."""
-        value = self.ask(name)
-        return value.decode("utf-8", "replace") if isinstance(value, bytes) else value
+        return read(answer)

@@ -2,9 +2,7 @@
 
 import datetime as dt
 import json
-import sys
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -14,8 +12,8 @@ from planner.catalog.catalog import Catalog
 from planner.catalog.hardware import GpuSpec
 from planner.documents.spec import load, validate
 from planner.documents.yaml_reader import parse_document, read_document
-from planner.errors import BadInputError, DataMissingError
-from planner.probe import Check, Finding, Question, check_host, fits_on, nvml, read_host
+from planner.errors import BadInputError
+from planner.probe import Check, Finding, Question, check_host, fits_on
 from planner.probe.compare import bandwidth
 from planner.probe.draft import draft_spec
 from planner.probe.facts import GpuFacts, HostFacts
@@ -47,149 +45,6 @@ def finding(check: Check, field: str) -> Finding:
     return next(f for f in check.findings if f.field == field)
 
 
-class NVMLError(Exception):
-    """As in the bindings: the code is `value`."""
-
-    def __init__(self, value: int) -> None:
-        super().__init__(f"code {value}")
-        self.value = value
-
-
-def known(value: Any) -> Any:
-    """Return a fact, or raise what the driver raises for one it does not know."""
-    if value is None:
-        raise NVMLError(NOT_SUPPORTED)
-    return value
-
-
-def fake_nvml(facts: HostFacts, *, init: int = 0, lost: int | None = None) -> SimpleNamespace:
-    """Return a module that answers the reader's calls from facts, in the driver's units."""
-
-    def start() -> None:
-        if init:
-            raise NVMLError(init)
-
-    def handle(index: int) -> GpuFacts:
-        if index == lost:
-            raise NVMLError(nvml.GPU_IS_LOST)
-        return facts.gpus[index]
-
-    fake = SimpleNamespace(NVMLError=NVMLError, nvmlMemory_v2=0x02000028, shut=0)
-
-    def stop() -> None:
-        fake.shut += 1
-
-    def cuda() -> int:
-        major, minor = known(facts.cuda_version).split(".")
-        return 1000 * int(major) + 10 * int(minor)
-
-    calls: dict[str, Any] = {
-        "nvmlInit": start,
-        "nvmlShutdown": stop,
-        "nvmlDeviceGetCount": lambda: len(facts.gpus),
-        "nvmlDeviceGetHandleByIndex": handle,
-        "nvmlSystemGetDriverVersion": lambda: str(known(facts.driver_version)).encode(),  # old bindings give bytes
-        "nvmlSystemGetCudaDriverVersion_v2": cuda,
-    }
-    for name, call in {**calls, **NUMBERS, **CLOCKS, **STRUCTURES}.items():
-        setattr(fake, name, call)
-    return fake
-
-
-def _number(field: str, scale: float = 1) -> Any:
-    return lambda gpu, *_: round(known(getattr(gpu, field)) * scale)
-
-
-NUMBERS: dict[str, Any] = {
-    "nvmlDeviceGetName": lambda gpu: gpu.name,
-    "nvmlDeviceGetMemoryBusWidth": _number("memory_bus_width_bits"),
-    "nvmlDeviceGetPersistenceMode": _number("persistence_enabled"),
-    "nvmlDeviceGetEnforcedPowerLimit": _number("power_limit_w", 1000),
-    "nvmlDeviceGetPowerUsage": _number("power_draw_w", 1000),
-    "nvmlDeviceGetPowerManagementDefaultLimit": _number("power_limit_default_w", 1000),
-    "nvmlDeviceGetCurrPcieLinkGeneration": _number("pcie_generation"),
-    "nvmlDeviceGetMaxPcieLinkGeneration": _number("pcie_generation_max"),
-    "nvmlDeviceGetCurrPcieLinkWidth": _number("pcie_width_lanes"),
-    "nvmlDeviceGetMaxPcieLinkWidth": _number("pcie_width_max_lanes"),
-    "nvmlDeviceGetTemperature": _number("temperature_c"),
-}
-
-
-def _clock(field: str) -> Any:
-    return lambda gpu, kind: round(known(getattr(gpu, f"{('', 'sm', 'memory')[kind]}_clock{field}_hz", None)) / 1e6)
-
-
-CLOCKS: dict[str, Any] = {
-    "nvmlDeviceGetClockInfo": _clock(""),
-    "nvmlDeviceGetMaxClockInfo": _clock("_max"),
-    "nvmlDeviceGetApplicationsClock": _clock("_application"),
-    "nvmlDeviceGetDefaultApplicationsClock": _clock("_application_default"),
-}
-
-
-def _memory(gpu: Any, _version: int = 0) -> SimpleNamespace:
-    total, used = known(gpu.memory_total_bytes), getattr(gpu, "memory_used_bytes", 0)
-    return SimpleNamespace(total=int(total), free=int(gpu.memory_free_bytes), used=int(used))
-
-
-def _link_state(gpu: GpuFacts, link: int) -> int:
-    if link >= known(gpu.nvlink_links):
-        raise NVMLError(2)
-    return int(link < (gpu.nvlink_links_active or 0))
-
-
-def _link_speed(gpu: GpuFacts, _fields: list[int]) -> list[SimpleNamespace]:
-    per_link = (gpu.nvlink_bytes_per_s or 0) / (gpu.nvlink_links_active or 1)
-    return [SimpleNamespace(nvmlReturn=0, value=SimpleNamespace(uiVal=round(per_link / 1e6)))]
-
-
-def _slice(gpu: GpuFacts, index: int) -> Any:
-    if index >= len(gpu.mig_slices):
-        raise NVMLError(6)
-    return gpu.mig_slices[index]
-
-
-def _processes(gpu: GpuFacts) -> list[SimpleNamespace]:
-    return [SimpleNamespace(pid=p.pid, usedGpuMemory=int(p.memory_bytes or 0)) for p in known(gpu.processes)]
-
-
-STRUCTURES: dict[str, Any] = {
-    "nvmlDeviceGetMemoryInfo": _memory,
-    "nvmlDeviceGetPowerManagementLimitConstraints": lambda gpu: [
-        round(1000 * known(w)) for w in (gpu.power_limit_min_w, gpu.power_limit_max_w)
-    ],
-    "nvmlDeviceGetCudaComputeCapability": lambda gpu: tuple(int(x) for x in known(gpu.compute_capability).split(".")),
-    "nvmlDeviceGetNvLinkState": _link_state,
-    "nvmlDeviceGetNvLinkVersion": lambda _gpu, _link: 6,
-    "nvmlDeviceGetFieldValues": _link_speed,
-    "nvmlDeviceGetEccMode": lambda gpu: [int(known(gpu.ecc_enabled))] * 2,
-    "nvmlDeviceGetMigMode": lambda gpu: [int(known(gpu.mig_enabled))] * 2,
-    "nvmlDeviceGetMaxMigDeviceCount": lambda _: 7,
-    "nvmlDeviceGetMigDeviceHandleByIndex": _slice,
-    "nvmlDeviceGetAttributes": lambda part: SimpleNamespace(multiprocessorCount=known(part.multiprocessors)),
-    "nvmlDeviceGetComputeRunningProcesses": _processes,
-}
-
-
-def use(monkeypatch: pytest.MonkeyPatch, fake: Any) -> None:
-    """Put a module in the place of the bindings; None is "not installed"."""
-    monkeypatch.setitem(sys.modules, "pynvml", fake)
-    monkeypatch.setattr(nvml, "WSL_LIBRARIES", Path("/nowhere"))
-
-
-@pytest.mark.parametrize("path", DUMPS, ids=lambda p: p.stem)
-def test_reading_gives_back_what_the_driver_says(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Published driver outputs, replayed through the reader, come back as the same facts; what they lack is null."""
-    facts = facts_of(path.stem)
-    fake = fake_nvml(facts)
-    use(monkeypatch, fake)
-    found = read_host(DAY)
-    expected = [g.model_dump() | {"index": i} for i, g in enumerate(facts.gpus)]
-    assert [g.model_dump() for g in found.gpus] == expected
-    assert (found.driver_version, found.cuda_version) == (facts.driver_version, facts.cuda_version)
-    assert fake.shut == 1
-
-
 @pytest.mark.parametrize("path", DUMPS, ids=lambda p: p.stem)
 def test_dumps_name_their_origin(path: Path) -> None:
     """Every dump says that it was transcribed, from which public page, and of which day."""
@@ -197,138 +52,6 @@ def test_dumps_name_their_origin(path: Path) -> None:
     assert data["origin"].startswith("transcribed from a published nvidia-smi output")
     assert "https://github.com/" in data["origin"]
     assert data["date"] in data["origin"]
-
-
-def test_links_and_slices_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
-    """NVLink is summed over active links (18 x 26.562 GB/s); the bus width and compute capability are kept."""
-    facts = facts_of(
-        "h100-sxm",
-        nvlink_links=18,
-        nvlink_links_active=16,
-        nvlink_bytes_per_s=16 * 26.562e9,
-        nvlink_version="4.0",
-        memory_bus_width_bits=5120,
-        compute_capability="9.0",
-    )
-    use(monkeypatch, fake_nvml(facts))
-    gpu = read_host(DAY).gpus[0]
-    assert (gpu.nvlink_links, gpu.nvlink_links_active, gpu.nvlink_version) == (18, 16, "4.0")
-    assert gpu.nvlink_bytes_per_s == pytest.approx(425e9, rel=1e-3)
-    assert (gpu.memory_bus_width_bits, gpu.compute_capability) == (5120, "9.0")
-
-
-def test_old_bindings_and_drivers_give_nulls(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A release of the bindings without most calls, and with bytes for text, gives a name and nulls, no traceback."""
-    fake = SimpleNamespace(
-        NVMLError=NVMLError,
-        nvmlInit=lambda: None,
-        nvmlShutdown=lambda: None,
-        nvmlDeviceGetCount=lambda: 1,
-        nvmlDeviceGetHandleByIndex=lambda _: object(),
-        nvmlDeviceGetName=lambda _: b"Tesla K80",
-    )
-    use(monkeypatch, fake)
-    gpu = read_host(DAY).gpus[0]
-    assert gpu == GpuFacts(index=0, name="Tesla K80")
-
-
-def test_memory_falls_back_to_the_older_call(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where the second version of the memory call is not supported, the first one answers."""
-    fake = fake_nvml(facts_of("l4"))
-    first = fake.nvmlDeviceGetMemoryInfo
-
-    def only_first(gpu: Any, version: int | None = None) -> Any:
-        if version:
-            raise NVMLError(nvml.FUNCTION_NOT_FOUND)
-        return first(gpu)
-
-    monkeypatch.setattr(fake, "nvmlDeviceGetMemoryInfo", only_first, raising=False)
-    use(monkeypatch, fake)
-    assert read_host(DAY).gpus[0].memory_total_bytes == 23034 * MIB
-
-
-@pytest.mark.parametrize(
-    ("code", "words"),
-    [
-        (nvml.LIBRARY_NOT_FOUND, "libnvidia-ml.so.1 was not found"),
-        (nvml.DRIVER_NOT_LOADED, "installed but not loaded"),
-        (nvml.NO_PERMISSION, "no permission to use the NVIDIA driver"),
-        (nvml.VERSION_MISMATCH, "have different versions"),
-        (nvml.GPU_IS_LOST, "fallen off the bus"),
-        (nvml.FUNCTION_NOT_FOUND, "too old"),
-        (999, "does not start: code 999"),
-    ],
-)
-def test_no_driver_is_a_sentence(code: int, words: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each way NVML fails to start is a DataMissingError (exit 3) that says what is wrong."""
-    use(monkeypatch, fake_nvml(facts_of("l4"), init=code))
-    monkeypatch.setattr("platform.system", lambda: "Linux")
-    with pytest.raises(DataMissingError, match=words) as caught:
-        read_host(DAY)
-    assert caught.value.exit_code == 3
-
-
-def test_other_systems_have_their_own_sentence(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """No NVIDIA driver exists for macOS; Windows has another file name, WSL another folder."""
-    use(monkeypatch, fake_nvml(facts_of("l4"), init=nvml.LIBRARY_NOT_FOUND))
-    for system, words in (("Darwin", "none exists for macOS"), ("Windows", "nvml.dll")):
-        monkeypatch.setattr("platform.system", lambda s=system: s)
-        with pytest.raises(DataMissingError, match=words):
-            read_host(DAY)
-    monkeypatch.setattr("platform.system", lambda: "Linux")
-    monkeypatch.setattr(nvml, "WSL_LIBRARIES", tmp_path)
-    with pytest.raises(DataMissingError, match="WSL guest"):
-        read_host(DAY)
-
-
-def test_platform_is_kept(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Facts read in a Windows guest say so."""
-    use(monkeypatch, fake_nvml(facts_of("rtx-4090")))
-    assert read_host(DAY).platform == "linux"
-    monkeypatch.setattr(nvml, "WSL_LIBRARIES", tmp_path)
-    assert read_host(DAY).platform == "wsl"
-    monkeypatch.setattr("platform.system", lambda: "Windows")
-    assert read_host(DAY).platform == "windows"
-
-
-def test_package_missing_and_no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without the bindings the extra is named; a driver without GPUs is a sentence too."""
-    use(monkeypatch, None)
-    with pytest.raises(DataMissingError, match=r"pip install 'inference-planner\[gpu\]'"):
-        read_host(DAY)
-    use(monkeypatch, fake_nvml(facts_of("l4").model_copy(update={"gpus": ()})))
-    with pytest.raises(DataMissingError, match="sees no GPU"):
-        read_host(DAY)
-
-
-def test_a_lost_gpu_does_not_hide_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A GPU that has fallen off the bus is named; the others are read. The same where it goes in the middle."""
-    fake = fake_nvml(host_of(facts_of("h100-sxm"), 3), lost=1)
-    use(monkeypatch, fake)
-    found = read_host(DAY)
-    assert [g.index for g in found.gpus] == [0, 2]
-    assert [(u.index, "off the bus" in u.reason) for u in found.unreadable] == [(1, True)]
-
-    def dies(_gpu: Any) -> int:
-        raise NVMLError(nvml.RESET_REQUIRED)
-
-    monkeypatch.setattr(fake, "nvmlDeviceGetPowerUsage", dies, raising=False)
-    assert "needs a reset" in read_host(DAY).unreadable[0].reason
-
-
-def test_a_driver_that_fails_to_count_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A driver that starts and then fails is told as one that does not start; a lost GPU hides no version."""
-    fake = fake_nvml(facts_of("l4"))
-
-    def fails(code: int) -> Any:
-        raise NVMLError(code)
-
-    use(monkeypatch, fake)
-    monkeypatch.setattr(fake, "nvmlSystemGetDriverVersion", lambda: fails(nvml.GPU_IS_LOST))
-    assert read_host(DAY).driver_version is None
-    monkeypatch.setattr(fake, "nvmlDeviceGetCount", lambda: fails(nvml.NO_PERMISSION))
-    with pytest.raises(DataMissingError, match="no permission"):
-        read_host(DAY)
 
 
 def test_bad_facts_are_told_with_place_and_field() -> None:
