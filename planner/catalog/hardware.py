@@ -26,6 +26,9 @@ class GpuSpec(FileSpec):
     id: str
     name: str
     vendor: Vendor
+    architecture: str | None = None
+    """Compute capability of an NVIDIA GPU (sm_90), generation of another (cdna3, xe2, tpu-v6e): what engines support
+    depends on it. Without it, every option is taken to start."""
     released: Annotated[int, Field(ge=2010, le=2100)]
     """Year of first shipment."""
     aliases: tuple[str, ...] = ()
@@ -83,6 +86,10 @@ class FormatSpec(Spec):
     """Format of the matrix product where the GPU supports it; otherwise 16 bit, with weights widened on the fly."""
     activation_scales: Literal["tensor", "blocks"] = "tensor"
     """blocks: activations are quantised block by block on the fly, with kernel launches of their own."""
+    block_out: Count = 1
+    """Output channels that share a scale: slices of a matrix along its outputs hold whole blocks."""
+    block_in: Count = 1
+    """Input channels that share a scale (the group size): slices along the inputs hold whole blocks."""
     aliases: tuple[str, ...] = ()
     note: str | None = None
 
@@ -245,6 +252,8 @@ class EngineSpec(FileSpec):
     vendors: tuple[Vendor, ...]
     basis: Basis
     aliases: tuple[str, ...] = ()
+    support: str | None = None
+    """Id of the table that says what it runs (hardware/engines/support); found by id, name and aliases where absent."""
     factors: EngineFactors
     fitted_on: FittedOn | None = None
     errors: EngineErrors | None = None

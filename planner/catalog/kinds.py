@@ -114,6 +114,14 @@ KINDS = (
         "engines",
     ),
     Kind(
+        "engine-support",
+        "versions",
+        "what an engine runs",
+        "planner.catalog.support:SupportSpec",
+        "hardware/engines/support",
+        "engine with a support table",
+    ),
+    Kind(
         "prices", "quotes", "price quotes", "planner.catalog.market:PricesFile", "hardware/prices", "provider", "prices"
     ),
     Kind(

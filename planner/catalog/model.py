@@ -37,6 +37,8 @@ class AttentionGroup(Spec):
     """Width of the indexer's key, cached per token; absent where a layer reuses the selection of another layer."""
     compression: Count = 1
     """Tokens of context that share one cache entry (compressed attention), the indexer's key included."""
+    sinks: bool = False
+    """Whether every head has a learned sink logit (gpt-oss), which not every attention kernel takes."""
     shared_kv: bool = False
     """Whether one cached vector is both key and value."""
     state_elements: Count | None = None

@@ -1,13 +1,14 @@
 """Enumerate the options of a scenario: GPU x precision x engine x layout x offer."""
 
 import datetime as dt
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from planner.catalog.catalog import Catalog
 from planner.catalog.hardware import EngineSpec, FormatSpec, GpuSpec, SystemSpec
 from planner.catalog.market import PricesFile, Quote
 from planner.catalog.model import ModelSpec
+from planner.catalog.support import SupportSpec
 from planner.documents.spec import AnyFileSpec, Loaded
 from planner.errors import DataMissingError, unknown
 from planner.scenario.load import Scenario
@@ -28,6 +29,8 @@ class Precision:
     ffn: FormatSpec
     experts: FormatSpec
     embedding: FormatSpec
+    formats: Mapping[str, str] = field(default_factory=dict, compare=False)
+    """Names of the formats of attention, ffn and experts."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,11 @@ class Layout:
     def gpus(self) -> int:
         """GPUs of one replica."""
         return self.tensor * self.pipeline * self.data
+
+    @property
+    def expert_slices(self) -> int:
+        """Ranks that share one expert: all of them without expert parallelism, one where experts stay whole."""
+        return max(self.tensor * self.data // self.expert, 1)
 
     @property
     def name(self) -> str:
@@ -71,6 +79,13 @@ class Machine:
     gpu: Loaded[GpuSpec]
     system: Loaded[SystemSpec] | None
     engine: Loaded[EngineSpec]
+    """As its release and settings make it."""
+    support: SupportSpec | None = None
+    """What the engine runs; None: no table says, and nothing is refused."""
+    version: str | None = None
+    """The engine's release; None where no table knows it."""
+    max_model_len: int | None = None
+    """Longest request that the engine is set to accept [tokens]; None is the model's own length."""
 
     @property
     def domain_gpus(self) -> int:
@@ -94,6 +109,8 @@ class Candidate:
     offer: Offer | None
     prefill: Layout | None = None
     """Of a prefill pool, where the replicas of `layout` only decode; None: one pool does both."""
+    why_not: str = ""
+    """Why the engine does not start it; empty where it starts."""
 
 
 def candidates(scenario: Scenario, catalog: Catalog, model: Loaded[ModelSpec], today: dt.date) -> list[Candidate]:
@@ -149,15 +166,16 @@ def _precisions(scenario: Scenario, catalog: Catalog, model: ModelSpec) -> Itera
 def named_precision(name: str, catalog: Catalog, model: ModelSpec, *, where: str = "") -> Precision:
     """Return a precision by name: `native` or its format is as published, else all linear weights in one format."""
     own = model.weights
-    _, attention = catalog.format(own.attention)
+    attention_name, attention = catalog.format(own.attention)
     ffn_name, ffn = catalog.format(own.ffn)
     experts_name, experts = catalog.format(own.experts or own.ffn)
     _, embedding = catalog.format(own.embedding)
     native_name = experts_name if any(group.experts for group in model.ffn) else ffn_name
     key, fmt = (native_name, experts) if name == "native" else catalog.format(name, where=where)
     if key == native_name or {key, native_name} == _EIGHT_BIT:
-        return Precision(native_name, attention, ffn, experts, embedding)
-    return Precision(key, fmt, fmt, fmt, embedding)
+        formats = {"attention": attention_name, "ffn": ffn_name, "experts": experts_name}
+        return Precision(native_name, attention, ffn, experts, embedding, formats)
+    return Precision(key, fmt, fmt, fmt, embedding, dict.fromkeys(("attention", "ffn", "experts"), key))
 
 
 _WIDE = {"bf16", "fp16", "fp32"}

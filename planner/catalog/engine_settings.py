@@ -1,0 +1,61 @@
+"""Settings of a serving engine: those a user gives, over those of its release."""
+
+import re
+
+from planner.catalog.hardware import EngineLimits, EngineSpec
+from planner.documents.spec import Count, Share, Spec
+
+
+class EngineSettings(Spec):
+    """Settings of a serving engine under vLLM's names; empty ones are the engine's own."""
+
+    gpu_memory_utilization: Share | None = None
+    """Share of the memory that the engine takes; the engine's file says of which."""
+    max_num_seqs: Count | None = None
+    """Sequences in the running batch of a data-parallel rank."""
+    max_num_batched_tokens: Count | None = None
+    """Token budget of one step of a rank."""
+    max_model_len: Count | None = None
+    """Longest request that the engine accepts, prompt and answer [tokens]; the model's own length where absent."""
+
+
+def release_key(version: str) -> tuple[int, ...]:
+    """Return a key that sorts releases by age; what follows the numbers (rc1, +cu130) does not count.
+
+    >>> release_key("0.9.2") < release_key("0.11") < release_key("0.26.1rc1")
+    True
+    """
+    found = re.match(r"v?(\d+(?:\.\d+)*)", version.strip())
+    return tuple(int(part) for part in found[1].split(".")) if found else ()
+
+
+def configured(engine: EngineSpec, version: str | None, settings: EngineSettings) -> EngineSpec:
+    """Return an engine as a release of it has its factors, with settings in place of its defaults.
+
+    Parameters
+    ----------
+    engine : factors of its newest release, and what differed before.
+    version : the release; None is the newest.
+    settings : what the user gives.
+    """
+    changes: dict[str, object] = {}
+    if version is not None:
+        older = sorted(engine.older_releases, key=lambda release: release_key(release.before), reverse=True)
+        for release in older:
+            if release_key(version) < release_key(release.before):
+                changes |= {name: v for name, v in release if v is not None and name in _OF_RELEASES}
+    if settings.gpu_memory_utilization is not None:
+        changes["memory_utilization"] = settings.gpu_memory_utilization
+    if settings.max_num_seqs is not None or settings.max_num_batched_tokens is not None:
+        changes["limits"] = tuple(_limits(one, settings) for one in engine.factors.limits)
+    if not changes:
+        return engine
+    return engine.model_copy(update={"factors": engine.factors.model_copy(update=changes)})
+
+
+_OF_RELEASES = ("memory_utilization", "runtime_reserve_bytes", "collective_bytes", "sampler_bytes_per_logit")
+
+
+def _limits(limits: EngineLimits, settings: EngineSettings) -> EngineLimits:
+    changes = {"max_running_sequences": settings.max_num_seqs, "max_batched_tokens": settings.max_num_batched_tokens}
+    return limits.model_copy(update={name: value for name, value in changes.items() if value is not None})
