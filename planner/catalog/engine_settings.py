@@ -53,7 +53,7 @@ def configured(engine: EngineSpec, version: str | None, settings: EngineSettings
     return engine.model_copy(update={"factors": engine.factors.model_copy(update=changes)})
 
 
-_OF_RELEASES = ("memory_utilization", "runtime_reserve_bytes", "collective_bytes", "sampler_bytes_per_logit")
+_OF_RELEASES = ("memory_utilization", "runtime_reserve_bytes")
 
 
 def _limits(limits: EngineLimits, settings: EngineSettings) -> EngineLimits:

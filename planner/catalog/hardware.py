@@ -6,6 +6,8 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from planner.documents.spec import Confidence, Count, FileSpec, NonNegative, Positive, Share, Spec, shown
 
+Version = Annotated[str, Field(pattern=r"^\d+(\.\d+)*")]
+"""A release as its engine numbers it, e.g. 0.21 or 1.2.0rc3."""
 Vendor = Literal["nvidia", "amd", "intel", "google"]
 Basis = Literal["measured", "calibrated", "datasheet", "assumed"]
 
@@ -243,6 +245,15 @@ class EngineErrors(Spec):
     """Disaggregated serving: prefill on workers of its own."""
 
 
+class OlderRelease(Spec):
+    """What differed in an engine's older releases; the factors are those of the newest one."""
+
+    before: Version
+    """The first release in which this no longer holds."""
+    memory_utilization: Share | None = None
+    runtime_reserve_bytes: NonNegative | None = None
+
+
 class EngineSpec(FileSpec):
     """One serving engine, at a version."""
 
@@ -255,6 +266,7 @@ class EngineSpec(FileSpec):
     support: str | None = None
     """Id of the table that says what it runs (hardware/engines/support); found by id, name and aliases where absent."""
     factors: EngineFactors
+    older_releases: tuple[OlderRelease, ...] = ()
     fitted_on: FittedOn | None = None
     errors: EngineErrors | None = None
     notes: str | None = None

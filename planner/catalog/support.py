@@ -1,7 +1,9 @@
 """What an engine runs: per release, which number formats and kinds of attention start on which GPUs, and how."""
 
+import re
 from collections.abc import Iterable, Sequence
 from fnmatch import fnmatchcase
+from functools import cache
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
@@ -18,6 +20,10 @@ Part = Literal["dense", "experts"]
 Attention = Literal["gqa", "mla", "sparse-mla", "sparse-gqa", "sinks", "linear"]
 
 
+_key = cache(release_key)
+_RELEASE = re.compile(r"v?\d+\.\d")
+
+
 class Release(Spec):
     """A release of an engine."""
 
@@ -26,7 +32,7 @@ class Release(Spec):
 
 
 class Rule(Spec):
-    """An outcome, and what it holds for; a field that is left out holds for everything. The first rule that fits wins."""
+    """An outcome, and what it holds for: everything where a field is left out. The first rule that fits wins."""
 
     formats: tuple[str, ...] | None = None
     """Number formats (names of hardware/formats.yaml)."""
@@ -48,10 +54,10 @@ class Rule(Spec):
 
     def holds(self, architecture: str, version: str) -> bool:
         """Return whether the rule holds on a GPU for a release."""
-        key = release_key(version)
+        key = _key(version)
         return (
-            (self.since is None or release_key(self.since) <= key)
-            and (self.before is None or key < release_key(self.before))
+            (self.since is None or _key(self.since) <= key)
+            and (self.before is None or key < _key(self.before))
             and (self.architectures is None or any(fnmatchcase(architecture, a) for a in self.architectures))
         )
 
@@ -85,7 +91,7 @@ class SupportSpec(FileSpec):
 
     @model_validator(mode="after")
     def _in_order(self) -> "SupportSpec":
-        keys = [release_key(one.version) for one in self.versions]
+        keys = [_key(one.version) for one in self.versions]
         if keys != sorted(keys):
             raise ValueError("versions are not in order; expected the oldest first")
         return self
@@ -104,9 +110,26 @@ class SupportSpec(FileSpec):
         known = [one.version for one in self.versions]
         found = [v for v in known if v == wanted or v.startswith(f"{wanted}.")]
         if not found:
-            text = f"{self.id} {name!r} is not in the support table; it has {known[0]} to {known[-1]}."
-            raise DataMissingError(text + suggestion(wanted, known), where=where)
+            text = f"unknown release of {self.name} {name!r}; the support table has {known[0]} to {known[-1]}."
+            raise DataMissingError(
+                text + suggestion(wanted, known, listing="it is under hardware/engines/support"), where=where
+            )
         return wanted if wanted in found else found[-1]
+
+    def nearest(self, name: str) -> str:
+        """Return the release that a text of a benchmark means: itself, the newest it begins, or the last before it.
+
+        A text without a release (a branch, a container) means the newest. Raises DataMissingError for a release that is
+        newer or older than all of the table.
+        """
+        if not _RELEASE.match(name.strip()):
+            return self.newest
+        known = [one.version for one in self.versions]
+        key = _key(name)
+        if _key(known[0]) <= key <= _key(known[-1]):
+            beginning = [v for v in known if _key(v)[: len(key)] == key]
+            return (beginning or [v for v in known if _key(v) <= key])[-1]
+        return self.release(name)
 
     def for_weights(self, fmt: str, part: Part, architecture: str, version: str) -> Rule | None:
         """Return the rule for weights of a format on a GPU; None where the table says nothing."""

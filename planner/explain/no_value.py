@@ -29,6 +29,8 @@ def why_no_value(found: Answer, field: str) -> str:
         return _of_measured_rates(found, field)
     if best.usd_per_gpu_hour is None and (field in _OF_OFFER or best.replicas is not None):
         return "no price of this option is known"
+    if best.why:
+        return f"the option does not start: {best.why}"
     if not best.fits:
         return f"the option does not fit ({best.limit})"
     if best.replicas is None:

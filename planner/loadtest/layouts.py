@@ -45,20 +45,20 @@ def deployments(numbers: Mapping[str, float], model: ModelSpec, machine: Machine
     Parameters
     ----------
     numbers : the row's numbers by column name; NaN where it leaves one open.
-    model : its attention heads have to be divisible by the tensor parallelism.
+    model : its experts and heads decide the usual layouts.
     machine : GPU, system and engine, which decide the usual layouts.
 
     Raises
     ------
-    BadInputError : GPUs or heads do not divide in any of the layouts, or columns contradict each other.
+    BadInputError : GPUs do not divide in any of the layouts, or columns contradict each other.
     """
     if not layout_is_open(numbers) or _split_is_open(numbers):
-        return [_deployment(numbers, model)]
+        return [_deployment(numbers)]
     options: dict[Layout, Deployment] = {}
     errors: list[BadInputError] = []
     for sizes in _sizes(numbers, model, machine):
         try:
-            option = _deployment({**numbers, **sizes}, model)
+            option = _deployment({**numbers, **sizes})
         except BadInputError as error:
             errors.append(error)
         else:
@@ -97,8 +97,8 @@ def _sizes(numbers: Mapping[str, float], model: ModelSpec, machine: Machine) -> 
                 yield sizes
 
 
-def _deployment(numbers: Mapping[str, float], model: ModelSpec) -> Deployment:
-    """Return the deployment that numbers state. Raises BadInputError where its GPUs or heads do not divide."""
+def _deployment(numbers: Mapping[str, float]) -> Deployment:
+    """Return the deployment that numbers state. Raises BadInputError where its GPUs do not divide."""
     pool: Pool | None = None
     if not math.isnan(numbers["prefill_gpus"]) or not math.isnan(numbers["decode_gpus"]):
         layout, pool = _pools(numbers)
@@ -106,10 +106,6 @@ def _deployment(numbers: Mapping[str, float], model: ModelSpec) -> Deployment:
         layout, pool = _open_pools(numbers)
     else:
         layout = _layout(numbers)
-    heads = max(group.heads for group in model.attention)
-    for name, checked in (("tensor_parallel", layout), ("prefill_tensor_parallel", pool.layout if pool else layout)):
-        if heads % checked.tensor:
-            raise BadInputError(f"{name} {checked.tensor} does not divide the {heads} attention heads of {model.id}")
     if not pool and numbers["gpus"] < layout.gpus:
         raise BadInputError(f"gpus {numbers['gpus']:g} is less than TP x PP x DP = {layout.gpus}")
     if not pool and numbers["gpus"] % layout.gpus > 0:

@@ -5,11 +5,16 @@ from functools import cache
 from typing import Generic, TypeVar
 
 from planner.catalog.catalog import Catalog
+from planner.catalog.engine_settings import EngineSettings, configured
 from planner.catalog.hardware import EngineSpec, FormatSpec, GpuSpec, SystemSpec
 from planner.catalog.model import ModelSpec
 from planner.documents.spec import Loaded
-from planner.errors import PlannerError
-from planner.options.candidates import Precision, named_precision
+from planner.errors import BadInputError, PlannerError
+from planner.options.candidates import Machine, Precision, named_precision
+from planner.options.startup import as_run, support_of
+
+SETTINGS = tuple(name for name in EngineSettings.model_fields if name != "max_model_len")
+"""Settings of an engine that its factors hold."""
 
 T = TypeVar("T")
 
@@ -42,8 +47,25 @@ class Names:
         def system_of(gpu: str) -> Loaded[SystemSpec] | None:
             return next((s for s in catalog.all(SystemSpec) if s.spec.gpu == gpu), None)
 
-        def precision_of(name: str, model: str) -> Precision:
-            return named_precision(name, catalog, self.model(model).spec)
+        def machine_of(gpu: str, engine: str, version: str, *settings: str) -> Machine:
+            base, accelerator = self.engine(engine), self.gpu(gpu)
+            support = support_of(base.spec, catalog)
+            release = support.nearest(version) if support and version else support.newest if support else None
+            given = {name: float(text) for name, text in zip(SETTINGS, settings, strict=True) if text}
+            shares = {"gpu_memory_utilization"}
+            chosen = EngineSettings.model_validate({n: v if n in shares else int(v) for n, v in given.items()})
+            configured_engine = Loaded(configured(base.spec, release, chosen), base.document)
+            return Machine(accelerator, self.system(accelerator.spec.id), configured_engine, support, release)
+
+        def model_of(name: str, longest: str) -> ModelSpec:
+            spec = self.model(name).spec
+            if longest and float(longest) > spec.max_context_tokens:
+                own = f"{spec.max_context_tokens:,} tokens"
+                raise BadInputError(f"max_model_len {float(longest):,.0f} is more than {spec.id}'s {own}")
+            return spec.model_copy(update={"max_context_tokens": int(float(longest))}) if longest else spec
+
+        def precision_of(name: str, model: str, *machine: str) -> Precision:
+            return as_run(named_precision(name, catalog, self.model(model).spec), self.machine(*machine))
 
         def format_of(name: str) -> FormatSpec:
             return catalog.format(name)[1]
@@ -53,6 +75,10 @@ class Names:
         self.engine: Memo[Loaded[EngineSpec]] = Memo(lambda name: catalog.get(EngineSpec, name))
         self.system = Memo(system_of)
         """By the id of its GPU."""
+        self.machine = Memo(machine_of)
+        """By the names of its GPU, its engine and the release, and the engine's settings."""
+        self.model_up_to = Memo(model_of)
+        """By its name and the longest request that the engine accepts."""
         self.precision = Memo(precision_of)
-        """By its name and the model's."""
+        """By its name, the model's, and those of the machine that runs it."""
         self.format = Memo(format_of)

@@ -153,7 +153,10 @@ def _verdicts(found: LoadTests, runs: Sequence[Run]) -> list[dict[str, Any]]:
             run.machine.engine.spec, run.model, run.machine.gpu.spec, layout=run.layout, pools=like_none
         )
         verdict = {"fits": fits, "limit": LIMITS[int(found.limit[i])], "basis": basis, "error": ""}
-        if not found.has_room[i]:
+        if run.why_not:
+            values = dict.fromkeys(values)
+            verdict |= {"fits": False, "limit": "does_not_start", "error": f"does not start: {run.why_not}"}
+        elif not found.has_room[i]:
             where = " in any layout that uses all GPUs" if layout_is_open(run.numbers) and has_gpus(run.numbers) else ""
             verdict |= {"limit": "memory", "error": f"does not fit: weights and one request exceed the memory{where}"}
         elif found.too_long[i]:

@@ -10,13 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from planner.catalog.catalog import Catalog
+from planner.catalog.engine_settings import EngineSettings
 from planner.catalog.model import ModelSpec
 from planner.documents.spec import LARGEST, LARGEST_COUNT, SMALLEST
 from planner.errors import BadInputError
 from planner.loadtest.layouts import LOADS, Pool, deployments
-from planner.loadtest.lookups import Names
+from planner.loadtest.lookups import SETTINGS, Names
 from planner.options.candidates import Candidate, Layout, Machine, Precision
 from planner.options.lowering import lower_machine
+from planner.options.startup import why_not
 from planner.scenario.load import parse_cell
 from planner.scenario.scenario import MOST_DRAFTED, USUAL_ACCEPTANCE
 from planner.serving.cases import Cases
@@ -43,14 +45,16 @@ NUMBERS = (
     "prefill_tensor_parallel",
     "prefill_data_parallel",
     "prefill_expert_parallel",
+    *EngineSettings.model_fields,
 )
 TEXTS = ("id", "model", "gpu", "engine", "engine_version", "precision", "kv_precision")
 
 Row = Mapping[str, Any]
 """A run by column: TEXTS as text, NUMBERS as text in the cell of a sheet or as a number; None or empty: not stated."""
 
-_WHOLE = {name for name in NUMBERS if name.endswith(("_parallel", "gpus"))} | {"speculative_tokens"}
-_SHARES = {"cached_share", "acceptance", "length_spread"}
+_WHOLE_SETTINGS = {"max_num_seqs", "max_num_batched_tokens", "max_model_len"}
+_WHOLE = {name for name in NUMBERS if name.endswith(("_parallel", "gpus"))} | {"speculative_tokens"} | _WHOLE_SETTINGS
+_SHARES = {"cached_share", "acceptance", "length_spread", "gpu_memory_utilization"}
 _AT_LEAST_ONE = _WHOLE - {"speculative_tokens"} | {"input_tokens", "output_tokens"}
 
 
@@ -69,6 +73,8 @@ class Run:
     pool: Pool | None
     """The prefill workers, where the others only decode."""
     numbers: Mapping[str, float]
+    why_not: str = ""
+    """Why the engine does not start it; empty where it starts."""
 
 
 def resolve(row: Row, names: Names) -> Run:
@@ -78,25 +84,40 @@ def resolve(row: Row, names: Names) -> Run:
         raise BadInputError(
             "concurrency and request_rate are given together; expected one, or neither for maximum load"
         )
-    model = names.model(row["model"]).spec
-    gpu = names.gpu(row["gpu"])
+    given = {name: numbers[name] for name in EngineSettings.model_fields}
+    settings = {name: "" if math.isnan(value) else f"{value:.10g}" for name, value in given.items()}
+    model = names.model_up_to(row["model"], settings["max_model_len"])
     engine = names.engine(row.get("engine") or "vllm")
+    gpu = names.gpu(row["gpu"])
     if gpu.spec.vendor not in engine.spec.vendors:
         raise BadInputError(
             f"{engine.spec.id} does not run on {gpu.spec.vendor}; expected {', '.join(engine.spec.vendors)}"
         )
-    system = names.system(gpu.spec.id)
-    precision = names.precision(row.get("precision") or "native", row["model"])
+    release = row.get("engine_version") or ""
+    named = (row["gpu"], row.get("engine") or "vllm", release, *(settings[name] for name in SETTINGS))
+    precision = names.precision(row.get("precision") or "native", row["model"], *named)
     kv = names.format(row.get("kv_precision") or "bf16")
-    run = Run(Machine(gpu, system, engine), model, precision, kv.weight_bytes, None, 1.0, None, numbers)
+    run = Run(names.machine(*named), model, precision, kv.weight_bytes, None, 1.0, None, numbers)
     options = choices(run)
     return options[0] if len(options) == 1 else run
 
 
 def choices(run: Run) -> list[Run]:
-    """Return an open run with each deployment that it may take. Raises BadInputError where there is none."""
-    options = deployments(run.numbers, run.model, run.machine)
-    return [dataclasses.replace(run, **option._asdict()) for option in options]
+    """Return an open run with each deployment that it may take and that starts, else the first one with the reason.
+
+    Raises BadInputError where there is none.
+    """
+    options = [dataclasses.replace(run, **o._asdict()) for o in deployments(run.numbers, run.model, run.machine)]
+    reasons = [_why_not(option) for option in options]
+    starting = [option for option, why in zip(options, reasons, strict=True) if not why]
+    return starting or [dataclasses.replace(options[0], why_not=reasons[0])]
+
+
+def _why_not(run: Run) -> str:
+    """Return why the engine does not start a run's deployment; empty where it starts."""
+    layouts = (run.layout, run.pool.layout if run.pool else None)
+    reasons = (why_not(run.model, run.machine, run.precision, layout) for layout in layouts if layout)
+    return next((reason for reason in reasons if reason), "")
 
 
 def _number(name: str, cell: str | float | None) -> float:
@@ -112,7 +133,9 @@ def _number(name: str, cell: str | float | None) -> float:
     if expected := _out_of_range(name, value):
         raise BadInputError(f"{name} {value:g} is out of range; expected {expected}")
     if name in _WHOLE and value != int(value):
-        unit = "GPUs or stages" if name.endswith("_parallel") else name.rpartition("_")[2].replace("gpus", "GPUs")
+        counted = {"seqs": "sequences", "gpus": "GPUs", "len": "tokens", "parallel": "GPUs or stages"}
+        last = name.rpartition("_")[2]
+        unit = counted.get(last, last)
         raise BadInputError(f"{name} {value:g} is not a whole number; expected {unit}")
     return float(value)
 
@@ -136,10 +159,10 @@ def cases_of(runs: Sequence[Run], catalog: Catalog) -> Cases:
 
     A model on a machine is lowered once, however many runs it has.
     """
-    parts: dict[tuple[int, str, str, str], Cases] = {}
+    parts: dict[tuple[int, int, str], Cases] = {}
     keys = []
     for run in runs:
-        key = (id(run.model), run.machine.gpu.spec.id, run.machine.engine.spec.id, run.precision.name)
+        key = (id(run.model), id(run.machine), run.precision.name)
         if key not in parts:
             option = Candidate(run.machine, run.precision, run.layout or Layout(1), None)
             parts[key] = lower_machine(run.model, option, catalog)

@@ -1,6 +1,7 @@
 """From a question to ranked options: find the specs, lower, estimate, rank, warn."""
 
 import datetime as dt
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from planner.options.prefill_layouts import with_pools
 from planner.options.ranking import rank, ranked_options
 from planner.scenario.load import Scenario
 from planner.serving.cases import Cases
+from planner.serving.slo import Limit
 
 
 @dataclass(frozen=True)
@@ -70,6 +72,7 @@ def answer(scenario: Scenario, catalog: Catalog, *, today: dt.date | None = None
     refuse_router(scenario)
     day = today or the_day()
     model, notes = find_model(scenario, catalog)
+    model = limited(model, scenario)
     options = candidates(scenario, catalog, model, day)
     if not options:
         key = ("fleet", "tensor_parallel") if scenario.spec.fleet.tensor_parallel else ("fleet",)
@@ -77,11 +80,13 @@ def answer(scenario: Scenario, catalog: Catalog, *, today: dt.date | None = None
         raise DataMissingError("no GPU, engine and layout of the catalogue matches the fleet's filters", where=place)
     if scenario.spec.measured_rates is not None:
         options = _one_layout(options)
-    options = with_pools(scenario, catalog, model, options)
+    refused = [option for option in options if option.why_not]
+    options = [*with_pools(scenario, catalog, model, [o for o in options if not o.why_not]), *refused]
     cases = lower(scenario, catalog, model, options)
     if scenario.spec.measured_rates is not None:
         cases = as_measured_nodes(cases)
     found, capacity = _solved(scenario, cases)
+    found = _without_refused(found, options)
     if np.all(np.isnan(found.usd_per_gpu_hour)):
         raise NoPriceError(
             nothing_priced(scenario, catalog, options, day), where=scenario.loaded.document.place(("prices",))
@@ -129,10 +134,50 @@ def find_model(scenario: Scenario, catalog: Catalog) -> tuple[Loaded[ModelSpec],
     return found.loaded, [model_note(found)] if found.note else []
 
 
+def limited(model: Loaded[ModelSpec], scenario: Scenario) -> Loaded[ModelSpec]:
+    """Return a model with the longest request that the scenario's engine accepts.
+
+    Raises BadInputError where that is more than the model's own length.
+    """
+    length, own = scenario.spec.engine_settings.max_model_len, model.spec.max_context_tokens
+    if length is None:
+        return model
+    if length > own:
+        place = scenario.loaded.document.place(("engine_settings", "max_model_len"))
+        raise BadInputError(f"max_model_len {length:,} is more than {model.spec.id}'s {own:,} tokens", where=place)
+    return replace(model, spec=model.spec.model_copy(update={"max_context_tokens": length}))
+
+
 def _gpu_notes(scenario: Scenario, catalog: Catalog) -> list[str]:
     """Return how GPU names were read, where they are not ids."""
     found = (catalog.find(GpuSpec, name).note for name in scenario.spec.fleet.gpus or ())
     return [f"GPU {note}" for note in found if note]
+
+
+def _without_refused(found: Estimate, options: Sequence[Candidate]) -> Estimate:
+    """Return an estimate without results for the options that the engine does not start."""
+    refused = np.asarray([bool(option.why_not) for option in options])
+    if not refused.any():
+        return found
+    verdict = {"fits": 0.0, "meets_slo": 0.0, "limit": float(Limit.DOES_NOT_START)}
+    columns = {
+        name: column if name in _OF_THE_QUESTION else np.where(refused, verdict.get(name, np.nan), column)
+        for name, column in vars(found).items()
+    }
+    return Estimate(**columns)
+
+
+_OF_THE_QUESTION = {
+    "answers_per_month",
+    "input_tokens_per_answer",
+    "answer_tokens_per_answer",
+    "reasoning_multiplier",
+    "generated_tokens_per_answer",
+    "truncated_share",
+    "usd_per_gpu_hour",
+    "gpus_per_replica",
+}
+"""Results that do not depend on whether an option starts."""
 
 
 def _solved(scenario: Scenario, cases: Cases) -> tuple[Estimate, ReplicaCapacity]:

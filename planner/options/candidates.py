@@ -3,14 +3,17 @@
 import datetime as dt
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 
 from planner.catalog.catalog import Catalog
+from planner.catalog.engine_settings import configured
 from planner.catalog.hardware import EngineSpec, FormatSpec, GpuSpec, SystemSpec
 from planner.catalog.market import PricesFile, Quote
 from planner.catalog.model import ModelSpec
 from planner.catalog.support import SupportSpec
 from planner.documents.spec import AnyFileSpec, Loaded
 from planner.errors import DataMissingError, unknown
+from planner.options.startup import as_run, support_of, why_not
 from planner.scenario.load import Scenario
 
 SEARCHED_KINDS = ("offer",)
@@ -84,8 +87,6 @@ class Machine:
     """What the engine runs; None: no table says, and nothing is refused."""
     version: str | None = None
     """The engine's release; None where no table knows it."""
-    max_model_len: int | None = None
-    """Longest request that the engine is set to accept [tokens]; None is the model's own length."""
 
     @property
     def domain_gpus(self) -> int:
@@ -122,12 +123,24 @@ def candidates(scenario: Scenario, catalog: Catalog, model: Loaded[ModelSpec], t
     precisions = list(_precisions(scenario, catalog, model.spec))
     for machine in machines:
         of_gpu: list[Offer | None] = list(offers.get(machine.gpu.spec.id, [])) or [None]
-        for layout in usual_layouts(model.spec, machine):
-            if spec.fleet.tensor_parallel and layout.tensor not in spec.fleet.tensor_parallel:
-                continue
+        wanted = spec.fleet.tensor_parallel
+        layouts = [x for x in usual_layouts(model.spec, machine) if not wanted or x.tensor in wanted]
+        tried = [(as_run(p, machine), _starting(model.spec, machine, p, layouts)) for p in precisions]
+        for layout in layouts:
             rentable = [o for o in of_gpu if _can_hold(o, layout, machine)] or [None]
-            found += [Candidate(machine, precision, layout, offer) for precision in precisions for offer in rentable]
+            found += [
+                Candidate(machine, precision, layout, offer, why_not=starting[layout])
+                for precision, starting in tried
+                if layout in starting
+                for offer in rentable
+            ]
     return found
+
+
+def _starting(model: ModelSpec, machine: Machine, precision: Precision, layouts: Sequence[Layout]) -> dict[Layout, str]:
+    """Return the layouts that start, each with an empty text; where none does, the first one with the reason."""
+    reasons = {layout: why_not(model, machine, precision, layout) for layout in layouts}
+    return {layout: why for layout, why in reasons.items() if not why} or dict(islice(reasons.items(), 1))
 
 
 def _machines(scenario: Scenario, catalog: Catalog) -> Iterator[Machine]:
@@ -141,16 +154,28 @@ def _machines(scenario: Scenario, catalog: Catalog) -> Iterator[Machine]:
 
     gpus = {gpu.spec.id: gpu for gpu in named(GpuSpec, fleet.gpus, "fleet", "gpus")}
     systems = named(SystemSpec, fleet.systems, "fleet", "systems")
-    engines = named(EngineSpec, scenario.spec.engine, "engine")
+    engines = [_released(engine, scenario, catalog) for engine in named(EngineSpec, scenario.spec.engine, "engine")]
     for gpu in gpus.values():
         of_gpu = [system for system in systems if system.spec.gpu == gpu.spec.id]
         if fleet.systems and not of_gpu:
             continue
         usual: list[Loaded[SystemSpec] | None] = [*of_gpu] if fleet.systems else [*of_gpu[:1]] or [None]
         for system in usual:
-            for engine in engines:
+            for engine, support, version in engines:
                 if gpu.spec.vendor in engine.spec.vendors:
-                    yield Machine(gpu, system, engine)
+                    yield Machine(gpu, system, engine, support, version)
+
+
+def _released(
+    engine: Loaded[EngineSpec], scenario: Scenario, catalog: Catalog
+) -> tuple[Loaded[EngineSpec], SupportSpec | None, str | None]:
+    """Return an engine as the scenario's release and settings make it, what it runs, and the release."""
+    spec, support = scenario.spec, support_of(engine.spec, catalog)
+    version = spec.engine_version
+    if support is not None:
+        where = scenario.loaded.document.place(("engine_version",))
+        version = support.release(version, where=where) if version else support.newest
+    return Loaded(configured(engine.spec, version, spec.engine_settings), engine.document), support, version
 
 
 def _precisions(scenario: Scenario, catalog: Catalog, model: ModelSpec) -> Iterator[Precision]:

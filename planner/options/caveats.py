@@ -141,10 +141,14 @@ def nothing_meets(scenario: Scenario, results: Sequence[Option]) -> str:
     """Return why no option works: the constraint, and the best attainable."""
     fitting = [option for option in results if option.fits]
     if not fitting:
-        limits = {option.limit for option in results}
+        limits = {option.limit for option in results if not option.why}
+        if not limits:
+            reasons = list(dict.fromkeys(option.why for option in results if option.why))
+            more = f"; and {len(reasons) - _SHOWN} more reasons" if len(reasons) > _SHOWN else ""
+            return f"no option starts: {'; '.join(reasons[:_SHOWN])}{more}"
         if limits == {"context"}:
             return "nothing fits: input and output together exceed the model's context length"
-        largest = max(option.gpus_per_replica or 0 for option in results)
+        largest = max(option.gpus_per_replica or 0 for option in results if not option.why)
         return (
             f"nothing fits: the weights and the cache of one long request do not fit any candidate "
             f"(largest replica tried: {largest} GPUs). Allow larger GPUs, a smaller precision or more tensor_parallel"

@@ -57,6 +57,10 @@ class Option(Results[float | None, bool, str | None], Identity):
     price_source: str | None = result("", "Where the price was seen")
     basis: str | None = result("", "Weakest link: measured | calibrated | datasheet | assumed")
     scenario_hash: str | None = result("", "Digest of the question as answered")
+    engine_version: str | None = result(
+        "", "Release of the engine; empty where no support table knows it", models="same", since=3
+    )
+    why: str | None = result("", "Why the engine does not start it; empty where it starts", since=3)
     intervals: Mapping[str, Interval] | None = None
     """Result -> its interval; None where nobody asked for intervals."""
 

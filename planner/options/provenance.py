@@ -78,9 +78,19 @@ def _model_inputs(scenario: Scenario, catalog: Catalog, option: Candidate, model
     extra = ("other_parameters", "tied_embeddings", "learned_positions")
     keys: list[Key] = [(name,) for name in fields + tuple(n for n in extra if getattr(model.spec, n))]
     keys += _effort_keys(scenario, model.spec)
-    found = spec_inputs("engine", option.machine.engine, _engine_keys(option))
+    set_here = {_SET_BY[name] for name, value in scenario.spec.engine_settings if value is not None and name in _SET_BY}
+    keys_of_engine = [key for key in _engine_keys(option) if key[-1] not in set_here]
+    found = spec_inputs("engine", option.machine.engine, keys_of_engine)
     found += spec_inputs("model", model, keys)
     return found + spec_inputs("format", catalog.formats, _format_keys(scenario, catalog, option, model))
+
+
+_SET_BY = {
+    "gpu_memory_utilization": "memory_utilization",
+    "max_num_seqs": "max_running_sequences",
+    "max_num_batched_tokens": "max_batched_tokens",
+}
+"""Setting of a scenario -> the value of an engine's file that it takes the place of."""
 
 
 def _effort_keys(scenario: Scenario, model: ModelSpec) -> list[Key]:

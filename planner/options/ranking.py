@@ -101,6 +101,8 @@ def ranked_options(
                 price_source=source.title if source else None,
                 basis=basis(candidate, model, drafts=scenario.spec.fleet.speculative_tokens > 0),
                 scenario_hash=digest,
+                engine_version=machine.version,
+                why=candidate.why_not or None,
                 **results,
             )
         )

@@ -3,14 +3,17 @@
 import dataclasses
 from collections.abc import Iterator
 from contextlib import suppress
-from typing import NamedTuple
+from itertools import chain
+from typing import TYPE_CHECKING, NamedTuple
 
 from planner.catalog.catalog import Catalog
 from planner.catalog.hardware import EngineSpec, FormatSpec
 from planner.catalog.model import AttentionGroup, FfnGroup, ModelSpec
 from planner.catalog.support import Part, Rule, SupportSpec, attention_kinds
 from planner.errors import DataMissingError
-from planner.options.candidates import Layout, Machine, Precision
+
+if TYPE_CHECKING:  # candidates.py leaves out what this module refuses
+    from planner.options.candidates import Layout, Machine, Precision
 
 _WORDS = {"mla": "MLA", "sparse-mla": "sparse MLA", "sparse-gqa": "sparse attention", "gqa": "attention"}
 _WORDS |= {"sinks": "attention sinks", "linear": "linear attention"}
@@ -47,17 +50,18 @@ def support_of(engine: EngineSpec, catalog: Catalog) -> SupportSpec | None:
     return None
 
 
-def as_run(precision: Precision, machine: Machine) -> Precision:
+def as_run(precision: "Precision", machine: "Machine") -> "Precision":
     """Return a precision as an engine runs it on a GPU: formats without products of their own are widened to 16 bit."""
     table, architecture = machine.support, machine.gpu.spec.architecture
     if table is None or architecture is None or machine.version is None:
         return precision
-    changes = {}
+    changes: dict[str, FormatSpec] = {}
     for field, part in _PARTS.items():
         rule = table.for_weights(precision.formats[field], part, architecture, machine.version)
         if rule is not None and rule.outcome in {"weight-only", "emulated"}:
             changes[field] = _widened(getattr(precision, field))
-    return dataclasses.replace(precision, **changes) if changes else precision
+    parts = {field: changes.get(field, getattr(precision, field)) for field in _PARTS}
+    return dataclasses.replace(precision, **parts) if changes else precision
 
 
 _PARTS: dict[str, Part] = {"attention": "dense", "ffn": "dense", "experts": "experts"}
@@ -69,7 +73,7 @@ def _widened(fmt: FormatSpec) -> FormatSpec:
     return fmt.model_copy(update={"compute": "fp16", "activation_scales": "tensor"})
 
 
-def why_not(model: ModelSpec, machine: Machine, precision: Precision, layout: Layout) -> str:
+def why_not(model: ModelSpec, machine: "Machine", precision: "Precision", layout: "Layout") -> str:
     """Return why an engine does not start a model in a layout on a GPU; empty where it starts.
 
     Parameters
@@ -85,11 +89,11 @@ def why_not(model: ModelSpec, machine: Machine, precision: Precision, layout: La
     str
         The first reason found, in words.
     """
-    reasons = (*_heads(model, layout), *_kernels(model, machine, precision), *_blocks(model, machine, precision, layout))
-    return next(iter(reasons), "")
+    blocks = _blocks(model, machine, precision, layout)
+    return next(chain(_heads(model, layout), _kernels(model, machine, precision), blocks), "")
 
 
-def _heads(model: ModelSpec, layout: Layout) -> Iterator[str]:
+def _heads(model: ModelSpec, layout: "Layout") -> Iterator[str]:
     """Yield reasons for which heads do not divide: query heads by TP, and KV heads by TP or TP by them."""
     tensor = layout.tensor
     for group in model.attention:
@@ -106,7 +110,7 @@ def _used(model: ModelSpec) -> list[str]:
     return ["attention", *(["ffn"] if dense else []), *(["experts"] if routed else [])]
 
 
-def _kernels(model: ModelSpec, machine: Machine, precision: Precision) -> Iterator[str]:
+def _kernels(model: ModelSpec, machine: "Machine", precision: "Precision") -> Iterator[str]:
     """Yield why the engine has no kernel for the model on the GPU."""
     table, gpu = machine.support, machine.gpu.spec
     if table is None or gpu.architecture is None or machine.version is None:
@@ -123,12 +127,12 @@ def _kernels(model: ModelSpec, machine: Machine, precision: Precision) -> Iterat
             yield _said(rule, _WORDS[kind], machine)
 
 
-def _said(rule: Rule, what: str, machine: Machine) -> str:
+def _said(rule: Rule, what: str, machine: "Machine") -> str:
     gpu, engine = machine.gpu.spec, machine.engine.spec
     return f"{rule.why or 'not supported'} ({what}, {engine.name} {machine.version}, {gpu.id} {gpu.architecture})"
 
 
-def _blocks(model: ModelSpec, machine: Machine, precision: Precision, layout: Layout) -> Iterator[str]:
+def _blocks(model: ModelSpec, machine: "Machine", precision: "Precision", layout: "Layout") -> Iterator[str]:
     """Yield why slices of the model's matrices do not hold whole blocks of their format, or tiles of the kernel."""
     table = machine.support
     padded = table.padded_formats if table else ()
@@ -145,7 +149,7 @@ def _blocks(model: ModelSpec, machine: Machine, precision: Precision, layout: La
                 yield f"{one.words} is not a multiple of the {multiple} channels that the kernel takes at once"
 
 
-def _tile(machine: Machine, fmt: str, part: Part) -> int:
+def _tile(machine: "Machine", fmt: str, part: Part) -> int:
     """Return the multiple of channels that the engine's kernel for a format takes along the outputs."""
     table, architecture = machine.support, machine.gpu.spec.architecture
     if table is None or architecture is None or machine.version is None:
@@ -154,7 +158,7 @@ def _tile(machine: Machine, fmt: str, part: Part) -> int:
     return rule.slice_multiple if rule else 1
 
 
-def _slices(model: ModelSpec, layout: Layout, field: str) -> Iterator[tuple[Slice, int]]:
+def _slices(model: ModelSpec, layout: "Layout", field: str) -> Iterator[tuple[Slice, int]]:
     """Yield the slices of a part's matrices, each with how many such slices stand side by side in one product."""
     if field == "attention":
         for group in model.attention:

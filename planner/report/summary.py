@@ -21,12 +21,13 @@ def best_per_gpu(answer: Answer) -> list[Option]:
 
 
 def refused(answer: Answer) -> dict[str, list[str]]:
-    """Return limit -> GPUs of which no option works."""
+    """Return why -> GPUs of which no option works: the limit that fails, or why none starts."""
     working = {option.gpu for option in answer.results if option.meets_slo}
     why: dict[str, str] = {}
     for option in answer.results:
         if option.gpu not in working:
-            why.setdefault(str(option.gpu), option.limit or "unknown")
+            missed = f"cannot meet the SLO ({option.limit or 'unknown'})"
+            why.setdefault(str(option.gpu), f"does not start: {option.why}" if option.why else missed)
     grouped: dict[str, list[str]] = {}
     for gpu, limit in why.items():
         grouped.setdefault(limit, []).append(gpu)
@@ -148,9 +149,7 @@ def footnotes(answer: Answer) -> list[str]:
     notes = []
     if working > len(shown):
         notes.append(f"{working:,} options work; the best of each GPU is shown (--all shows every one)")
-    notes += [
-        f"cannot meet the SLO ({limit or 'unknown'}): {', '.join(gpus)}" for limit, gpus in refused(answer).items()
-    ]
+    notes += [f"{why}: {', '.join(gpus)}" for why, gpus in refused(answer).items()]
     overrides = list(answer.scenario.spec.overrides) if answer.scenario.override is None else []
     if overrides:
         notes.append(f"variants in this file (--override NAME): {', '.join(overrides)}")

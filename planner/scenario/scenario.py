@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 
 from planner.catalog.benchmark_points import no_percentage
+from planner.catalog.engine_settings import EngineSettings
 from planner.catalog.market import Tier
 from planner.documents.spec import (
     Count,
@@ -156,6 +157,15 @@ class RoutingSpec(Spec):
     """each: every model has its own fleet; shared: all models fill whole nodes of one GPU type from one offer."""
 
 
+def _as_text(value: Any) -> Any:  # noqa: ANN401 - whatever the file holds
+    """Return a number as text: YAML reads 0.19 as one. It loses last zeros, so 0.20 needs quotes or its third part."""
+    return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
+
+
+Release = Annotated[str, BeforeValidator(_as_text)]
+"""A release of an engine as its makers write it."""
+
+
 class ScenarioSpec(FileSpec):
     """A scenario. Its overrides are named variants, each a mapping of field paths to values."""
 
@@ -167,6 +177,10 @@ class ScenarioSpec(FileSpec):
     """Catalogue id, spec file, or a Hugging Face config.json."""
     engine: Names = None
     """vllm, sglang, trtllm, a list of them, or `any`."""
+    engine_version: Release | None = None
+    """Release of the engine, e.g. 0.33.0 or "0.20"; by default the newest in its support table."""
+    engine_settings: Annotated[EngineSettings, Field(default_factory=EngineSettings)]
+    """Settings of the engine, by vLLM's names; those left out are the release's own."""
     workload: WorkloadSpec
     """Lengths and rate of requests."""
     demand: Annotated[DemandSpec, Field(default_factory=DemandSpec)]
@@ -190,6 +204,8 @@ class ScenarioSpec(FileSpec):
 
     @model_validator(mode="after")
     def _coherent(self) -> "ScenarioSpec":
+        if self.engine_version is not None and len(self.engine or ()) != 1:
+            raise ValueError("engine_version is given without one engine; expected engine to name the one it is of")
         if self.workload.tokens_per_day is not None and self.measured_rates is None:
             raise ValueError("workload.tokens_per_day needs measured_rates; without them, expected a rate of answers")
         limited = [n for n in type(self.slo).model_fields if getattr(self.slo, n) is not None]

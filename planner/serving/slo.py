@@ -49,6 +49,7 @@ class Limit(IntEnum):
     CONTEXT = 9
     MAX_GPUS = 10
     PRICE_MISSING = 11
+    DOES_NOT_START = 12
 
 
 LIMITS = ("", *(limit.name.lower() for limit in Limit if limit))

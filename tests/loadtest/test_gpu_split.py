@@ -86,7 +86,7 @@ def test_whole_splits_use_every_gpu() -> None:
         ({"gpus": "47"}, "gpus 47 cannot be split into prefill workers of 2 and decode workers of 4"),
         ({"gpus": "47"}, "of 4 GPUs; nearest: 46, 48"),
         ({"gpus": "4"}, "gpus 4 cannot be split into prefill workers of 2 and decode workers of 4 GPUs; nearest: 6"),
-        ({"prefill_tensor_parallel": "3", "gpus": "7"}, "prefill_tensor_parallel 3 does not divide the 64"),
+        ({"prefill_tensor_parallel": "3", "gpus": "7"}, "does not start: TP3 does not divide 64 attention heads"),
     ],
 )
 def test_what_cannot_be_split_says_why(changes: dict[str, str], message: str) -> None:

@@ -42,7 +42,7 @@ def _plain(f: Fields, h: int, layer: int, kind: str, layers: int) -> LayerPart:
     group = _widths(f, h, sliding=kind == WINDOW)
     if kind == WINDOW:
         group["window"] = window_tokens(f) or f.count("sliding_window", "attention_chunk_size")
-    group |= _block_sparse(f, layer, layers)
+    group |= _block_sparse(f, layer, layers) | ({"sinks": True} if f.flag("attention_sinks") else {})
     return LayerPart(_with_gates(f, h, group, kind), _small_weights(f, h, group))
 
 
