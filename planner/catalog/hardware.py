@@ -29,8 +29,8 @@ class GpuSpec(FileSpec):
     name: str
     vendor: Vendor
     architecture: str | None = None
-    """Compute capability of an NVIDIA GPU (sm_90), generation of another (cdna3, xe2, tpu-v6e): what engines support
-    depends on it. Without it, every option is taken to start."""
+    """Compute capability of an NVIDIA GPU (sm_90; developer.nvidia.com/cuda-gpus), generation of another (cdna3, xe2,
+    tpu-v6e): what engines support depends on it. Without it, every option is taken to start."""
     released: Annotated[int, Field(ge=2010, le=2100)]
     """Year of first shipment."""
     aliases: tuple[str, ...] = ()

@@ -14,6 +14,7 @@ from planner.fleet.replicas import Fleet
 from planner.fleet.result_fields import Results
 from planner.serving.cases import Cases
 from planner.serving.disaggregated import Deployment
+from planner.serving.memory import longest_context_tokens
 from planner.serving.normal import Array, Mask, total
 from planner.serving.replica import Replica
 from planner.serving.slo import Capacity
@@ -157,6 +158,7 @@ def replica_results(cases: Cases, detail: EstimateDetail) -> dict[str, Array]:
         "truncated_share": tokens.truncated_share,
         "concurrency_per_replica": detail.at_peak.running,
         "max_concurrency_per_replica": np.floor(detail.replica.memory.max_running_sequences),
+        "longest_context_tokens": longest_context_tokens(cases, detail.replica.memory.kv_capacity_bytes),
         "gpu_time_multiplier": multiplier,
         "cost_multiplier": multiplier,
         "energy_multiplier": multiplier * (detail.busy_power_w / detail.plain_busy_power_w),

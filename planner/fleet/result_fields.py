@@ -149,3 +149,6 @@ class Results(Generic[Number, Flag, Word]):
         whole=True,
         since=2,
     )
+    longest_context_tokens: Number = result(
+        "tokens", "Longest request, input and output, that the cache of a replica holds alone", whole=True, since=3
+    )

@@ -42,6 +42,7 @@ OUTPUTS = (
     "decode_workers",
     "layout",
     "replicas",
+    "longest_context_tokens",
 )
 ERRORS_OF = {
     **dict.fromkeys(("ttft_mean_s", "ttft_p50_s", "ttft_p99_s"), "ttft"),

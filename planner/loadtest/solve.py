@@ -10,6 +10,7 @@ from planner.loadtest.run import Run, layouts
 from planner.serving.cases import Cases, ignoring_float_errors
 from planner.serving.closed_loop import LoadTestResult, Traffic, run_load_test
 from planner.serving.disaggregated import Deployment, deployment_of
+from planner.serving.memory import longest_context_tokens
 from planner.serving.normal import Array, Mask
 from planner.serving.power import average_power_w, busy_power_at
 from planner.serving.steady_state import length_quantiles
@@ -74,6 +75,7 @@ def _has_room(deployment: Deployment) -> Mask:
 
 
 def _columns(cases: Cases, deployment: Deployment, found: LoadTestResult) -> dict[str, Array]:
+    longest = longest_context_tokens(cases, deployment.decode.memory.kv_capacity_bytes)
     decode, prefill, tokens = deployment.decode, deployment.prefill, deployment.decode.tokens
     requests = found.requests_per_s
     output = requests * tokens.generated_tokens_per_answer
@@ -93,6 +95,7 @@ def _columns(cases: Cases, deployment: Deployment, found: LoadTestResult) -> dic
         "total_tokens_per_s_per_gpu": (output + requests * tokens.input_tokens_per_answer) / gpus,
         "requests_per_s": requests,
         "running_batch": found.running,
+        "longest_context_tokens": longest,
         "power_w_per_gpu": average_power_w(
             cases, prefill, busy, prefill_gpus / gpus, busy_power_at(cases, decode, found.load)
         ),

@@ -16,7 +16,7 @@ from planner.errors import BadInputError, DataMissingError, NoPriceError
 from planner.fleet.estimate import Estimate, ReplicaCapacity, estimate_and_capacity
 from planner.fleet.measured_rates import MeasuredLoad, as_measured_nodes, estimate_from_measured_rates, measured_load
 from planner.options.candidates import Candidate, Layout, candidates
-from planner.options.caveats import nothing_priced, option_warnings, scenario_warnings
+from planner.options.caveats import context_warnings, nothing_priced, option_warnings, scenario_warnings
 from planner.options.lowering import lower
 from planner.options.lowering_workload import growth_factor
 from planner.options.option import Option
@@ -101,6 +101,7 @@ def answer(scenario: Scenario, catalog: Catalog, *, today: dt.date | None = None
         *_gpu_notes(scenario, catalog),
         *scenario_warnings(scenario, model.spec),
         *option_warnings(scenario, catalog, results, picked, day),
+        *context_warnings(model.spec, results[0]),
     ]
     return Answer(scenario, results, warnings, model, picked, cases, chosen, options, capacity)
 

@@ -98,6 +98,18 @@ def option_warnings(
     return found
 
 
+def context_warnings(model: ModelSpec, best: Option) -> list[str]:
+    """Return a warning where the best option's cache is too small for one request of the model's whole length."""
+    longest = best.longest_context_tokens
+    if longest is None or longest >= model.max_context_tokens or not best.fits:
+        return []
+    text = (
+        f"the cache of a replica holds one request of {longest:,} tokens at most, and {model.id} goes up to "
+        f"{model.max_context_tokens:,}: {best.engine} needs engine_settings.max_model_len at {longest} or less"
+    )
+    return [text]
+
+
 def _share_of(replicas: float | None) -> str:
     return "the whole service down" if replicas == 1 else f"1 of {count(replicas)} replicas down"
 

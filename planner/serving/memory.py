@@ -108,6 +108,30 @@ def held_bytes(cases: Cases, tokens: Array) -> Array:
     return cache_bytes(cases, tokens, np.minimum(tokens, cases.model.window_tokens), tokens) + state_bytes(cases)
 
 
+def longest_context_tokens(cases: Cases, capacity_bytes: Array) -> Array:
+    """Return the longest request that the cache of a replica holds alone, no longer than the model's context.
+
+    The bytes of t tokens are s + b min(t, W) + a t: state s, windowed layers b up to their window W, the others a.
+
+    Parameters
+    ----------
+    cases : for the cache of a token by kind of layer [bytes], the window and the context [tokens].
+    capacity_bytes : room for the cache on one GPU [bytes]; none where it is negative.
+
+    Returns
+    -------
+    Array
+        Input and output together [tokens], rounded down; 0 where not even the state fits.
+    """
+    none, one, m = np.zeros(()), np.ones(()), cases.model
+    growing, windowed = cache_bytes(cases, one, none, one), cache_bytes(cases, none, one, none)
+    room = capacity_bytes * cases.layout.pipeline_parallel - state_bytes(cases)
+    window = np.where(windowed > 0.0, m.window_tokens, 0.0)
+    inside, beyond = room / (growing + windowed), (room - windowed * window) / growing
+    tokens = np.where(inside <= window, inside, np.where(room > windowed * window, beyond, inside))
+    return np.asarray(np.floor(np.clip(np.nan_to_num(tokens, posinf=np.inf), 0.0, m.max_context_tokens)))
+
+
 def running_limit(capacity_bytes: Array, mean_bytes: Array, sd_bytes: Array, z: Array) -> Array:
     """Return the largest batch B whose KV cache overflows with probability at most 1 - Phi(z).
 

@@ -18,7 +18,8 @@ FIELDS = """fits meets_slo gpus_per_replica replicas spare_replicas nodes nodes_
     gpu_hours_per_month_reserved gpu_hours_per_month_used usd_per_gpu_hour cost_usd_per_month
     cost_usd_per_answer cost_usd_per_answer_used cost_usd_per_mtok_input cost_usd_per_mtok_output accuracy
     cost_usd_per_correct_answer gpu_time_multiplier cost_multiplier energy_multiplier power_kw
-    energy_kwh_per_month energy_wh_per_answer co2e_kg_per_month prefill_gpus_per_replica prefill_replicas"""
+    energy_kwh_per_month energy_wh_per_answer co2e_kg_per_month prefill_gpus_per_replica prefill_replicas
+    longest_context_tokens"""
 
 
 def below(z: float) -> float:
@@ -146,6 +147,12 @@ def memory(v: Bag) -> tuple[bool, float]:
     square = censored_moment(v.held1, spread / v.held1, v.window_tokens, 2)
     capped = math.sqrt(max(square - window**2, 0.0))
     z = v.kv_overflow_z * cache_bytes(v, spread, capped, spread) / v.pp
+    low, high = 0, int(v.max_context_tokens) + 1  # the longest request alone lies between, in whole tokens
+    while high - low > 1:
+        tokens = (low + high) // 2
+        alone = cache_bytes(v, tokens, min(tokens, v.window_tokens), tokens) / v.pp + state
+        low, high = (tokens, high) if alone <= room else (low, tokens)
+    v.longest_alone = float(low)
     fits = room >= cache_bytes(v, x, min(x, v.window_tokens), x) / v.pp + state
     fits = fits and v.inputs / v.requests + v.output <= v.max_context_tokens
 
@@ -405,6 +412,7 @@ def known(v: Bag, fits: bool, limit: float) -> dict[str, float]:  # noqa: FBT001
         "reasoning_multiplier": v.multiplier,
         "truncated_share": v.truncated,
         "max_concurrency_per_replica": math.floor(limit),
+        "longest_context_tokens": v.longest_alone,
         "usd_per_gpu_hour": v.usd_per_gpu_hour,
     }
 

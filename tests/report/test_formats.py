@@ -33,7 +33,8 @@ cost_usd_per_answer_used, cost_usd_per_mtok_input, cost_usd_per_mtok_output, acc
 gpu_time_multiplier, cost_multiplier, energy_multiplier, power_kw, energy_kwh_per_month, energy_wh_per_answer,
 co2e_kg_per_month, prices_as_of, price_source, basis, scenario_hash,
 prefill_tensor_parallel, prefill_pipeline_parallel, prefill_expert_parallel, prefill_data_parallel,
-prefill_gpus_per_replica, prefill_replicas
+prefill_gpus_per_replica, prefill_replicas,
+longest_context_tokens, engine_version, why
 """
 FIELDS = [name.strip() for name in CONTRACT.replace("\n", " ").split(",")]
 TEXTS = {"scenario", "model", "gpu", "system", "engine", "precision", "provider", "price_tier", "region", "limit",
