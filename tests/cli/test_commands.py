@@ -39,6 +39,7 @@ FILES = {
     "gpu": "hardware/gpus/*.yaml",
     "system": "hardware/systems/*.yaml",
     "engine": "hardware/engines/*.yaml",
+    "engine-support": "hardware/engines/support/*.yaml",
     "prices": "hardware/prices/*.yaml",
     "api-prices": "hardware/api_prices/*.yaml",
     "formats": "hardware/formats.yaml",

@@ -38,7 +38,7 @@ longest_context_tokens, engine_version, why
 """
 FIELDS = [name.strip() for name in CONTRACT.replace("\n", " ").split(",")]
 TEXTS = {"scenario", "model", "gpu", "system", "engine", "precision", "provider", "price_tier", "region", "limit",
-         "prices_as_of", "price_source", "basis", "scenario_hash"}  # fmt: skip
+         "prices_as_of", "price_source", "basis", "scenario_hash", "engine_version", "why"}  # fmt: skip
 FLAGS = {"fits", "meets_slo"}
 LONG = ["scenario", "option", "metric", "unit", "value", "low", "high", "basis", "source"]
 
