@@ -87,7 +87,10 @@ def test_the_cache_travels_once() -> None:
         ({"prefill_gpus": "6"}, "prefill_gpus 6 is not a multiple of a worker's 4 GPUs"),
         ({"gpus": "8"}, "is not the sum of prefill_gpus and decode_gpus"),
         ({"prefill_tensor_parallel": "3"}, "prefill_gpus 8 is not a multiple of a worker's 3 GPUs"),
-        ({"prefill_tensor_parallel": "3", "prefill_gpus": "6"}, "does not start: TP3 does not divide 64 attention heads"),
+        (
+            {"prefill_tensor_parallel": "3", "prefill_gpus": "6"},
+            "does not start: TP3 does not divide 64 attention heads",
+        ),
     ],
 )
 def test_what_cannot_be_two_pools_says_why(changes: dict[str, str], message: str) -> None:
