@@ -65,7 +65,8 @@ def find_result(name: str, catalog: Catalog, sets: Sequence[str]) -> QuestionRes
     """Return the answer to an economic question by shipped name or file; None where the name is of something else."""
     for kind in questions_of():
         if is_question(kind, name, catalog):
-            question = load_asked(kind.spec, str(kind.folder), name, catalog, common.read_sets(sets))
+            spec: type[Any] = kind.spec
+            question = load_asked(spec, str(kind.folder), name, catalog, common.read_sets(sets))
             result: QuestionResult = kind.solve(question, catalog)
             return result
     return None

@@ -78,11 +78,6 @@ class FileSpec(Spec):
     sources: Annotated[Mapping[str, Source], Field(default_factory=dict)]
     """Sources by the names that `source:` uses."""
 
-    @classmethod
-    def for_another_scenario(cls, data: dict[str, Any]) -> dict[str, Any]:
-        """Return a question's data without what was chosen for the scenario it named; most kinds have nothing such."""
-        return data
-
     def check_document(self, document: Document) -> None:
         """Check rules between fields that need places. Raises BadInputError. Most kinds have no such rule."""
 

@@ -16,7 +16,7 @@ from planner.economics.fleet_by_demand import Cheapest, FleetModel, fleet_model_
 from planner.economics.page import QuestionResult, ResultLine, flat, page_formulas, solve_line
 from planner.economics.questions.break_even import BreakEvenFile
 from planner.errors import DataMissingError
-from planner.options.provenance import Input, file_inputs, inputs
+from planner.options.provenance import Input, inputs
 from planner.serving.normal import Array
 
 PAGE = "economics/break_even.csv"
@@ -73,14 +73,8 @@ def curve(question: Loaded[BreakEvenFile], catalog: Catalog) -> QuestionResult:
 
 def _result(sides: Sides, catalog: Catalog, lines: list[ResultLine]) -> QuestionResult:
     """Return what the comparison and its curve share: rows, warnings and sources."""
-    return QuestionResult(
-        "break-even",
-        sides.question,
-        page_formulas(PAGE),
-        lines,
-        warnings=words.warnings(sides),
-        provenance=[*file_inputs(sides.question), *_sources(sides, catalog)],
-    )
+    warnings, sources = words.warnings(sides), _sources(sides, catalog)
+    return QuestionResult.of("break-even", sides.question, PAGE, lines, warnings=warnings, provenance=sources)
 
 
 def _fleet_of(sides: Sides, tier: Tier) -> FleetModel | None:

@@ -2,7 +2,7 @@
 
 import dataclasses
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -123,7 +123,7 @@ def _scenario(question: Loaded[BreakEvenFile], catalog: Catalog, choice: TierCho
     """Return the scenario at one price tier, with the question's changes; a file is looked for beside the question."""
     spec, document = question.spec, question.document
     scenario, folder = open_scenario(named_beside(spec.scenario, document, catalog), catalog)
-    changes: dict[str, Any] = dict(_flat(spec.changes, ()))
+    changes: dict[str, Any] = dict(_flat(spec.changes))
     origin = f"{document.place(('changes',))} "
     changed = build_scenario(scenario, folder, override=spec.override, changes=changes, origin=origin)
     tier: dict[str, Any] = {"prices.tiers": (choice.tier,)}
@@ -136,15 +136,13 @@ def _scenario(question: Loaded[BreakEvenFile], catalog: Catalog, choice: TierCho
     return found
 
 
-def _flat(changes: Mapping[str, Any], path: tuple[str, ...]) -> list[tuple[str, Any]]:
-    """Return path -> value; `--set changes.workload.answers_per_day=5` comes as mappings in mappings."""
-    found: list[tuple[str, Any]] = []
+def _flat(changes: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield path and value; `--set changes.workload.answers_per_day=5` comes as mappings in mappings."""
     for name, value in changes.items():
         if isinstance(value, Mapping) and "." not in name:
-            found += _flat(value, (*path, name))
+            yield from _flat(value, f"{path}{name}.")
         else:
-            found.append((".".join((*path, name)), value))
-    return found
+            yield f"{path}{name}", value
 
 
 def _traffic(question: Loaded[BreakEvenFile], found: Answer) -> Traffic:

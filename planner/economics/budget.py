@@ -11,7 +11,7 @@ from planner.economics.fleet_by_demand import FleetModel, Fleets, machines
 from planner.economics.page import QuestionResult, ResultLine, flat, page_formulas, solve_line
 from planner.economics.questions.asked import named_beside
 from planner.economics.questions.budget import BudgetFile
-from planner.options.provenance import file_inputs, inputs
+from planner.options.provenance import inputs
 from planner.serving.normal import Array
 from planner.wording import price_tier
 
@@ -39,14 +39,14 @@ def budget(question: Loaded[BudgetFile], catalog: Catalog) -> QuestionResult:
     failed = []
     if np.all(np.isnan(rates)):
         failed = [f"{question.document.where}: {_why_nothing(found, spec.budget_usd_per_month)}"]
-    return QuestionResult(
+    return QuestionResult.of(
         "budget",
         question,
-        page_formulas(PAGE),
+        PAGE,
         lines,
         verdict=_verdict(lines, spec),
         warnings=found.warnings,
-        provenance=[*file_inputs(question), *inputs(found.scenario, catalog, found.options[best[0]], found.model)],
+        provenance=inputs(found.scenario, catalog, found.options[best[0]], found.model),
         aside=("scenario", "model"),
         failed=failed,
     )

@@ -9,7 +9,7 @@ from planner.economics.page import QuestionResult, ResultLine, flat, page_formul
 from planner.economics.questions.implied import ImpliedFile, Observation
 from planner.errors import BadInputError
 from planner.fleet.bill import api_bill
-from planner.options.provenance import Input, file_inputs
+from planner.options.provenance import Input
 
 PAGE = "economics/implied.csv"
 _INFERRED = ("base_tokens", "token_multiplier")
@@ -40,22 +40,14 @@ def implied(question: Loaded[ImpliedFile], catalog: Catalog) -> QuestionResult:
 
     Raises DataMissingError for an API price, a kind of text or a tokenizer that is not known.
     """
-    page = page_formulas(PAGE)
-    lines, origins, notes = [], list[Input](), list[str]()
-    for index, seen in enumerate(question.spec.observations):
-        inputs, found, said = _inputs(index, seen, question, catalog)
-        origins += found
-        notes += said
-        lines.append(solve_line(seen.name, _texts(question.spec, seen), inputs, page))
-    return QuestionResult(
+    lines = [_line(index, seen, question, catalog) for index, seen in enumerate(question.spec.observations)]
+    return QuestionResult.of(
         "implied",
         question,
-        page,
+        PAGE,
         lines,
         verdict=_verdict(question.spec, lines),
-        warnings=list(dict.fromkeys(notes)),
-        provenance=[*file_inputs(question), *origins],
-        shown=[name for name in page.table if any(_shows(line, name) for line in lines)],
+        shown=[name for name in page_formulas(PAGE).table if any(_shows(line, name) for line in lines)],
         aside=("basis", "meaning"),
     )
 
@@ -66,10 +58,8 @@ def _shows(line: ResultLine, name: str) -> bool:
     return inferred and line.value(name) is not None
 
 
-def _inputs(
-    index: int, seen: Observation, question: Loaded[ImpliedFile], catalog: Catalog
-) -> tuple[dict[str, float], list[Input], list[str]]:
-    """Return (numbers of an observation by the names of the page, their origins, notes)."""
+def _line(index: int, seen: Observation, question: Loaded[ImpliedFile], catalog: Catalog) -> ResultLine:
+    """Return the row of an observation."""
     inputs = {
         "compares.tokens": float(seen.visible is not None or seen.basis == "tokens"),
         "compares.allowances": float(seen.basis == "quota"),
@@ -89,12 +79,13 @@ def _inputs(
             inputs["compares.ranges"] = 1.0
         origins += read.origins
         notes += read.notes
-    return inputs, origins, notes
+    texts = _texts(question.spec, seen)
+    return solve_line(seen.name, texts, inputs, page_formulas(PAGE), origins=origins, notes=notes)
 
 
 def _check_bill(values: Mapping[str, float], place: str) -> None:
     """Raise BadInputError where a bill does not cover its input: it leaves no tokens to generate."""
-    prices = (values[f"usd_per_mtok_{name}"] for name in ("input", "cached", "output"))
+    prices = (values[f"usd_per_mtok_{name}"] for name in ("input", "cached_input", "output"))
     spent = api_bill(values["input_tokens"], values["cached_share"], 0.0, *prices) * values["answers"]
     if values["bill_usd"] <= spent:
         told = f"bill_usd {values['bill_usd']:g} is below the cost of the input alone, {spent:g}"

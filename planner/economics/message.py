@@ -29,40 +29,32 @@ def read_message(message: Message | None, key: Key, question: Loaded, catalog: C
     if message is None:
         return Read({})
     values = {"cached_share": 0.0} | {n: float(v) for n, v in vars(message).items() if isinstance(v, int | float)}
-    found = Read(values)
+    read = Read(values)
     if message.characters_per_token is not None:
         values["characters_per_token_low"] = values["characters_per_token_high"] = message.characters_per_token
     if message.usd_per_mtok_input is not None:
-        values["usd_per_mtok_cached"] = message.usd_per_mtok_input
+        values["usd_per_mtok_cached_input"] = message.usd_per_mtok_input
     if message.text is not None:
-        _add_text(found, message.text, message.tokenizer, key, question, catalog)
+        where, counted_by = (question.document.field_place((*key, name)) for name in ("text", "tokenizer"))
+        name = path_text((*key, "characters_per_token"))
+        ratio = characters_per_token(
+            catalog, message.text, message.tokenizer, where=where, tokenizer_where=counted_by, name=name
+        )
+        values["characters_per_token"] = ratio.mean
+        values |= {"characters_per_token_low": ratio.low, "characters_per_token_high": ratio.high}
+        read.origins.append(ratio.origin)
     if message.price_model is not None:
-        _add_price(found, message.price_model, key, question, catalog, day)
-    return found
+        _add_price(read, message.price_model, key, question, catalog, day)
+    return read
 
 
-def _add_text(found: Read, text: str, tokenizer: str | None, key: Key, question: Loaded, catalog: Catalog) -> None:  # type: ignore[type-arg]
-    place, name = question.document.field_place((*key, "text")), path_text((*key, "characters_per_token"))
-    counted_by = question.document.field_place((*key, "tokenizer"))
-    per_token = characters_per_token(catalog, text, tokenizer, where=place, tokenizer_where=counted_by, name=name)
-    found.values["characters_per_token"] = per_token.mean
-    found.values["characters_per_token_low"] = per_token.low
-    found.values["characters_per_token_high"] = per_token.high
-    found.origins.append(per_token.origin)
-
-
-def _add_price(found: Read, model: str, key: Key, question: Loaded, catalog: Catalog, day: dt.date) -> None:  # type: ignore[type-arg]
+def _add_price(read: Read, model: str, key: Key, question: Loaded, catalog: Catalog, day: dt.date) -> None:  # type: ignore[type-arg]
+    """Add an API's price on a day; its cached rate only counts where some of the input is cached."""
     price = find_price(catalog, model, day, where=question.document.field_place((*key, "price_model")))
-    rates = price.standard
-    looked_up = {
-        "usd_per_mtok_input": rates.usd_per_mtok_input,
-        "usd_per_mtok_cached": rates.usd_per_mtok_cached_input,
-        "usd_per_mtok_output": rates.usd_per_mtok_output,
-    }
-    found.values.update(looked_up)
-    for name, value in looked_up.items():
-        if name != "usd_per_mtok_cached" or found.values["cached_share"]:
-            place = path_text((*key, name))
-            found.origins.append(Input(place, value, price.where, price.source))
-    if found.values["cached_share"]:
-        found.notes.extend(price.notes)
+    rates, cached = vars(price.standard), read.values["cached_share"] > 0.0
+    read.values.update(rates)
+    for name, value in rates.items():
+        if name != "usd_per_mtok_cached_input" or cached:
+            read.origins.append(Input(path_text((*key, name)), value, price.where, price.source))
+    if cached:
+        read.notes.extend(price.notes)

@@ -15,7 +15,7 @@ from planner.errors import BadInputError, DataMissingError, suggestion, unknown
 from planner.explain.formulas import FUNCTIONS, FormulaSet, Functions, Step, completed, read_formulas, walk
 from planner.fleet.bill import api_bill, billed_output
 from planner.options.option import COLUMNS, number
-from planner.options.provenance import Input
+from planner.options.provenance import Input, file_inputs
 
 Row = dict[str, Any]
 _WHOLE = {"samples", *(name for name, column in COLUMNS.items() if column.whole)}
@@ -50,6 +50,10 @@ class ResultLine:
     """Identity columns: plan, model …; yes and no as truth values."""
     values: Mapping[str, Any]
     """NaN where there is no number; an array where a quantity has one for each year."""
+    origins: Sequence[Input] = ()
+    """Where the numbers come from that the catalogue gave to the row."""
+    notes: Sequence[str] = ()
+    """What to know about the row."""
 
     def value(self, name: str) -> float | int | None:
         """Return a result; None where it has no finite value."""
@@ -87,6 +91,31 @@ class QuestionResult:
     """Text columns the table leaves out: notes too long for it."""
     failed: Sequence[str] = ()
     """Why the answer is no: exit code 1."""
+
+    @classmethod
+    def of(
+        cls,
+        command: str,
+        question: Loaded[Any],
+        page: str,
+        lines: Sequence[ResultLine],
+        *,
+        warnings: Sequence[str] = (),
+        provenance: Sequence[Input] = (),
+        **more: Any,  # noqa: ANN401 - further fields
+    ) -> "QuestionResult":
+        """Return the answer to a question's file: to the warnings and sources given come those of file and rows."""
+        notes = [*(note for line in lines for note in line.notes), *warnings]
+        origins = [*file_inputs(question), *(origin for line in lines for origin in line.origins), *provenance]
+        return cls(
+            command,
+            question,
+            page_formulas(page),
+            lines,
+            warnings=list(dict.fromkeys(notes)),
+            provenance=origins,
+            **more,
+        )
 
     def __post_init__(self) -> None:
         """Take the columns that are not given from the rows and the page."""
@@ -134,7 +163,13 @@ def flat(group: str, source: object) -> dict[str, float]:
 
 
 def solve_line(
-    label: str, texts: Mapping[str, str | bool | None], inputs: Mapping[str, Any], page: FormulaSet
+    label: str,
+    texts: Mapping[str, str | bool | None],
+    inputs: Mapping[str, Any],
+    page: FormulaSet,
+    *,
+    origins: Sequence[Input] = (),
+    notes: Sequence[str] = (),
 ) -> ResultLine:
     """Return a row: the inputs, and what the page's formulas make of them.
 
@@ -143,4 +178,5 @@ def solve_line(
     known = dict.fromkeys(page.inputs, math.nan) | dict(inputs)
     with np.errstate(all="ignore"):
         values = completed({n: v if np.ndim(v) else np.float64(v) for n, v in known.items()}, page)
-    return ResultLine(label, texts, {name: value if np.ndim(value) else float(value) for name, value in values.items()})
+    plain = {name: value if np.ndim(value) else float(value) for name, value in values.items()}
+    return ResultLine(label, texts, plain, origins, notes)

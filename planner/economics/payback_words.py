@@ -10,8 +10,6 @@ from planner.economics.page import ResultLine
 from planner.economics.questions.owning import OwningFile
 from planner.wording import large_money, money, share
 
-OLD_DAYS = 180
-"""Age from which a price of the catalogue warns, as in scenarios."""
 _ASSETS = {"systems": "machines", "network": "network", "building": "building"}
 
 
@@ -109,11 +107,10 @@ def low_confidence(question: Loaded[OwningFile], weak: Sequence[str]) -> list[st
     return list(dict.fromkeys([*own, *weak]))
 
 
-def warnings(lines: Sequence[ResultLine], doubtful: Sequence[str], old: Sequence[str]) -> list[str]:
-    """Return what is missing, counted twice or old, and which numbers are of low confidence."""
+def warnings(lines: Sequence[ResultLine], doubtful: Sequence[str]) -> list[str]:
+    """Return what is missing or counted twice, and which numbers are of low confidence."""
     found = [f"low-confidence inputs: {', '.join(doubtful)}"] if doubtful else []
     found += [] if finance.library_is_there() else [f"NPV, IRR and the break-even price {finance.MISSING}"]
-    found += [f"prices older than {OLD_DAYS} days: {', '.join(dict.fromkeys(old))}"] if old else []
     twice = [x.label for x in lines if x.values["building.capex_usd"] and x.values["site.colo_usd_per_kw_month"]]
     if twice:
         found.append(f"{', '.join(twice)}: counts both a purchased building and colocation rent")

@@ -2,7 +2,8 @@
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -18,7 +19,7 @@ from planner.documents.yaml_reader import exists
 from planner.economics.accuracy_model import pareto
 from planner.economics.api import find_price
 from planner.economics.api_price import ApiPrice
-from planner.economics.page import QuestionResult, ResultLine, page_formulas, solve_line
+from planner.economics.page import QuestionResult, ResultLine, flat, page_formulas, solve_line
 from planner.economics.quality_rows import CHECKED, PAGE, Row, rows_of
 from planner.economics.questions.asked import named_beside
 from planner.economics.questions.quality import QualityFile
@@ -39,46 +40,45 @@ def quality(question: Loaded[QualityFile], catalog: Catalog) -> QuestionResult:
     benchmark = _benchmark(question, catalog)
     rows = [row for index in range(len(spec.candidates)) for row in rows_of(question, benchmark, index)]
     prices = _api_prices(question, catalog)
-    unseen: list[str] = []
     for row in rows:
         if row.candidate.api is not None:
-            _bill(row, prices[row.candidate.api])
+            _add_api_price(row, prices[row.candidate.api])
         if row.candidate.scenario is not None:
-            unseen += _fleet(question, catalog, row)
+            _add_fleet(row, question, catalog)
     solved = [solve_line(row.label, row.texts, row.inputs, page) for row in rows]
     cost, accuracy = (_column(solved, name) for name in ("cost_usd_per_answer", "accuracy"))
     frontier = pareto(cost, accuracy)
     for before, after in pairwise(frontier):
-        rows[after].inputs["before.cost_usd_per_answer"] = float(cost[before])
-        rows[after].inputs["before.accuracy"] = float(accuracy[before])
-    wanted = spec.target.accuracy
-    meets = accuracy >= (0.0 if wanted is None else wanted)
-    order = np.lexsort((-accuracy, np.nan_to_num(cost, nan=math.inf), ~meets if wanted is not None else 0 * cost))
+        rows[after].inputs |= flat("before", {"cost_usd_per_answer": cost[before], "accuracy": accuracy[before]})
+    target = spec.target.accuracy
+    meets = accuracy >= (target or 0.0)
+    order = np.lexsort((-accuracy, np.nan_to_num(cost, nan=math.inf), ~meets if target is not None else 0 * cost))
     lines = []
     for at in order.tolist():
         if spec.frontier_only and frontier and at not in frontier:
             continue
         marks: dict[str, str | bool | None] = {
             "on_frontier": at in frontier if math.isfinite(cost[at]) else None,
-            "meets_target": None if wanted is None else bool(meets[at]),
+            "meets_target": None if target is None else bool(meets[at]),
         }
         lines.append(solve_line(rows[at].label, rows[at].texts | marks, rows[at].inputs, page))
-    if len({line.label for line in lines}) < len(lines):
-        lines = _numbered(lines)
-    verdict = _target_words(lines, wanted) if wanted is not None else _frontier_words(lines)
+    verdict = _target_words(lines, target) if target is not None else _frontier_words(lines)
+    warnings = [
+        *(note for price in prices.values() for note in price.notes),
+        *(note for row in rows for note in row.notes),
+        *_fleet_doubts(question, rows),
+        *_doubts(solved, benchmark, target, frontier),
+    ]
+    origins = {origin.name: origin for row in rows for origin in row.origins}
     return QuestionResult(
         "quality",
         question,
         page,
-        lines,
+        _numbered(lines),
         verdict=[*verdict, f"accuracy on {benchmark.spec.title}"],
-        warnings=[
-            *(note for price in prices.values() for note in price.notes),
-            *_fleet_doubts(question, rows, unseen),
-            *_doubts(rows, solved, benchmark, wanted, frontier),
-        ],
-        provenance=[*_question_inputs(question), *_price_inputs(rows, prices), *_point_inputs(rows, benchmark)],
-        failed=[f"{question.document.where}: {verdict[0]}"] if wanted is not None and not np.any(meets) else (),
+        warnings=list(dict.fromkeys(warnings)),
+        provenance=[*_question_inputs(question), *origins.values(), *_point_inputs(rows, benchmark)],
+        failed=[f"{question.document.where}: {verdict[0]}"] if target is not None and not np.any(meets) else (),
     )
 
 
@@ -111,12 +111,12 @@ def _api_prices(question: Loaded[QualityFile], catalog: Catalog) -> dict[str, Ap
     return found
 
 
-def _bill(row: Row, price: ApiPrice) -> None:
-    """Note an API's price; the prompt is billed in full with each sample."""
-    rates = price.rates()
-    row.inputs["price.usd_per_mtok_input"] = rates.usd_per_mtok_input
-    row.inputs["price.usd_per_mtok_output"] = rates.usd_per_mtok_output
+def _add_api_price(row: Row, price: ApiPrice) -> None:
+    """Add an API's price to a row; the prompt is billed in full with each sample."""
+    rates = {name: getattr(price.rates(), name) for name in ("usd_per_mtok_input", "usd_per_mtok_output")}
+    row.inputs |= flat("price", rates)
     row.offer = f"{price.provider} API, {price.day}"
+    row.origins += [Input(f"api.{row.candidate.api}.{n}", x, price.where, price.source) for n, x in rates.items()]
 
 
 def _column(lines: Sequence[ResultLine], name: str) -> np.ndarray[Any, np.dtype[np.float64]]:
@@ -125,19 +125,20 @@ def _column(lines: Sequence[ResultLine], name: str) -> np.ndarray[Any, np.dtype[
 
 def _numbered(lines: list[ResultLine]) -> list[ResultLine]:
     """Return lines whose labels are told apart by a number."""
-    seen: dict[str, int] = {}
-    result = []
+    seen = Counter[str]()
+    numbered = []
     for line in lines:
-        seen[line.label] = seen.get(line.label, 0) + 1
-        result.append(line if seen[line.label] == 1 else replace(line, label=f"{line.label} ({seen[line.label]})"))
-    return result
+        seen[line.label] += 1
+        again = seen[line.label]
+        numbered.append(line if again == 1 else replace(line, label=f"{line.label} ({again})"))
+    return numbered
 
 
-def _fleet(question: Loaded[QualityFile], catalog: Catalog, row: Row) -> list[str]:
-    """Answer the row's scenario with its model and tokens, note the cost, and return the GPU without measured runs."""
+def _add_fleet(row: Row, question: Loaded[QualityFile], catalog: Catalog) -> None:
+    """Answer the row's scenario with its model and tokens, and add what an answer costs there."""
     tokens = _tokens(row)
     if math.isnan(tokens):
-        return []
+        return
     samples = 1 if row.method == "retry" else int(row.inputs["row.samples"])
     model = row.candidate.fleet_model or row.candidate.model
     changes = _lengths(row.point, tokens) | {"workload.samples_per_answer": samples}
@@ -145,20 +146,27 @@ def _fleet(question: Loaded[QualityFile], catalog: Catalog, row: Row) -> list[st
         changes["workload.input_tokens"] = question.spec.input_tokens
     try:
         name = named_beside(str(row.candidate.scenario), question.document, catalog)
-        scenario = load_scenario(name, catalog, changes={**changes, "model": model})
-        best = answer(scenario, catalog).best
+        best = answer(load_scenario(name, catalog, changes={**changes, "model": model}), catalog).best
     except PlannerError as error:
         place = question.document.field_place(("candidates", question.spec.candidates.index(row.candidate)))
         raise type(error)(f"as an own fleet: {error.message}", where=place) from None
     if best.cost_usd_per_answer is None or not best.meets_slo:
-        return []
+        return
     row.inputs |= {"fleet.cost_usd_per_answer": best.cost_usd_per_answer, "fleet.samples": float(samples)}
     day = count((best.answers_per_month or 0.0) / units.HOURS_PER_MONTH * units.HOURS_PER_DAY)
     row.offer = f"{best.gpus} × {best.gpu} at {day} answers a day, {best.offer}"
     sets = " ".join(f"--set {path}='{json.dumps(value)}'" for path, value in changes.items())
-    row.truncated = best.truncated_share or 0.0
-    row.command = f"planner estimate {row.candidate.scenario} --model {model} {sets}"
-    return [str(best.gpu)] if best.basis in {"datasheet", "assumed"} else []
+    command = f"planner estimate {row.candidate.scenario} --model {model} {sets}"
+    name = f"fleet.{row.label}.cost_usd_per_answer"
+    row.origins.append(Input(name, best.cost_usd_per_answer, str(row.candidate.scenario), command))
+    if best.basis in {"datasheet", "assumed"}:
+        row.notes.append(f"own fleets on {best.gpu}: speeds come from the data sheet, not from measured runs")
+    if (best.truncated_share or 0.0) > _MUCH_CUT:
+        row.notes.append(f"the scenario's max_tokens truncates samples that were measured in full: {row.label}")
+
+
+_MUCH_CUT = 0.05
+"""Share of samples cut at the scenario's max_tokens above which the measured accuracy is in doubt."""
 
 
 def _tokens(row: Row) -> float:
@@ -179,39 +187,16 @@ def _lengths(point: Point, tokens: float) -> dict[str, Any]:
     }
 
 
-def _fleet_doubts(question: Loaded[QualityFile], rows: Sequence[Row], unseen: Sequence[str]) -> list[str]:
-    """Return what is doubtful about own fleets: speeds nobody measured, none that works, prices of other days."""
-    found = [
-        f"own fleets on {', '.join(dict.fromkeys(unseen))}: speeds come from the data sheet, not from measured runs"
-    ]
-    found = found if unseen else []
+def _fleet_doubts(question: Loaded[QualityFile], rows: Sequence[Row]) -> list[str]:
+    """Return what is doubtful about all own fleets: that none works, and prices of other days."""
     own = [row for row in rows if row.candidate.scenario is not None and not math.isnan(_tokens(row))]
+    doubts = []
     if lost := [row.label for row in own if math.isnan(row.inputs["fleet.cost_usd_per_answer"])]:
-        found.append(f"no priced own fleet meets its SLO: {'; '.join(lost)}")
-    if cut := [row.label for row in own if row.truncated > _MUCH_CUT]:
-        found.append(f"the scenario's max_tokens truncates samples that were measured in full: {'; '.join(cut)}")
-    if own and question.spec.prices_as_of != "latest" and any(row.candidate.api for row in rows):
-        found.append(f"API prices are as of {question.spec.prices_as_of}, GPU prices as the fleets' scenarios set them")
-    return found
-
-
-_MUCH_CUT = 0.05
-"""Share of samples cut at the scenario's max_tokens above which the measured accuracy is in doubt."""
-
-
-def _price_inputs(rows: Sequence[Row], prices: Mapping[str, ApiPrice]) -> list[Input]:
-    """Return the API prices with their sources, and the commands that answer the own fleets."""
-    found = [
-        Input(f"api.{name}.{part}", getattr(price.rates(), part), price.where, price.source)
-        for name, price in prices.items()
-        for part in ("usd_per_mtok_input", "usd_per_mtok_output")
-    ]
-    for row in rows:
-        if row.command is not None:
-            cost = row.inputs["fleet.cost_usd_per_answer"]
-            name = f"fleet.{row.label}.cost_usd_per_answer"
-            found.append(Input(name, cost, str(row.candidate.scenario), row.command))
-    return found
+        doubts.append(f"no priced own fleet meets its SLO: {'; '.join(lost)}")
+    day = question.spec.prices_as_of
+    if own and day != "latest" and any(row.candidate.api for row in rows):
+        doubts.append(f"API prices are as of {day}, GPU prices as the fleets' scenarios set them")
+    return doubts
 
 
 _MEASURED = ("accuracy", "generated_tokens.mean", "reasoning_tokens", "usd_per_sample")
@@ -249,14 +234,14 @@ def _line_words(line: ResultLine) -> str:
     )
 
 
-def _target_words(lines: Sequence[ResultLine], wanted: float) -> list[str]:
+def _target_words(lines: Sequence[ResultLine], target: float) -> list[str]:
     """Return the cheapest row that reaches the target, or the best there is."""
     reached = [line for line in lines if line.texts["meets_target"]]
     if reached:
         known = reached[0].value("cost_usd_per_answer") is not None
-        return [f"{'cheapest' if known else 'cost unknown'} at {wanted:.1%} accuracy: {_line_words(reached[0])}"]
+        return [f"{'cheapest' if known else 'cost unknown'} at {target:.1%} accuracy: {_line_words(reached[0])}"]
     best = max(lines, key=lambda line: line.values["accuracy"])
-    return [f"no candidate reaches {wanted:.1%} accuracy; the best is {_line_words(best)}"]
+    return [f"no candidate reaches {target:.1%} accuracy; the best is {_line_words(best)}"]
 
 
 def _frontier_words(lines: Sequence[ResultLine]) -> list[str]:
@@ -274,28 +259,26 @@ def _frontier_words(lines: Sequence[ResultLine]) -> list[str]:
 
 
 def _doubts(
-    rows: Sequence[Row],
-    solved: Sequence[ResultLine],
-    benchmark: Loaded[BenchmarkFile],
-    wanted: float | None,
-    frontier: Sequence[int],
+    solved: Sequence[ResultLine], benchmark: Loaded[BenchmarkFile], target: float | None, frontier: Sequence[int]
 ) -> list[str]:
     """Return what a careful reader would ask about."""
-    found = []
-    if unpriced := [
-        row.label for row, line in zip(rows, solved, strict=True) if line.value("cost_usd_per_answer") is None
-    ]:
-        named = "; ".join(unpriced[:3]) + (f"; and {len(unpriced) - 3} more" if len(unpriced) > 3 else "")  # noqa: PLR2004 - a few
-        found.append(f"no cost without tokens and a price: {named}")
-    if far := [row.label for row in rows if row.extrapolated]:
-        found.append(f"extrapolated beyond the measured samples: {'; '.join(far)}")
+    doubts = []
+    if unpriced := [line.label for line in solved if line.value("cost_usd_per_answer") is None]:
+        more = f"; and {len(unpriced) - _NAMED} more" if len(unpriced) > _NAMED else ""
+        doubts.append(f"no cost without tokens and a price: {'; '.join(unpriced[:_NAMED])}{more}")
     if benchmark.spec.questions is None:
-        found.append(f"{benchmark.spec.id} gives no number of questions, so there is no confidence range")
-    reached = [solved[i] for i in frontier if wanted is not None and solved[i].values["accuracy"] >= wanted]
-    low = reached[0].value("accuracy_p10") if reached else None
-    if wanted is not None and low is not None and low < wanted:
-        found.append(
-            f"with {benchmark.spec.questions} questions, the cheapest's accuracy lies between {low:.0%} and "
-            f"{reached[0].value('accuracy_p90'):.0%}; the target of {wanted:.0%} is not certain"
+        doubts.append(f"{benchmark.spec.id} gives no number of questions, so there is no confidence range")
+    cheapest = next(
+        (solved[i] for i in frontier if target is not None and solved[i].values["accuracy"] >= target), None
+    )
+    if target is not None and cheapest is not None and cheapest.values["accuracy_p10"] < target:
+        doubts.append(
+            f"with {benchmark.spec.questions} questions, the cheapest's accuracy lies between "
+            f"{cheapest.values['accuracy_p10']:.0%} and {cheapest.values['accuracy_p90']:.0%}; "
+            f"the target of {target:.0%} is not certain"
         )
-    return found
+    return doubts
+
+
+_NAMED = 3
+"""Rows without a price that are named; of the others there is a count."""

@@ -15,6 +15,7 @@ from planner.economics.accuracy_model import coverage_law, isotonic, vote_correl
 from planner.economics.page import flat, page_formulas
 from planner.economics.questions.quality import QualityCandidate, QualityFile
 from planner.errors import DataMissingError, suggestion
+from planner.options.provenance import Input
 
 PAGE = "economics/quality.csv"
 CHECKED = ("best_of_n", "retry")
@@ -34,12 +35,12 @@ class Row:
     inputs: dict[str, float] = field(default_factory=dict)
     extrapolated: bool = False
     """Whether it has more samples than were measured."""
+    origins: list[Input] = field(default_factory=list)
+    """Where its price comes from, where that was looked up."""
+    notes: list[str] = field(default_factory=list)
+    """What to know about it."""
     offer: str | None = None
     """Where the price is from: an API, a published cost, or the fleet that was found."""
-    command: str | None = None
-    """What answers the own fleet by itself."""
-    truncated: float = 0.0
-    """Share of its samples that the own fleet's scenario cuts."""
 
     @property
     def label(self) -> str:
@@ -180,6 +181,8 @@ class _Measured:
             row.inputs |= {"row.voted": 1.0, "row.correlation": self.correlation(point, group)}
         measured = [p.samples for p in group if p.method == ("best_of_n" if checked else method)]
         row.extrapolated = samples > max(measured, default=0 if checked else samples)
+        if row.extrapolated:
+            row.notes.append(f"extrapolated beyond the measured samples: {row.label}")
         return row
 
     def correlation(self, point: Point, group: list[Point]) -> float:

@@ -2,19 +2,18 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from planner.catalog.catalog import Catalog
 from planner.documents.spec import Loaded
+from planner.economics.crossing import halved
 from planner.economics.fleet_by_demand import FleetModel, machines
 from planner.economics.message import read_message
 from planner.economics.page import QuestionResult, ResultLine, flat, page_formulas, solve_line
 from planner.economics.questions.asked import named_beside
 from planner.economics.questions.plan import ALL_MODELS, Limit, PlanFile
-from planner.options.provenance import Input, file_inputs
 from planner.serving.normal import Array
 from planner.wording import money, plural
 
@@ -30,15 +29,6 @@ SHOWN_UNPAID = (
 _PEAK = ("peak_messages_per_s", "peak_replicas", "peak_gpus", "peak_usd_per_month")
 
 
-@dataclass(frozen=True)
-class _Row:
-    """A model's row, and what was looked up for it."""
-
-    line: ResultLine
-    origins: list[Input]
-    notes: list[str]
-
-
 def quota(question: Loaded[PlanFile], catalog: Catalog) -> QuestionResult:
     """Return a plan's rows: one per model, one per family of several, and one of the whole plan.
 
@@ -46,26 +36,24 @@ def quota(question: Loaded[PlanFile], catalog: Catalog) -> QuestionResult:
     revenue out; the row of the plan adds the costs up. Raises DataMissingError for an API price, a kind of text
     or a scenario that is not known.
     """
-    plan, page = question.spec, page_formulas(PAGE)
-    rows = [_model_row(index, limit, question, catalog) for index, limit in enumerate(plan.limits)]
-    lines = [row.line for row in rows]
-    families = dict.fromkeys(limit.family for limit in plan.limits if limit.family)
-    for family in families:
+    plan = question.spec
+    models = [_model_line(index, limit, question, catalog) for index, limit in enumerate(plan.limits)]
+    lines = list(models)
+    for family in dict.fromkeys(limit.family for limit in plan.limits if limit.family):
         members = [i for i, limit in enumerate(plan.limits) if limit.family == family]
         if len(members) > 1:
-            lines.append(_sum_row(family, [rows[i].line for i in members], plan, members))
-    if len(rows) > 1:
-        lines.append(_sum_row(ALL_MODELS, [row.line for row in rows], plan, range(len(rows))))
-    notes = [note for row in rows for note in row.notes]
-    return QuestionResult(
+            lines.append(_sum_line(family, models, plan, members))
+    if len(models) > 1:
+        lines.append(_sum_line(ALL_MODELS, models, plan, range(len(models))))
+    shown = page_formulas(PAGE).table if plan.usd_per_month else SHOWN_UNPAID
+    return QuestionResult.of(
         "quota",
         question,
-        page,
+        PAGE,
         lines,
         verdict=_verdict(plan, lines),
-        warnings=[*dict.fromkeys(notes), *_missing(lines)],
-        provenance=[*file_inputs(question), *(i for row in rows for i in row.origins)],
-        shown=[*(page.table if plan.usd_per_month else SHOWN_UNPAID), *(_PEAK if plan.users.exhausting_share else ())],
+        warnings=_missing(models),
+        shown=[*shown, *(_PEAK if plan.users.exhausting_share else ())],
         aside=("plan", "cost_basis"),
     )
 
@@ -77,7 +65,7 @@ def mean_use(plan: PlanFile, model: str) -> float:
     return math.fsum(group.share * group.of(model) for group in plan.users.groups)
 
 
-def _model_row(index: int, limit: Limit, question: Loaded[PlanFile], catalog: Catalog) -> _Row:
+def _model_line(index: int, limit: Limit, question: Loaded[PlanFile], catalog: Catalog) -> ResultLine:
     """Return the row of one model."""
     plan, page = question.spec, page_formulas(PAGE)
     read = read_message(limit.api, ("limits", index, "api"), question, catalog, plan.as_of)
@@ -93,7 +81,7 @@ def _model_row(index: int, limit: Limit, question: Loaded[PlanFile], catalog: Ca
         inputs |= numbers
         notes += found.warnings
     texts = {"plan": plan.name, "model": limit.model, "cost_basis": basis}
-    return _Row(solve_line(limit.model, texts, inputs, page), read.origins, notes)
+    return solve_line(limit.model, texts, inputs, page, origins=read.origins, notes=notes)
 
 
 def _shared(plan: PlanFile) -> dict[str, float]:
@@ -149,55 +137,46 @@ def _largest_multiple(found: FleetModel, load: float, allowed: float, cost: str)
     allowed : dollars that may be spent on a message of today's load [USD].
     cost : which cost of an answer counts, by its name.
 
-    More load never costs less in all, so the multiples that are paid for end at one point; it is bracketed by powers
-    of two and halved down to rounding.
+    More load never costs less in all, so the multiples that are paid for end at one point.
     """
 
-    def paid(multiples: Array) -> NDArray[np.bool_]:
-        each = getattr(found.cheapest(load * multiples).fleets, cost)
-        return np.asarray(each * multiples <= allowed)
+    def paid(log_multiples: Array) -> NDArray[np.bool_]:
+        multiples = np.exp(log_multiples)
+        usd_per_message = getattr(found.cheapest(load * multiples).fleets, cost)
+        return np.asarray(usd_per_message * multiples <= allowed)
 
-    powers = np.exp2(np.arange(-_POWERS, _POWERS + 1.0))
-    inside = np.flatnonzero(paid(powers))
-    if not inside.size:
+    low, high = np.log([_SMALLEST]), np.log([_LARGEST])
+    if not paid(low)[0]:
         return 0.0
-    low, high = powers[inside[-1]], powers[min(inside[-1] + 1, powers.size - 1)]
-    while high - low > _ROUNDING * low:
-        middle = np.linspace(low, high, _CUTS)
-        last = int(np.flatnonzero(paid(middle))[-1])
-        if last == _CUTS - 1:
-            return float(high)
-        low, high = middle[last], middle[last + 1]
-    return float(low)
+    low, _ = (high, high) if paid(high)[0] else halved(paid, low, high, _HALVINGS)
+    return float(np.exp(low[0]))
 
 
-_POWERS, _CUTS = 20, 17
-"""Multiples from a millionth to a million times today's quota; parts into which a bracket is cut at once."""
+_SMALLEST, _LARGEST = 2.0**-20, 2.0**20
+"""Multiples of today's quota between which the largest is looked for: about a millionth and a million."""
+_HALVINGS = 48
+"""Halvings of the logarithm of the multiple: to the 12th digit of it."""
 
 
-def _sum_row(label: str, parts: Sequence[ResultLine], plan: PlanFile, members: Sequence[int]) -> ResultLine:
+def _sum_line(label: str, models: Sequence[ResultLine], plan: PlanFile, members: Sequence[int]) -> ResultLine:
     """Return the row of several models together: what adds up is added, one part unknown leaves the sum unknown."""
     shares = [plan.limits[i].revenue_share for i in members]
-    inputs = _shared(plan)
+    inputs, page = _shared(plan), page_formulas(PAGE)
     inputs["limit.revenue_share"] = 1.0 if None in shares else math.fsum(s or 0.0 for s in shares)
-    page = page_formulas(PAGE)
     for name in page.inputs:
         group, _, summed = name.partition(".")
         if group == "sum":
-            inputs[name] = math.fsum(part.values[summed] for part in parts)
+            inputs[name] = math.fsum(models[i].values[summed] for i in members)
     return solve_line(label, {"plan": plan.name, "model": label, "cost_basis": None}, inputs, page)
 
 
-def _missing(lines: Sequence[ResultLine]) -> list[str]:
-    unknown = [
-        line.label for line in lines if line.texts["cost_basis"] is None and line.value("cost_usd_per_month") is None
-    ]
-    unknown = [u for u in unknown if u != ALL_MODELS]
-    if not unknown:
+def _missing(models: Sequence[ResultLine]) -> list[str]:
+    """Return which models' messages have no cost."""
+    unpriced = [x.label for x in models if x.texts["cost_basis"] is None and x.value("cost_usd_per_month") is None]
+    if not unpriced:
         return []
-    return [
-        f"no cost per message for {', '.join(unknown)}: give usd_per_message, api or own; the plan's margin is unknown"
-    ]
+    ways = "give usd_per_message, api or own; the plan's margin is unknown"
+    return [f"no cost per message for {', '.join(unpriced)}: {ways}"]
 
 
 def _verdict(plan: PlanFile, lines: Sequence[ResultLine]) -> list[str]:

@@ -4,7 +4,6 @@ from planner.catalog.catalog import Catalog
 from planner.documents.spec import Loaded
 from planner.economics.page import QuestionResult, ResultLine, flat, page_formulas, solve_line
 from planner.economics.questions.revenue import RevenueFile
-from planner.options.provenance import file_inputs
 from planner.wording import large_money as usd
 
 PAGE = "economics/required_revenue.csv"
@@ -19,8 +18,7 @@ def required_revenue(question: Loaded[RevenueFile], catalog: Catalog) -> Questio
         for each in spec.spending
     ]
     verdict = [_words(line) for line in lines]
-    sources = file_inputs(question)
-    return QuestionResult("payback", question, page, lines, verdict=verdict, provenance=sources, sideways=True)
+    return QuestionResult.of("payback", question, PAGE, lines, verdict=verdict, sideways=True)
 
 
 def _words(line: ResultLine) -> str:

@@ -345,7 +345,7 @@ def test_what_is_old_or_counted_twice_warns(call: Callable[..., Any], tmp_path: 
     change = ("--set", "as_of=2027-12-31", "--set", "site.colo_usd_per_kw_month=100")
     price = ("--set", "options[0].rent_out={provider: semianalysis-tco, tier: committed_3y}")
     found = call("payback", tmp_path / "mine.yaml", *change, *price, "--notes")
-    assert "prices older than 180 days: semianalysis-tco committed-3y 2026-05-07" in found.err
+    assert "price older than 180 days: semianalysis-tco committed-3y 2026-05-07" in found.err
     assert "nodes: counts both a purchased building and colocation rent" in found.err
 
 

@@ -7,12 +7,13 @@ from typing import Any, TypeVar
 
 from planner.catalog.catalog import Catalog
 from planner.catalog.open_named import FILE_BY_PATH, open_named
-from planner.documents.spec import FileSpec, Loaded, load
+from planner.documents.spec import Loaded, load
 from planner.documents.yaml_reader import Document, exists
+from planner.economics.questions.question import QuestionFile
 from planner.errors import DataMissingError, unknown
 from planner.scenario.load import changed, parse_path
 
-Asked = TypeVar("Asked", bound=FileSpec)
+Asked = TypeVar("Asked", bound=QuestionFile)
 
 
 def load_asked(

@@ -6,7 +6,8 @@ from typing import Annotated, Any, get_args
 from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 
 from planner.catalog.market import Tier
-from planner.documents.spec import DayOrLatest, FileSpec, Names, Positive, Share, Spec
+from planner.documents.spec import DayOrLatest, Names, Positive, Share, Spec
+from planner.economics.questions.question import QuestionFile
 
 
 class ApiChoice(Spec):
@@ -73,11 +74,9 @@ class DemandRange(Spec):
         return self
 
 
-class BreakEvenFile(FileSpec):
+class BreakEvenFile(QuestionFile):
     """scenarios/break-even/<name>.yaml: does an API or a fleet of one's own answer a scenario for less."""
 
-    name: str
-    title: str | None = None
     scenario: str
     """The answers: a shipped scenario or a file, whose machines are searched at every demand."""
     override: str | None = None

@@ -5,8 +5,9 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from planner.documents.spec import Day, FileSpec, NonNegative, Positive, Spec, repeated
+from planner.documents.spec import Day, NonNegative, Positive, Spec
 from planner.economics.questions.message import Message
+from planner.economics.questions.question import QuestionFile, named_apart
 
 Basis = Literal["characters", "tokens", "latency", "api", "bill", "quota", "score", "amount"]
 
@@ -137,22 +138,14 @@ class Observation(Spec):
                 )
 
 
-class ImpliedFile(FileSpec):
+class ImpliedFile(QuestionFile):
     """scenarios/implied/<name>.yaml: what was observed of two models at a date."""
 
-    name: str
-    title: str | None = None
     as_of: Day
     """The day the observations and prices held."""
     base: str
     """What the model compared with is called."""
     model: str
     """What the model asked about is called."""
-    observations: Annotated[tuple[Observation, ...], Field(min_length=1)]
+    observations: Annotated[tuple[Observation, ...], Field(min_length=1), named_apart("observations", "a label")]
     """One row each."""
-
-    @model_validator(mode="after")
-    def _rows_differ(self) -> Self:
-        if twice := repeated([o.name for o in self.observations]):
-            raise ValueError(f"two observations are called {twice!r}; expected a label for each")
-        return self

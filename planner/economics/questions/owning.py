@@ -6,7 +6,8 @@ from typing import Annotated, Any, Self
 from pydantic import BeforeValidator, Field, model_validator
 
 from planner.catalog.market import Tier
-from planner.documents.spec import Count, Day, FileSpec, NonNegative, Positive, Share, Spec, repeated, shown
+from planner.documents.spec import Count, Day, NonNegative, Positive, Share, Spec, shown
+from planner.economics.questions.question import QuestionFile, named_apart
 
 Change = Annotated[float, Field(gt=-1, le=10, allow_inf_nan=False)]
 """Relative change a year: -0.2 falls by a fifth, 0.5 rises by half."""
@@ -137,12 +138,9 @@ class OwningOption(Spec):
     """What an hour brings its owner who uses it: an offer not rented, or the margin of what is served."""
 
 
-class OwningFile(FileSpec):
+class OwningFile(QuestionFile):
     """scenarios/owning/<name>.yaml: machines that are owned, and whether they pay."""
 
-    name: str
-    title: str | None = None
-    """One line for people."""
     as_of: Day
     """The day these figures held; prices of the catalogue are those seen by then."""
     cost_of_capital: Annotated[float, Field(ge=0, le=_LARGEST_RATE)]
@@ -153,11 +151,5 @@ class OwningFile(FileSpec):
     """Where the machines stand."""
     operations: Operations
     """Who keeps them running."""
-    options: Annotated[tuple[OwningOption, ...], Field(min_length=1)]
+    options: Annotated[tuple[OwningOption, ...], Field(min_length=1), named_apart("options")]
     """Sets of machines, a row each."""
-
-    @model_validator(mode="after")
-    def _rows_have_names_of_their_own(self) -> Self:
-        if twice := repeated([option.name for option in self.options]):
-            raise ValueError(f"two options are called {twice!r}; expected a name of its own for each")
-        return self

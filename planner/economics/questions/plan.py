@@ -7,8 +7,9 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from planner import units
-from planner.documents.spec import Count, Day, FileSpec, NonNegative, Positive, Share, Spec, repeated
+from planner.documents.spec import Count, Day, NonNegative, Positive, Share, Spec, repeated
 from planner.economics.questions.message import Message
+from planner.economics.questions.question import QuestionFile
 from planner.errors import suggestion
 
 _TOLERANCE = 1e-6
@@ -130,11 +131,9 @@ class Users(Spec):
         return self
 
 
-class PlanFile(FileSpec):
+class PlanFile(QuestionFile):
     """scenarios/plans/<name>.yaml: a subscription as it was sold at a date."""
 
-    name: str
-    title: str | None = None
     as_of: Day
     """The day these limits and prices held; API prices are those of that day."""
     usd_per_month: Positive | None = None

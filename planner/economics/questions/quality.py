@@ -5,15 +5,8 @@ from typing import Annotated
 from pydantic import Field, model_validator
 
 from planner.catalog.benchmark_points import Accuracy, Budgets, Method, SampleSizes
-from planner.documents.spec import (
-    DayOrLatest,
-    FileSpec,
-    Names,
-    NonNegative,
-    Positive,
-    Share,
-    Spec,
-)
+from planner.documents.spec import DayOrLatest, Names, NonNegative, Positive, Share, Spec
+from planner.economics.questions.question import QuestionFile
 
 
 class Verifier(Spec):
@@ -84,11 +77,9 @@ class QualityTarget(Spec):
     """Least share of right answers [1]."""
 
 
-class QualityFile(FileSpec):
+class QualityFile(QuestionFile):
     """scenarios/quality/<name>.yaml: which model, effort and number of samples is worth its cost."""
 
-    name: str
-    title: str | None = None
     benchmark: str
     """A name of scenarios/benchmarks, or a file of your own, found beside this one."""
     input_tokens: NonNegative | None = None

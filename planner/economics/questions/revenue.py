@@ -1,10 +1,11 @@
 """Spec of a required-revenue question: what must be earned on what is spent on GPUs (Sequoia's "$600B question")."""
 
-from typing import Annotated, Self
+from typing import Annotated
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
-from planner.documents.spec import Day, FileSpec, NonNegative, Positive, Spec, repeated
+from planner.documents.spec import Day, NonNegative, Positive, Spec
+from planner.economics.questions.question import QuestionFile, named_apart
 
 
 class Spending(Spec):
@@ -18,23 +19,14 @@ class Spending(Spec):
     """What their users are believed to earn [USD/year]."""
 
 
-class RevenueFile(FileSpec):
+class RevenueFile(QuestionFile):
     """scenarios/required-revenue/<name>.yaml: which revenue a spending on GPUs asks for."""
 
-    name: str
-    title: str | None = None
-    """One line for people."""
     as_of: Day
     """The day the newest figure held."""
     data_centre_factor: Annotated[float, Field(ge=1, le=100)]
     """Total cost of data centres over that of their GPUs; 2 where GPUs are half of it."""
     gross_margin: Annotated[float, Field(ge=0, lt=1)]
     """Share of their revenue that those who use the GPUs keep; at 0.5 revenue is twice the cost."""
-    spending: Annotated[tuple[Spending, ...], Field(min_length=1)]
+    spending: Annotated[tuple[Spending, ...], Field(min_length=1), named_apart("rows")]
     """Years, or other cases; a row each."""
-
-    @model_validator(mode="after")
-    def _rows_have_names_of_their_own(self) -> Self:
-        if twice := repeated([each.name for each in self.spending]):
-            raise ValueError(f"two rows are called {twice!r}; expected a name of its own for each")
-        return self
