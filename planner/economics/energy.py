@@ -32,17 +32,17 @@ def energy(
     wanted = [(z, "--grid") for z in zones]
     wanted = wanted or [(scenario.spec.energy.grid, scenario.loaded.document.place(("energy", "grid")))]
     grids = {(g.zone, g.source_name): g for zone, where in wanted for g in catalog.grids(zone, where=where)}.values()
-    known = {part.model.spec.id: _of_option(part, catalog) for part in parts}
+    by_model = {part.model.spec.id: _of_option(part, catalog) for part in parts}
     if len(parts) > 1:
-        known[ALL] = _together(list(known.values()))
+        by_model[ALL] = _sum_of_models(list(by_model.values()))
     lines = [
         _line(scenario.label, model if len(parts) > 1 else None, grid, values | {"counts_embodied": float(embodied)})
-        for model, values in known.items()
+        for model, values in by_model.items()
         for grid in grids
     ]
-    read = [i for part in parts for i in inputs(part.scenario, catalog, part.options[0], part.model)]
-    cited = [i for i in read if i.name != "grid.gco2e_per_kwh"] + [grid_input(grid) for grid in grids]
-    failed = [] if all(part.meets for part in parts) else [f"{scenario.label}: {_NOTHING}"]
+    sources = [i for part in parts for i in inputs(part.scenario, catalog, part.options[0], part.model)]
+    cited = [i for i in sources if i.name != "grid.gco2e_per_kwh"] + [grid_input(grid) for grid in grids]
+    failed = [] if all(part.meets for part in parts) else [f"{scenario.label}: no option meets the limits"]
     verdict = _verdict(lines[-len(grids) :])
     return QuestionResult(
         "energy",
@@ -56,30 +56,27 @@ def energy(
     )
 
 
-_NOTHING = "no option meets the limits"
-
-
 def _warnings(parts: Sequence[Answer]) -> list[str]:
-    found = [warning for part in parts for warning in part.warnings]
+    warnings = [warning for part in parts for warning in part.warnings]
     if len(parts) > 1 and parts[0].scenario.spec.routing.fleet == "shared":
-        found.append("nodes that the models share are counted for each of them; `planner estimate` counts them once")
-    return list(dict.fromkeys(found))
+        warnings.append("nodes that the models share are counted for each of them; `planner estimate` counts them once")
+    return list(dict.fromkeys(warnings))
 
 
-def _together(each: Sequence[dict[str, float]]) -> dict[str, float]:
-    """Return what the page reads of all models of a router: sums, and means by what each draws or is asked."""
-    gpus, answers = (sum(one[name] for one in each) for name in ("billed_gpus", "answers_per_month"))
+def _sum_of_models(models: Sequence[dict[str, float]]) -> dict[str, float]:
+    """Return what the page reads of all models of a router: sums, and means weighted by GPUs or GPU-seconds."""
 
-    def per_answer(name: str, weight: str = "") -> float:
-        return sum(one["answers_per_month"] * one[name] * (one[weight] if weight else 1.0) for one in each) / answers
+    def total(*names: str) -> float:
+        return math.fsum(math.prod(model[name] for name in names) for model in models)
 
-    seconds = per_answer("gpu_seconds_per_answer")
-    return each[0] | {
+    gpus, answers = total("billed_gpus"), total("answers_per_month")
+    gpu_seconds = total("answers_per_month", "gpu_seconds_per_answer")
+    return models[0] | {
         "billed_gpus": gpus,
-        "gpu_power_w": sum(one["billed_gpus"] * one["gpu_power_w"] for one in each) / gpus,
-        "gpu_seconds_per_answer": seconds,
-        "busy_gpu_power_w": per_answer("gpu_seconds_per_answer", "busy_gpu_power_w") / seconds,
-        "answers_per_hour": sum(one["answers_per_hour"] for one in each),
+        "gpu_power_w": total("billed_gpus", "gpu_power_w") / gpus,
+        "gpu_seconds_per_answer": gpu_seconds / answers,
+        "busy_gpu_power_w": total("answers_per_month", "gpu_seconds_per_answer", "busy_gpu_power_w") / gpu_seconds,
+        "answers_per_hour": total("answers_per_hour"),
         "answers_per_month": answers,
     }
 
@@ -100,7 +97,7 @@ def _of_option(found: Answer, catalog: Catalog) -> dict[str, float]:
     }
 
 
-def _line(label: str, model: str | None, grid: GridFactor, known: dict[str, float]) -> ResultLine:
+def _line(label: str, model: str | None, grid: GridFactor, inputs: dict[str, float]) -> ResultLine:
     """Return a row; `model` only where a router has several."""
     texts = {
         "scenario": label,
@@ -109,7 +106,7 @@ def _line(label: str, model: str | None, grid: GridFactor, known: dict[str, floa
         "year": grid.year or None,
         "source": grid.source_name,
     }
-    values = known | {"grid.gco2e_per_kwh": grid.gco2e_per_kwh}
+    values = inputs | {"grid.gco2e_per_kwh": grid.gco2e_per_kwh}
     name = f"{model} {grid.zone} {grid.source_name}" if model else f"{grid.zone} {grid.source_name}"
     return solve_line(name, texts, values, page_formulas(PAGE))
 

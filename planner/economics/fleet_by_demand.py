@@ -138,19 +138,16 @@ class FleetModel:
         offer and replicas of one size (two sizes, with two pools), one whose replicas serve no less needs no more
         of them at any demand.
         """
-        met, price = self.capacity.meets_slo > 0.0, np.broadcast_to(self.cases.offer.usd_per_gpu_hour, self._shape)
+        price = np.broadcast_to(self.cases.offer.usd_per_gpu_hour, len(self.options))
+        works = (self.capacity.meets_slo > 0.0) & np.isfinite(price)
         rates = np.stack([self.capacity.answers_per_s, self.capacity.prefill_answers_per_s]).reshape(2, -1)
         groups: dict[tuple[int, ...], list[int]] = {}
-        for i in np.flatnonzero(met & np.isfinite(price)).tolist():
+        for i in np.flatnonzero(works).tolist():
             option = self.options[i]
             sizes = option.layout.gpus, option.prefill.gpus if option.prefill else 0
             groups.setdefault((id(option.offer), *sizes), []).append(i)
         kept = [i for rows in groups.values() for i in _unbeaten(np.asarray(rows), rates[:, rows])]
         return self.only(np.asarray(sorted(kept), dtype=np.intp))
-
-    @property
-    def _shape(self) -> tuple[int]:
-        return (len(self.options),)
 
 
 def _unbeaten(rows: Indices, rates: Array) -> list[int]:

@@ -34,25 +34,16 @@ def _rented(line: ResultLine, rent: float) -> str:
     if npv is None:
         return f"{text}: margin {money(line.value('margin_usd_per_gpu_hour'))} in the first year"
     years = f"over {line.values['horizon_years']:.0f} years"
-    return f"{text}: {_falls_short(line, npv)}NPV {large_money(npv)} {years}, {_return(line)}, {_payback(line)}"
+    irr, short = line.value("irr"), ""
+    if npv < 0:
+        rate = f"{line.values['cost_of_capital'] * 100:.3g}%"
+        short = f"returns less than its {rate} cost of capital: " if (irr or 0.0) > 0.0 else "loses money: "
+    returned = _no_return(line) if irr is None else f"IRR {irr:.1%}"
+    return f"{text}: {short}NPV {large_money(npv)} {years}, {returned}, {_payback(line)}"
 
 
-def _falls_short(line: ResultLine, npv: float) -> str:
-    """Return what an NPV below zero means: money lost, or less earned than it costs."""
-    if npv >= 0:
-        return ""
-    earns = (line.value("irr") or 0.0) > 0.0
-    return (
-        f"returns less than its {line.values['cost_of_capital'] * 100:.3g}% cost of capital: "
-        if earns
-        else "loses money: "
-    )
-
-
-def _return(line: ResultLine) -> str:
-    irr = line.value("irr")
-    if irr is not None:
-        return f"IRR {irr:.1%}"
+def _no_return(line: ResultLine) -> str:
+    """Return why there is no rate of return."""
     if finance.rates_of_return(line.values["cash_flow_usd_by_year"]) == 0:
         return "no IRR (no year earns more than it costs)"
     return "no unique IRR (NPV is zero at several rates)"
@@ -62,8 +53,8 @@ def _payback(line: ResultLine) -> str:
     simple, discounted = line.value("payback_years"), line.value("discounted_payback_years")
     if simple is None:
         return "not paid back within the horizon"
-    today = "not within the horizon" if discounted is None else f"{discounted:.1f}"
-    return f"payback {simple:.1f} years (discounted: {today})"
+    in_todays_money = "not within the horizon" if discounted is None else f"{discounted:.1f}"
+    return f"payback {simple:.1f} years (discounted: {in_todays_money})"
 
 
 def _lives(line: ResultLine) -> list[str]:

@@ -14,8 +14,8 @@ def required_revenue(question: Loaded[RevenueFile], catalog: Catalog) -> Questio
     spec, page = question.spec, page_formulas(PAGE)
     shared = {"data_centre_factor": spec.data_centre_factor, "gross_margin": spec.gross_margin}
     lines = [
-        solve_line(each.name, {"question": spec.name, "row": each.name}, shared | flat("spending", each), page)
-        for each in spec.spending
+        solve_line(row.name, {"question": spec.name, "row": row.name}, shared | flat("spending", row), page)
+        for row in spec.spending
     ]
     verdict = [_words(line) for line in lines]
     return QuestionResult.of("payback", question, PAGE, lines, verdict=verdict, sideways=True)
