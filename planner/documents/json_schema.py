@@ -85,23 +85,9 @@ def _relax(node: Any) -> Any:  # noqa: ANN401 - any part of a schema
         return [_relax(x) for x in node]
     if not isinstance(node, dict):
         return node
-    relaxed = {
-        k: _relax(v)
-        for k, v in node.items()
-        if k not in {"prefixItems", "minItems", "maxItems"} or "prefixItems" not in node
-    }
-    if "prefixItems" in node:
-        relaxed |= {
-            "items": [_relax(x) for x in node["prefixItems"]],
-            "minItems": node["minItems"],
-            "maxItems": node["maxItems"],
-        }
+    relaxed = {"items" if name == "prefixItems" else name: _relax(part) for name, part in node.items()}
     if node.get("type") == "object" and "properties" in node:
-        relaxed["properties"] = (
-            {**relaxed["properties"], "source": _SOURCE}
-            if "source" not in node["properties"]
-            else relaxed["properties"]
-        )
+        relaxed["properties"].setdefault("source", _SOURCE)
     if node.get("type") in {"number", "integer", "boolean"}:
         keep = {k: relaxed.pop(k) for k in ("description", "title", "default") if k in relaxed}
         sourced = {

@@ -9,6 +9,7 @@ import datetime as dt
 import errno
 import re
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -84,12 +85,12 @@ class Document:
             inside = (place for k, place in self.origins.items() if k[: len(key)] == key)
             if set_from_elsewhere := next(inside, ""):
                 return set_from_elsewhere
-        for size in range(len(key), -1, -1):
-            if key[:size] in self.origins:
-                return self.origins[key[:size]]
-            at = self.positions.get(key[:size])
-            if at:
-                return f"{self.where}:{at[0]}:{at[1]}"
+        for part in _ancestors(key):
+            if part in self.origins:
+                return self.origins[part]
+            if part in self.positions:
+                line, column = self.positions[part]
+                return f"{self.where}:{line}:{column}"
         return self.where
 
     def changed_inside(self, key: Key) -> str:
@@ -104,10 +105,12 @@ class Document:
 
     def source_name(self, key: Key) -> str | None:
         """Return the name of the source of a value or of its nearest ancestor; None where neither names one."""
-        for size in range(len(key), -1, -1):
-            if key[:size] in self.source_names:
-                return self.source_names[key[:size]] or None
-        return None
+        return next((self.source_names[part] for part in _ancestors(key) if part in self.source_names), None) or None
+
+
+def _ancestors(key: Key) -> Iterator[Key]:
+    """Yield a path and what it is in, from the inside out."""
+    return (key[:size] for size in range(len(key), -1, -1))
 
 
 def exists(path: Path) -> bool:
@@ -231,38 +234,33 @@ class _Builder:
         if isinstance(node, yaml.ScalarNode):
             return self._scalar(node, key)
         if id(node) in self._open:
-            raise BadInputError("an alias refers to itself", where=_at(node, self.where, key))
+            raise self._fault("an alias refers to itself", node, key)
         self._open.add(id(node))
-        try:
-            if isinstance(node, yaml.SequenceNode):
-                return tuple(self.build(child, (*key, i)) for i, child in enumerate(node.value))
-            return self._mapping(node, key)
-        finally:
-            self._open.discard(id(node))
+        if isinstance(node, yaml.SequenceNode):
+            built: Any = tuple(self.build(child, (*key, i)) for i, child in enumerate(node.value))
+        else:
+            built = self._mapping(node, key)
+        self._open.discard(id(node))
+        return built
 
     def _mapping(self, node: Any, key: Key) -> Any:  # noqa: ANN401 - a dict, or an unwrapped sourced scalar
         data: dict[str, Any] = {}
         for name_node, value_node in node.value:
             name = name_node.value
             if not isinstance(name, str):
-                raise BadInputError("a key must be plain text", where=_at(name_node, self.where))
+                raise self._fault("a key must be plain text", name_node)
             if name == "<<":
-                place = _at(name_node, self.where)
-                raise BadInputError("merge keys (<<) are not supported; use overrides", where=place)
+                raise self._fault("merge keys (<<) are not supported; use overrides", name_node)
             if fault := control_fault(name):
-                raise BadInputError(f"a key {fault}", where=_at(name_node, self.where, key))
+                raise self._fault(f"a key {fault}", name_node, key)
             if name in data:
-                place = _at(name_node, self.where, (*key, name))
-                raise BadInputError("the key is repeated; expected it once", where=place)
-            data[sys.intern(name)] = self.build(value_node, (*key, name))
-        if "source" in data and key not in _NAMED_BY_PEOPLE:
-            source = data["source"]
-            if not isinstance(source, str) or not source:
-                line, column = self.positions[(*key, "source")]
-                place = f"{self.where}:{line}:{column} {path_text((*key, 'source'))}"
-                raise BadInputError(f"is not a name; {SOURCE_EXPECTED}", where=place)
-            if "sources" in data or key:
-                self.source_names[key] = data.pop("source")
+                raise self._fault("the key is repeated; expected it once", name_node, (*key, name))
+            value = self.build(value_node, (*key, name))
+            if name == "source" and key not in _NAMED_BY_PEOPLE and not (isinstance(value, str) and value):
+                raise self._fault(f"is not a name; {SOURCE_EXPECTED}", value_node, (*key, name))
+            data[sys.intern(name)] = value
+        if "source" in data and key not in _NAMED_BY_PEOPLE and ("sources" in data or key):
+            self.source_names[key] = data.pop("source")
         if key and "value" in data and set(data) <= _SOURCED_SCALAR and not isinstance(data["value"], dict):
             self.positions[key] = self.positions[(*key, "value")]
             return data["value"]
@@ -272,13 +270,16 @@ class _Builder:
         # YAML ends a block scalar with a line break of its own.
         text: str = node.value.rstrip("\n") if node.style in ("|", ">") else node.value
         if fault := control_fault(text, lines=key[-1:] == (_PROSE,)):
-            raise BadInputError(fault, where=_at(node, self.where, key))
+            raise self._fault(fault, node, key)
         if node.style in ("'", '"', "|", ">"):
             return text
         try:
             return plain_scalar(text)
         except ValueError as error:
-            raise BadInputError(str(error), where=_at(node, self.where, key)) from None
+            raise self._fault(str(error), node, key) from None
+
+    def _fault(self, message: str, node: Any, key: Key = ()) -> BadInputError:  # noqa: ANN401 - a yaml Node
+        return BadInputError(message, where=_at(node, self.where, key))
 
 
 def control_fault(text: str, *, lines: bool = False) -> str:

@@ -1,7 +1,7 @@
 """Which layouts of a scenario's model fit on the GPUs of this machine, with the memory that is free now."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -100,14 +100,22 @@ def fits_on(check: Check, question: Question, catalog: Catalog) -> tuple[list[Fi
             f"no layout of {scenario.label} has at most {count} GPUs (fleet.tensor_parallel, engine)",
         ]
     by_spec = lower(scenario, catalog, model, options).replaced(offer__usd_per_gpu_hour=_ANY_PRICE)
-    groups: dict[tuple[str, str], list[_Row]] = {}
-    for row in _rows(options, count, as_found(by_spec, check), by_spec):
-        groups.setdefault((row.option.precision.name, row.option.machine.engine.spec.id), []).append(row)
-    return sorted((_fit(rows, count, model.spec.id) for rows in groups.values()), key=_order), warnings
+    groups: dict[tuple[str, str], list[Fit]] = {}
+    for fit in _fits(options, count, as_found(by_spec, check), by_spec, model.spec.id):
+        groups.setdefault((fit.precision, fit.engine), []).append(fit)
+    best = [
+        replace(
+            max(fits, key=_merit),
+            output_tokens_per_s_by_spec=max(f.output_tokens_per_s_by_spec or 0.0 for f in fits) or None,
+        )
+        for fits in groups.values()
+    ]
+    return sorted(best, key=_merit, reverse=True), warnings
 
 
-def _order(fit: Fit) -> tuple[bool, bool, float, float]:
-    return not fit.fits, not fit.meets_slo, -(fit.output_tokens_per_s or 0.0), fit.missing_bytes_per_gpu
+def _merit(fit: Fit) -> tuple[bool, bool, float, float]:
+    """Return what makes a fit better: it fits, meets the SLO, has the highest throughput, is missing least."""
+    return fit.fits, fit.meets_slo, fit.output_tokens_per_s or 0.0, -fit.missing_bytes_per_gpu
 
 
 def as_found(cases: Cases, check: Check) -> Cases:
@@ -138,68 +146,41 @@ def as_found(cases: Cases, check: Check) -> Cases:
     )
 
 
-class _Row(NamedTuple):
-    """What one layout does on the machine."""
-
-    option: Candidate
-    replicas: int
-    fits: float
-    meets_slo: float
-    limit: float
-    max_concurrency: float
-    output_tokens_per_s: float
-    by_spec: float
-    """The same on GPUs that match their spec."""
-    missing_bytes: float
-    memory_bytes: float
-
-    @property
-    def merit(self) -> tuple[Any, ...]:
-        """The best layout fits, meets the SLO and has the highest throughput; where none fits, it is missing least."""
-        return self.fits > 0, self.meets_slo > 0, self.output_tokens_per_s, -self.missing_bytes
-
-
-def _rows(options: Sequence[Candidate], count: int, here: Cases, by_spec: Cases) -> list[_Row]:
-    """Return what each layout does on the GPUs as they are."""
-    found, gpus = estimate(here), np.asarray([option.layout.gpus for option in options])
-    replicas = count // gpus
-    rates = (np.nan_to_num(e.output_tokens_per_s_per_gpu * gpus * replicas) for e in (found, estimate(by_spec)))
+def _fits(options: Sequence[Candidate], count: int, here: Cases, by_spec: Cases, model: str) -> Iterator[Fit]:
+    """Yield what each layout does on the GPUs as they are."""
+    found, ideal, gpus = estimate(here), estimate(by_spec), np.asarray([option.layout.gpus for option in options])
     with ignoring_float_errors():
         memory = build_replica(here).memory
     columns = (
-        replicas,
-        found.fits,
-        found.meets_slo,
+        found.fits > 0,
+        found.meets_slo > 0,
         found.limit,
-        found.max_concurrency_per_replica * replicas,
-        *rates,
-        np.maximum(memory.kv_bytes_longest_request - memory.kv_capacity_bytes, 0.0),
         here.gpu.memory_bytes * here.engine.memory_utilization,
+        np.maximum(memory.kv_bytes_longest_request - memory.kv_capacity_bytes, 0.0),
+        found.max_concurrency_per_replica,
+        *(np.nan_to_num(e.output_tokens_per_s_per_gpu * gpus) for e in (found, ideal)),
     )
-    cells = zip(*(np.broadcast_to(column, replicas.shape).tolist() for column in columns), strict=True)
-    return [_Row(option, *row) for option, row in zip(options, cells, strict=True)]
-
-
-def _fit(rows: Sequence[_Row], count: int, model: str) -> Fit:
-    """Return the best layout of one precision and engine."""
-    best = max(rows, key=lambda row: row.merit)
-    layout, machine = best.option.layout, best.option.machine
-    fits, meets_slo = best.fits > 0, best.meets_slo > 0
-    return Fit(
-        model=model,
-        gpu=machine.gpu.spec.id,
-        engine=machine.engine.spec.id,
-        precision=best.option.precision.name,
-        layout=layout.name if layout.gpus > 1 else "1 GPU",
-        gpus_of_host=count,
-        gpus_per_replica=layout.gpus,
-        replicas=best.replicas,
-        fits=fits,
-        meets_slo=meets_slo,
-        limit="" if fits and meets_slo else LIMITS[int(best.limit)],
-        memory_bytes_per_gpu=best.memory_bytes,
-        missing_bytes_per_gpu=best.missing_bytes,
-        max_concurrency=best.max_concurrency if fits else 0.0,
-        output_tokens_per_s=best.output_tokens_per_s or None,
-        output_tokens_per_s_by_spec=max(row.by_spec for row in rows) or None,
-    )
+    rows = zip(*(np.broadcast_to(column, gpus.shape).tolist() for column in columns), strict=True)
+    for option, (fits, meets_slo, limit, size, missing, sequences, rate, rate_by_spec) in zip(
+        options, rows, strict=True
+    ):
+        layout, machine = option.layout, option.machine
+        replicas = count // layout.gpus
+        yield Fit(
+            model=model,
+            gpu=machine.gpu.spec.id,
+            engine=machine.engine.spec.id,
+            precision=option.precision.name,
+            layout=layout.name if layout.gpus > 1 else "1 GPU",
+            gpus_of_host=count,
+            gpus_per_replica=layout.gpus,
+            replicas=replicas,
+            fits=fits,
+            meets_slo=meets_slo,
+            limit="" if fits and meets_slo else LIMITS[int(limit)],
+            memory_bytes_per_gpu=size,
+            missing_bytes_per_gpu=missing,
+            max_concurrency=sequences * replicas if fits else 0.0,
+            output_tokens_per_s=rate * replicas or None,
+            output_tokens_per_s_by_spec=rate_by_spec * replicas or None,
+        )
