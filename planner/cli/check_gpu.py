@@ -2,7 +2,7 @@
 
 import dataclasses
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -66,11 +66,11 @@ def command(
         _write_spec(checks, facts, write_spec)
     document, folder = open_scenario(scenario, catalog)
     asked = Question(document, folder, common.changes(gpu=(), **question))
-    fits, warnings = _fits(checks, asked, catalog)
-    warnings = [*_warnings(facts, checks), *warnings]
+    found = [fits_on(check, asked, catalog) for check in checks]
+    fits = [fit for fits, _ in found for fit in fits]
+    warnings = list(dict.fromkeys([*_warnings(facts, checks), *(text for _, said in found for text in said)]))
     common.warn(warnings)
-    text = _as_json(facts, checks, fits, warnings) if form == "json" else _as_text(facts, checks, fits)
-    emit(text, output)
+    emit(_as_json(facts, checks, fits, warnings) if form == "json" else _as_text(facts, checks, fits), output)
     click.get_current_context().exit(_exit_code(facts, checks))
 
 
@@ -78,15 +78,6 @@ def load_facts(name: str) -> HostFacts:
     """Return the facts of a file that --save wrote. Raises BadInputError with place and fault."""
     document = read_document(Path(name))
     return validate(HostFacts, document.data, document)
-
-
-def _fits(checks: Sequence[Check], question: Question, catalog: Catalog) -> tuple[list[Fit], list[str]]:
-    fits: list[Fit] = []
-    warnings: list[str] = []
-    for check in checks:
-        found, said = fits_on(check, question, catalog)
-        fits, warnings = fits + found, warnings + said
-    return fits, list(dict.fromkeys(warnings))
 
 
 def _warnings(facts: HostFacts, checks: Sequence[Check]) -> list[str]:
@@ -127,10 +118,11 @@ def _write_spec(checks: Sequence[Check], facts: HostFacts, target: str) -> None:
 
 
 def _as_json(facts: HostFacts, checks: Sequence[Check], fits: Sequence[Fit], warnings: Sequence[str]) -> str:
+    code = _exit_code(facts, checks)
     body = {
         "schema_version": SCHEMA_VERSION,
         "tool_version": planner.__version__,
-        "matches": _matches(facts, checks),
+        "matches": None if code == EXIT_DATA_MISSING else code == EXIT_OK,
         "checks": [
             {
                 "gpus": [g.index for g in c.gpus],
@@ -152,11 +144,6 @@ def _as_json(facts: HostFacts, checks: Sequence[Check], fits: Sequence[Fit], war
     return json.dumps(body, indent=2, ensure_ascii=False) + "\n"
 
 
-def _matches(facts: HostFacts, checks: Sequence[Check]) -> bool | None:
-    code = _exit_code(facts, checks)
-    return None if code == EXIT_DATA_MISSING else code == EXIT_OK
-
-
 def _as_text(facts: HostFacts, checks: Sequence[Check], fits: Sequence[Fit]) -> str:
     versions = [f"{word} {v}" for word, v in (("driver", facts.driver_version), ("CUDA", facts.cuda_version)) if v]
     origin = f"\n{facts.origin}" if facts.origin else ""
@@ -165,9 +152,7 @@ def _as_text(facts: HostFacts, checks: Sequence[Check], fits: Sequence[Fit]) -> 
         lines += [*_check_lines(check), ""]
     if not fits:
         return render_lines(lines[:-1])
-    table = render_table(_fit_table(fits))
-    notes = _fit_notes(fits)
-    return render_lines([*lines, _fit_title(fits)]) + table + (render_lines(notes) if notes else "")
+    return render_lines([*lines, _fit_title(fits)]) + render_table(_fit_table(fits)) + _fit_note(fits)
 
 
 def _check_lines(check: Check) -> list[str]:
@@ -176,9 +161,8 @@ def _check_lines(check: Check) -> list[str]:
         return [f"{label}: {check.gpus[0].name} - no spec in the catalogue"]
     verdict = "matches its spec" if check.matches else "differs from its spec"
     lines = [f"{label}: {check.gpus[0].name} = {check.spec.spec.id} (by {check.how}): {verdict}"]
-    for word, verdicts in (("matches", ("agrees",)), ("not reported", ("unknown",))):
-        listed = [f.effect for f in check.findings if f.verdict in verdicts]
-        if listed:
+    for word, verdict in (("matches", "agrees"), ("not reported", "unknown")):
+        if listed := [f.effect for f in check.findings if f.verdict == verdict]:
             lines.append(f"  {word}: {', '.join(listed)}")
     lines += [f"  {f.verdict}: {f.field}: {f.effect}" for f in check.findings if f.verdict in {"differs", "note"}]
     return lines
@@ -190,11 +174,10 @@ def _label(indices: Sequence[int]) -> str:
     >>> _label([0]), _label([0, 1, 2]), _label([0, 2])
     ('GPU 0', 'GPUs 0-2', 'GPUs 0, 2')
     """
-    if len(indices) == 1:
-        return f"GPU {indices[0]}"
     first, last = indices[0], indices[-1]
-    adjacent = last - first + 1 == len(indices)
-    return f"GPUs {first}-{last}" if adjacent else f"GPUs {', '.join(map(str, indices))}"
+    adjacent = last - first + 1 == len(indices) > 1
+    listed = f"{first}-{last}" if adjacent else ", ".join(map(str, indices))
+    return f"GPU{'s' if len(indices) > 1 else ''} {listed}"
 
 
 def _fit_title(fits: Sequence[Fit]) -> str:
@@ -205,21 +188,17 @@ def _fit_title(fits: Sequence[Fit]) -> str:
 
 
 def _fit_table(fits: Sequence[Fit]) -> Table:
-    columns: dict[str, tuple[Rank, Callable[[Fit], str]]] = {
-        "weights": (Rank.KEY, lambda f: f.precision),
-        "engine": (Rank.NAME, lambda f: f.engine),
-        "layout": (Rank.NAME, lambda f: f.layout),
-        "replicas": (Rank.NUMBER, lambda f: f"{f.replicas:,}" if f.fits else "–"),
-        "fits": (Rank.MONEY, _fits_in_words),
-        "missing per GPU": (Rank.NUMBER, lambda f: "–" if f.fits else gib(f.missing_bytes_per_gpu)),
-        "sequences": (Rank.NUMBER, lambda f: f"{f.max_concurrency:,.0f}" if f.fits else "–"),
-        "output tokens/s": (Rank.NUMBER, lambda f: count(f.output_tokens_per_s if f.fits else None)),
-        "by spec": (Rank.DETAIL, lambda f: count(f.output_tokens_per_s_by_spec)),
-    }
     return Table(
         [
-            Column(title, [words(fit) for fit in fits], rank, text=title in {"weights", "engine", "layout"})
-            for title, (rank, words) in columns.items()
+            Column("weights", [f.precision for f in fits], Rank.KEY, text=True),
+            Column("engine", [f.engine for f in fits], Rank.NAME, text=True),
+            Column("layout", [f.layout for f in fits], Rank.NAME, text=True),
+            Column("replicas", [f"{f.replicas:,}" if f.fits else "–" for f in fits], Rank.NUMBER),
+            Column("fits", [_fits_in_words(f) for f in fits], Rank.MONEY),
+            Column("missing per GPU", ["–" if f.fits else gib(f.missing_bytes_per_gpu) for f in fits], Rank.NUMBER),
+            Column("sequences", [f"{f.max_concurrency:,.0f}" if f.fits else "–" for f in fits], Rank.NUMBER),
+            Column("output tokens/s", [count(f.output_tokens_per_s if f.fits else None) for f in fits], Rank.NUMBER),
+            Column("by spec", [count(f.output_tokens_per_s_by_spec) for f in fits], Rank.DETAIL),
         ]
     )
 
@@ -230,10 +209,10 @@ def _fits_in_words(fit: Fit) -> str:
     return "yes" if fit.meets_slo else f"yes, but misses the SLO ({fit.limit})"
 
 
-def _fit_notes(fits: Sequence[Fit]) -> list[str]:
+def _fit_note(fits: Sequence[Fit]) -> str:
     if any(f.fits for f in fits):
-        return []
+        return ""
     least = min(fits, key=lambda f: f.missing_bytes_per_gpu * f.gpus_per_replica)
     total = least.missing_bytes_per_gpu * least.gpus_per_replica
     where = f"{least.precision}, {least.layout}"
-    return [f"{least.model} does not fit: at least {gib(total)} missing in total ({where})"]
+    return render_lines([f"{least.model} does not fit: at least {gib(total)} missing in total ({where})"])
