@@ -29,7 +29,7 @@ class AttentionGroup(Spec):
     """Sliding-window or chunked attention: tokens of context that a layer sees and caches."""
     q_lora_rank: Count | None = None
     kv_lora_rank: Count | None = None
-    qk_rope_head_dim: Count | None = None
+    qk_rope_head_dim: Annotated[int, Field(ge=0)] | None = None
     sparse_top_k: Count | None = None
     """Sparse attention: tokens of context that the indexer selects; the cache still holds all tokens."""
     index_heads: Count | None = None
@@ -41,6 +41,8 @@ class AttentionGroup(Spec):
     """Whether every head has a learned sink logit (gpt-oss), which not every attention kernel takes."""
     shared_kv: bool = False
     """Whether one cached vector is both key and value."""
+    shares_cache: bool = False
+    """Whether these layers read the cache of an earlier layer and add nothing to it (Gemma 3n, Gemma 4)."""
     state_elements: Count | None = None
     """State of one sequence in one layer, independent of its length: recurrent state and convolution inputs."""
     state_bytes_per_element: Positive = 2.0
@@ -116,6 +118,10 @@ class ModelSpec(FileSpec):
     """Learned position vectors (GPT-2)."""
     other_parameters: Annotated[float, Field(ge=0)] = 0.0
     """Weights read in every step that no other field counts (biases, gates), over all layers."""
+    per_layer_embedding_parameters: Annotated[float, Field(ge=0)] = 0.0
+    """Table of per-layer embeddings (Gemma 3n, Gemma 4): a token reads one row; some engines keep it in host memory."""
+    unread_parameters: Annotated[float, Field(ge=0)] = 0.0
+    """Weights that text tokens never use (experts for images, adapters for images and speech): held in memory."""
     weights: WeightFormats
     parameters_total: Positive | None = None
     """Published total, for comparison only."""
@@ -145,6 +151,11 @@ class ModelSpec(FileSpec):
         }
         blocks = "moe" if any(g.experts for g in self.ffn) else "dense"
         return "+".join([blocks, *(name for name, has in parts.items() if has)])
+
+    @property
+    def state_bytes_per_request(self) -> float:
+        """Recurrent state and convolution inputs of one request over all layers [bytes], whatever its length."""
+        return float(sum(g.layers * (g.state_elements or 0) * g.state_bytes_per_element for g in self.attention))
 
     @property
     def layers(self) -> int:

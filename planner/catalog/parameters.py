@@ -27,6 +27,8 @@ class ParameterCounts:
     norms: float
     other: float
     """Biases, gates and learned positions."""
+    unread: float
+    """Tables of per-layer embeddings, and what only images and speech use: in memory, not read by a step of text."""
     active_routed_experts: float
     """The part of `routed_experts` that one token uses."""
 
@@ -44,7 +46,7 @@ class ParameterCounts:
         -----
         The token embedding is counted although a token reads one row of it; publishers differ in this.
         """
-        return self.total - self.routed_experts + self.active_routed_experts
+        return self.total - self.unread - self.routed_experts + self.active_routed_experts
 
 
 def count_parameters(model: ModelSpec) -> ParameterCounts:
@@ -102,6 +104,7 @@ def count_parameters(model: ModelSpec) -> ParameterCounts:
         output_head=0.0 if model.tied_embeddings else embedding,
         norms=float((blocks + 1) * h + latent_norms),
         other=model.other_parameters + model.learned_positions * h,
+        unread=model.per_layer_embedding_parameters + model.unread_parameters,
         active_routed_experts=sum(g.layers * (g.experts_per_token or 0) * _expert(g, h) for g in moe),
     )
 

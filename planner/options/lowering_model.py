@@ -36,7 +36,7 @@ def lower_model(model: ModelSpec, precisions: Sequence[Precision]) -> ModelColum
         + counts.other,
         "ffn_parameters": counts.dense_ffn + counts.shared_experts,
         "expert_parameters": counts.routed_experts,
-        "embedding_parameters": counts.embedding,
+        "embedding_parameters": counts.embedding + counts.unread,
         "head_parameters": counts.embedding if model.tied_embeddings else counts.output_head,
         "head_is_tied": float(model.tied_embeddings),
         "experts": max((g.experts or 1 for g in moe), default=1),
@@ -52,7 +52,7 @@ def lower_model(model: ModelSpec, precisions: Sequence[Precision]) -> ModelColum
         "window_tokens": max(windows, default=np.inf),
         "sparse_top_k": max(top_k, default=np.inf),
         "state_heads": max((g.heads for g in model.attention if g.kind == "linear"), default=1),
-        "state_bytes": sum(g.layers * (g.state_elements or 0) * g.state_bytes_per_element for g in model.attention),
+        "state_bytes": model.state_bytes_per_request,
         "decode_macs_full": sum(decode_macs(g) for g in mixers if not g.window and not g.sparse_top_k),
         "decode_macs_window": sum(decode_macs(g) for g in mixers if g.window),
         "decode_macs_sparse": sum(decode_macs(g) for g in mixers if g.sparse_top_k and not g.window),
@@ -68,7 +68,12 @@ def lower_model(model: ModelSpec, precisions: Sequence[Precision]) -> ModelColum
 
 
 def kv_elements(group: AttentionGroup) -> float:
-    """Return the KV-cache elements per token over a group's layers: K and V of each KV head, or one MLA latent."""
+    """Return the KV-cache elements per token over a group's layers: K and V of each KV head, or one MLA latent.
+
+    Layers that read the cache of an earlier layer add none.
+    """
+    if group.shares_cache:
+        return 0.0
     if group.kind == "mla":
         return group.layers * ((group.kv_lora_rank or 0) + (group.qk_rope_head_dim or 0)) / group.compression
     value = 0 if group.shared_kv else group.v_head_dim or group.head_dim

@@ -75,7 +75,13 @@ def grid_input(grid: GridFactor) -> Input:
 def _model_inputs(scenario: Scenario, catalog: Catalog, option: Candidate, model: Loaded[ModelSpec]) -> list[Input]:
     """Return the inputs of the performance model: engine factors, language model, number formats."""
     fields = ("hidden_size", "vocab_size", "max_context_tokens", "attention", "ffn", "weights")
-    extra = ("other_parameters", "tied_embeddings", "learned_positions")
+    extra = (
+        "other_parameters",
+        "tied_embeddings",
+        "learned_positions",
+        "per_layer_embedding_parameters",
+        "unread_parameters",
+    )
     keys: list[Key] = [(name,) for name in fields + tuple(n for n in extra if getattr(model.spec, n))]
     keys += _effort_keys(scenario, model.spec)
     set_here = {_SET_BY[name] for name, value in scenario.spec.engine_settings if value is not None and name in _SET_BY}

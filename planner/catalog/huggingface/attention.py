@@ -1,66 +1,56 @@
-"""Token mixers of a Hugging Face config: one mapping of AttentionGroup's fields per layer."""
+"""Token mixers of a Hugging Face config: one mapping of AttentionGroup's fields per mixer of a layer."""
 
 from typing import Any
 
 from planner.catalog.huggingface.fields import Fields, LayerPart
-from planner.catalog.huggingface.kinds import FULL, LINEAR, MAMBA, NONE, WINDOW, mixer_kinds, window_tokens
-from planner.catalog.huggingface.linear import delta_net, kimi_delta, mamba2
+from planner.catalog.huggingface.kinds import COMPRESSED, FULL, WINDOW, window_tokens
+from planner.catalog.huggingface.linear import recurrent
 from planner.catalog.model import AttentionGroup
 from planner.catalog.parameters import mixer_parameters
 
-HEADS = ("num_attention_heads", "n_head", "n_heads")
 _FINE = 4
 """Compression up to which DeepSeek-V4 chooses entries with an indexer; coarser entries are all attended to."""
 
 
-def mixers(f: Fields, h: int, layers: int) -> list[LayerPart]:
-    """Return the token mixers of all layers that have one."""
-    blocks = f.per_layer("block_configs", layers)
-    if blocks:
-        return [m for block in blocks if (m := _searched(f, h, f.nested("block_configs", block))) is not None]
-    if f.data.get("compress_ratios") is not None:
-        ratios = f.per_layer("compress_ratios", layers) or f.fail("compress_ratios", "expected one number per layer")
-        return [LayerPart(_compressed(f, h, ratio)) for ratio in ratios]
-    kinds = mixer_kinds(f, layers)
+def mixer(f: Fields, h: int, kind: str) -> LayerPart:
+    """Return one token mixer of a layer; `f` holds what is true for that layer."""
+    if kind == COMPRESSED:
+        return LayerPart(compressed(f, h, _compress_rate(f)))
+    if kind not in {FULL, WINDOW}:
+        return LayerPart(recurrent(f, h, kind))
+    if f.has("compress_rates", "compress_ratios"):
+        return LayerPart(compressed(f, h, 0))
     if f.optional("kv_lora_rank"):
-        return [
-            _recurrent(f, h, kind) if kind in {LINEAR, MAMBA} else _latent(f, h, i, layers)
-            for i, kind in enumerate(kinds)
-        ]
-    return [_plain(f, h, i, kind, layers) for i, kind in enumerate(kinds) if kind != NONE]
+        return _latent(f, h, kind)
+    return _heads(f, h, kind)
 
 
-def _recurrent(f: Fields, h: int, kind: str) -> LayerPart:
-    if kind == MAMBA:
-        return LayerPart(mamba2(f, h))
-    return LayerPart(kimi_delta(f, h) if f.inner("linear_attn_config") else delta_net(f, h))
-
-
-def _plain(f: Fields, h: int, layer: int, kind: str, layers: int) -> LayerPart:
-    if kind in {LINEAR, MAMBA}:
-        return _recurrent(f, h, kind)
+def _heads(f: Fields, h: int, kind: str) -> LayerPart:
+    """Return a layer of grouped-query attention."""
     group = _widths(f, h, sliding=kind == WINDOW)
     if kind == WINDOW:
-        group["window"] = window_tokens(f) or f.count("sliding_window", "attention_chunk_size")
-    group |= _block_sparse(f, layer, layers) | ({"sinks": True} if f.flag("attention_sinks") else {})
+        group["window"] = window_tokens(f) or f.count("sliding_window")
+    group |= _block_sparse(f) | ({"sinks": True} if f.flag("attention_sinks") else {})
     return LayerPart(_with_gates(f, h, group, kind), _small_weights(f, h, group))
 
 
 def _widths(f: Fields, h: int, *, sliding: bool) -> dict[str, Any]:
     """Return heads and widths of a GQA layer; some models have other ones where attention is local or global."""
 
-    def named(name: str, *others: str) -> tuple[str, ...]:
+    def named(name: str) -> tuple[str, ...]:
         own = f"swa_{name}"
-        return (own, name, *others) if sliding and f.optional(own) else (name, *others)
+        return (own, name) if sliding and f.optional(own) else (name,)
 
     wide = not sliding and f.optional("global_head_dim") is not None
-    heads = f.count(*named(*HEADS))
-    head_dim = f.optional("global_head_dim" if wide else "", *named("head_dim", "attention_head_dim"))
+    heads = f.count(*named("num_attention_heads"))
+    head_dim = f.optional("global_head_dim" if wide else "", *named("head_dim"))
     if head_dim is None:
         if h % heads:
-            f.fail(HEADS[0], f"{heads} does not divide the hidden size {h}; expected head_dim or a divisor")
+            f.fail(
+                "num_attention_heads", f"{heads} does not divide the hidden size {h}; expected head_dim or a divisor"
+            )
         head_dim = h // heads
-    kv_heads = _kv_heads(f, heads, named("num_key_value_heads", "num_kv_heads", "num_attention_groups"), wide=wide)
+    kv_heads = _kv_heads(f, heads, named("num_key_value_heads"), wide=wide)
     if heads % kv_heads:
         f.fail("num_key_value_heads", f"{kv_heads} does not divide the {heads} attention heads; expected a divisor")
     group = {"kind": "gqa", "heads": heads, "kv_heads": kv_heads, "head_dim": head_dim}
@@ -74,24 +64,30 @@ def _kv_heads(f: Fields, heads: int, names: tuple[str, ...], *, wide: bool) -> i
         return 1 if f.flag("multi_query") else heads
     if wide and f.optional("num_global_key_value_heads"):
         return f.count("num_global_key_value_heads")
-    if f.first(names)[1] is not None:
+    if f.has(*names):
         return f.count(*names)
     return 1 if f.flag("multi_query") else heads
 
 
-def _block_sparse(f: Fields, layer: int, layers: int) -> dict[str, Any]:
+def _block_sparse(f: Fields) -> dict[str, Any]:
     """Return the indexer of a block-sparse layer (MiniMax-M3), empty for a full one."""
     sparse = f.inner("sparse_attention_config")
-    chosen = sparse.per_layer("sparse_attention_freq", layers) if sparse else None
-    if sparse is None or (chosen and not chosen[layer]):
+    if sparse and sparse.get("sparse_attention_freq") != 0:
+        tokens = sparse.count("sparse_topk_blocks") * sparse.count("sparse_block_size")
+        heads, width = sparse.count("sparse_num_index_heads"), sparse.count("sparse_index_dim")
+    elif f.get("layer_types") == "minimax_m3_sparse":
+        tokens = f.count("index_topk_blocks") * f.count("index_block_size")
+        heads, width = f.count("index_n_heads"), f.count("index_head_dim")
+    else:
         return {}
-    tokens = sparse.count("sparse_topk_blocks") * sparse.count("sparse_block_size")
-    index = {"index_heads": sparse.count("sparse_num_index_heads"), "index_head_dim": sparse.count("sparse_index_dim")}
-    return {"sparse_top_k": tokens} | index
+    return {"sparse_top_k": tokens, "index_heads": heads, "index_head_dim": width}
 
 
 def _with_gates(f: Fields, h: int, group: dict[str, Any], kind: str) -> dict[str, Any]:
-    """Return the group with its weights spelled out where a gate adds to them or one matrix makes keys and values."""
+    """Return the group with its weights spelled out where its widths do not determine them.
+
+    A gate adds to them; one matrix may make keys and values; a layer that reads the cache of another makes neither.
+    """
     value = group.get("v_head_dim") or group["head_dim"]
     extra = 0
     if (
@@ -100,7 +96,10 @@ def _with_gates(f: Fields, h: int, group: dict[str, Any], kind: str) -> dict[str
         or (group["kind"] == "mla" and f.flag("mla_use_output_gate"))
     ):
         extra += h * group["heads"] * value
-    if f.flag("attention_k_eq_v") and kind == FULL:
+    if f.flag("shares_cache"):
+        extra -= h * group["kv_heads"] * (group["head_dim"] + value)
+        group = group | {"shares_cache": True}
+    elif f.flag("attention_k_eq_v") and kind == FULL:
         extra -= h * group["kv_heads"] * value
     if not extra:
         return group
@@ -124,32 +123,39 @@ def _small_weights(f: Fields, h: int, group: dict[str, Any]) -> float:
     return float(total)
 
 
-def _latent(f: Fields, h: int, layer: int, layers: int) -> LayerPart:
+def _latent(f: Fields, h: int, kind: str) -> LayerPart:
     """Return a multi-head latent attention layer, with the indexer of DeepSeek sparse attention where it has one."""
-    rope, nope = f.count("qk_rope_head_dim"), f.count("qk_nope_head_dim")
+    rope, nope = f.optional("qk_rope_head_dim") or 0, f.count("qk_nope_head_dim")
     group: dict[str, Any] = {
         "kind": "mla",
-        "heads": f.count(*HEADS),
+        "heads": f.count("num_attention_heads"),
         "head_dim": nope + rope,
         "v_head_dim": f.count("v_head_dim"),
         "q_lora_rank": f.optional("q_lora_rank"),
         "kv_lora_rank": f.count("kv_lora_rank"),
         "qk_rope_head_dim": rope,
     }
-    if f.optional("index_topk"):
+    if kind == WINDOW:
+        group["window"] = window_tokens(f) or f.count("sliding_window")
+    elif f.optional("index_topk"):
         group["sparse_top_k"] = f.count("index_topk")
-        own = f.per_layer("indexer_types", layers)
-        if own is None or own[layer] != "shared":
+        if f.get("indexer_types") != "shared":
             group |= {"index_heads": f.count("index_n_heads"), "index_head_dim": f.count("index_head_dim")}
     return LayerPart(_with_gates(f, h, {k: v for k, v in group.items() if v is not None}, FULL))
 
 
-def _compressed(f: Fields, h: int, ratio: object) -> dict[str, Any]:
+def _compress_rate(f: Fields) -> object:
+    """Return how many tokens share an entry in a compressed layer, by the layer's name."""
+    rates = f.inner("compress_rates")
+    return rates.count(str(f.get("layer_types"))) if rates else f.get("compress_ratios")
+
+
+def compressed(f: Fields, h: int, ratio: object) -> dict[str, Any]:
     """Return a DeepSeek-V4 layer: one vector for keys and values, shared by `ratio` tokens, beside a short window.
 
     Ratio 0 is the window alone; a fine ratio has an indexer that chooses `index_topk` entries.
     """
-    heads, width, window = f.count(*HEADS), f.count("head_dim"), f.count("sliding_window")
+    heads, width, window = f.count("num_attention_heads"), f.count("head_dim"), f.count("sliding_window")
     rank, out_rank = f.count("q_lora_rank"), f.count("o_lora_rank")
     weights = h * rank + rank * heads * width + h * width
     weights += heads * width * out_rank + f.count("o_groups") * out_rank * h
@@ -172,14 +178,14 @@ def _compressed(f: Fields, h: int, ratio: object) -> dict[str, Any]:
     return group | {"parameters_per_layer": float(weights)}
 
 
-def _searched(f: Fields, h: int, block: Fields) -> LayerPart | None:
+def searched_attention(f: Fields, h: int, block: Fields) -> LayerPart | None:
     """Return a layer of an architecture search (Nemotron-NAS): attention, a matrix in its place, or nothing."""
     own = block.inner("attention")
     if own is None or own.flag("no_op"):
         return None
     if own.flag("replace_with_linear"):
         return LayerPart({}, float(h * h))
-    heads = f.count(*HEADS)
+    heads = f.count("num_attention_heads")
     width = f.optional("head_dim") or h // heads
     group = {"kind": "gqa", "heads": heads, "kv_heads": heads // own.count("n_heads_in_group"), "head_dim": width}
     return LayerPart(group, _small_weights(f, h, group))

@@ -13,22 +13,25 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from planner.catalog.huggingface.attention import mixers
-from planner.catalog.huggingface.ffn import blocks
 from planner.catalog.huggingface.fields import EXPECTED, Fields, LayerPart, class_defaults, place_of_key, read_json
 from planner.catalog.huggingface.formats import weight_formats
+from planner.catalog.huggingface.ignored import ignored_note
 from planner.catalog.huggingface.kinds import depth
+from planner.catalog.huggingface.layers import layers_of
 from planner.catalog.model import ModelSpec
 from planner.documents.spec import Loaded, load, shown
 from planner.documents.yaml_reader import Document
 from planner.errors import BadInputError
 
-_NESTED = ("text_config", "llm_config", "language_config")
+_NESTED = ("thinker_config", "text_config", "llm_config", "language_config")
+_FLATTENED = ("ffn_config", "attn_config")
+"""Parts of a text model's config that hold its own sizes (DBRX, MPT)."""
 _INHERITED = ("torch_dtype", "dtype", "quantization_config", "tie_word_embeddings", "expert_dtype", "architectures")
 """Fields of a multimodal config that hold for its text part too."""
 _TOWERS = ("vision_config", "audio_config")
-_GENERATES = re.compile(r"CausalLM|LMHead|ConditionalGeneration|ForCausal")
-_CONTEXT = ("max_position_embeddings", "n_positions", "n_ctx", "max_seq_len", "max_sequence_length", "seq_length")
+_CAPTIONS = ("GitForCausalLM",)
+"""Generate text, but from an image alone. (Grok 2's model_type is git too.)"""
+_GENERATES = re.compile(r"CausalLM|LMHead|ConditionalGeneration|ForCausal|Reasoning")
 _OWNER_AND_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
 
 
@@ -66,13 +69,14 @@ def model_from_config(
     """
     _refuse_others(config, where, text)
     f = text_fields(config, where, text)
-    h, layers = f.count("hidden_size", "n_embd", "d_model"), depth(f)
-    token_mixers, feed_forward = mixers(f, h, layers), blocks(f, h, layers)
+    h, layers = f.count("hidden_size"), depth(f)
+    token_mixers, feed_forward, image_experts = layers_of(f, h, layers)
     groups = _grouped(b.fields for b in feed_forward)
     formats = weight_formats(f, _quantization(f, quantization, where), layers)
     if not any("experts" in group for group in groups):
         formats.pop("experts")
-    other = _other_parameters(f, h, token_mixers, feed_forward)
+    table, projections = _per_layer_embeddings(f, h, layers)
+    other = _other_parameters(f, h, token_mixers, feed_forward) + projections
     data: dict[str, Any] = {
         "id": name.rsplit("/", maxsplit=1)[-1].lower(),
         "name": name.rsplit("/", maxsplit=1)[-1],
@@ -80,12 +84,14 @@ def model_from_config(
         "family": f.string("family") or re.split(r"[^a-z]", f.string("model_type").lower())[0] or "unknown",
         "hidden_size": h,
         "vocab_size": f.count("vocab_size"),
-        "max_context_tokens": f.count(*_CONTEXT),
+        "max_context_tokens": f.count("max_position_embeddings"),
         "attention": _grouped(mixer.fields for mixer in token_mixers),
         "ffn": groups,
         "tied_embeddings": f.flag("tie_word_embeddings") or None,
-        "learned_positions": f.count(*_CONTEXT) if f.flag("learned_positions") else None,
+        "learned_positions": f.count("max_position_embeddings") if f.flag("learned_positions") else None,
         "other_parameters": other or None,
+        "per_layer_embedding_parameters": table or None,
+        "unread_parameters": float(image_experts + _adapters(f, h, layers)) or None,
         "weights": formats,
         "notes": _notes(config, f) or None,
         "sources": {"config": {"title": f"Hugging Face config.json {where}", "checked": class_defaults()["checked"]}},
@@ -95,12 +101,16 @@ def model_from_config(
 
 def text_fields(config: Mapping[str, Any], where: str = "config.json", text: str = "") -> Fields:
     """Return the fields of the text model, with what its class adds; nulls dropped."""
-    outer = next((n for n in _NESTED if isinstance(config.get(n), Mapping) and config[n]), None)
-    own: Mapping[str, Any] = config[outer] if outer else config
-    if outer:
-        own = {n: config[n] for n in _INHERITED if config.get(n) is not None} | {
-            k: v for k, v in own.items() if v is not None or k not in _INHERITED
-        }
+    own: Mapping[str, Any] = {k: v for k, v in config.items() if k not in _TOWERS}
+    while outer := next((n for n in _NESTED if isinstance(own.get(n), Mapping) and own[n]), None):
+        inherited = {n: own[n] for n in _INHERITED if own.get(n) is not None}
+        nested = {k: v for k, v in own[outer].items() if v is not None}
+        # The class of the whole model ties its head or not, whatever the text part says.
+        ties = {n: inherited[n] for n in ("tie_word_embeddings",) if n in inherited}
+        own = {"model_type": own.get("model_type")} | inherited | nested | ties
+    for part in _FLATTENED:
+        if isinstance(own.get(part), Mapping):
+            own = {**own[part], **{k: v for k, v in own.items() if k != part}}
     kind = own.get("model_type") or config.get("model_type") or ""
     if not isinstance(kind, str):
         raise BadInputError(f"model_type: {shown(kind)} is not valid here; expected text", where=where)
@@ -143,7 +153,11 @@ def _refuse_others(config: Mapping[str, Any], where: str, text: str) -> None:
             f"is_encoder_decoder is true; {EXPECTED}", where=place_of_key(text, "is_encoder_decoder", where)
         )
     names = config.get("architectures")
-    if isinstance(names, list | tuple) and names and not any(_GENERATES.search(str(n)) for n in names):
+    if (
+        isinstance(names, list | tuple)
+        and names
+        and not any(_GENERATES.search(str(n)) and n not in _CAPTIONS for n in names)
+    ):
         listed = ", ".join(str(n) for n in names)
         raise BadInputError(
             f"architectures {listed} does not generate text; {EXPECTED}",
@@ -174,6 +188,31 @@ def _other_parameters(f: Fields, h: int, token_mixers: list[LayerPart], feed_for
     return float(max(total + more_norms, 0))
 
 
+def _per_layer_embeddings(f: Fields, h: int, layers: int) -> tuple[float, float]:
+    """Return the weights of the table of per-layer embeddings, and of what feeds its rows to the layers (Gemma 3n, 4).
+
+    Gemma 3n has several copies of the residual stream (AltUp) and a low-rank path around each layer (LAuReL) too.
+    """
+    width, copies, rank = (
+        f.optional(n) or 0 for n in ("hidden_size_per_layer_input", "altup_num_inputs", "laurel_rank")
+    )
+    table = width * layers * (f.optional("vocab_size_per_layer_input") or f.count("vocab_size")) if width else 0
+    layer = (2 * h * width + h if width else 0) + 2 * h * rank + copies * h
+    return float(table), float(width * layers * h + layers * layer + 2 * max(copies - 1, 0) * h * h)
+
+
+def _adapters(f: Fields, h: int, layers: int) -> int:
+    """Return the weights that only images and speech use, of a model that states them as low-rank adapters (Phi-4)."""
+    adapters = [own.count("r") for name in ("vision_lora", "speech_lora") if (own := f.inner(name))]
+    if not adapters:
+        return 0
+    heads, inner = f.count("num_attention_heads"), f.count("intermediate_size")
+    width = f.optional("head_dim") or h // heads
+    queries, all_heads = heads * width, (heads + 2 * f.count("num_key_value_heads")) * width
+    ends = (h + all_heads) + (queries + h) + (h + 2 * inner) + (inner + h)
+    return layers * sum(adapters) * ends + (f.optional("tower_parameters") or 0)
+
+
 def _quantization(f: Fields, beside: Mapping[str, Any] | None, where: str) -> Fields | None:
     """Return what both files say about quantisation; the one beside the config knows more."""
     own = f.inner("quantization_config")
@@ -198,4 +237,6 @@ def _notes(config: Mapping[str, Any], f: Fields) -> str:
     notes = [f"The {' and '.join(towers)} tower is left out: text part only."] if towers else []
     if f.optional("num_nextn_predict_layers", "num_mtp_modules", "mtp_num_hidden_layers"):
         notes.append("Multi-token-prediction layers are left out.")
+    if ignored := ignored_note(f):
+        notes.append(ignored)
     return " ".join(notes)

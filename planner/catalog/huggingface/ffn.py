@@ -3,84 +3,94 @@
 from typing import Any
 
 from planner.catalog.huggingface.fields import Fields, LayerPart
-from planner.catalog.huggingface.kinds import DENSE, EXPERTS, MOE, NONE, block_kinds
+from planner.catalog.huggingface.kinds import DENSE
 
 _MATRICES_SCALE = 4
 """Inner over hidden width where a config of the GPT-2 generation leaves it out."""
 _NAS_MULTIPLE = 256
-_TOP_K = (
-    "num_experts_per_tok",
-    "num_experts_per_token",
-    "experts_per_token",
-    "top_k_experts",
-    "moe_top_k",
-    "moe_topk",
-    "moe_k",
-)
-_EXPERT_WIDTH = ("moe_intermediate_size", "expert_intermediate_size", "intermediate_size")
-_SHARED_WIDTH = (
-    "moe_shared_expert_intermediate_size",
-    "shared_expert_intermediate_size",
-    "share_expert_dim",
-    "shared_intermediate_size",
-)
-_SHARED = ("n_shared_experts", "num_shared_experts", "moe_num_shared_experts", "num_shared_expert")
+_PLAIN_ACTIVATIONS = ("relu", "relu2", "relu_squared", "squared_relu", "xielu")
+"""Activations that no gated block has: two matrices, not three."""
 
 
-def blocks(f: Fields, h: int, layers: int) -> list[LayerPart]:
-    """Return the feed-forward blocks of all layers that have one."""
-    searched = f.per_layer("block_configs", layers)
-    if searched:
-        return [b for block in searched if (b := _searched(f, h, f.nested("block_configs", block))) is not None]
-    kinds = block_kinds(f, layers)
-    made = {
-        DENSE: lambda: LayerPart({"intermediate_size": _dense_width(f, h)} | _shape(f)),
-        MOE: lambda: _routed(f, h),
-    }
-    of_kind = {kind: made[kind]() for kind in dict.fromkeys(kinds) if kind != NONE}
-    return [of_kind[kind] for kind in kinds if kind != NONE]
+def block(f: Fields, h: int, kind: str) -> LayerPart:
+    """Return one layer's feed-forward block."""
+    if kind == DENSE:
+        return LayerPart({"intermediate_size": _dense_width(f, h)} | _shape(f))
+    return _routed(f, h)
+
+
+def image_experts(f: Fields, h: int) -> int:
+    """Return the weights of one layer's experts for image tokens, where each kind of token has its own (ERNIE-VL)."""
+    experts, widths = f.first(("num_experts",))[1], f.first(("moe_intermediate_size",))[1]
+    if not isinstance(widths, list | tuple):
+        return 0
+    counts = experts if isinstance(experts, list | tuple) else [experts] * len(widths)
+    try:
+        return 3 * h * sum(int(n) * int(width) for n, width in zip(counts[1:], widths[1:], strict=True))
+    except (TypeError, ValueError):
+        return f.fail("moe_intermediate_size", "expected one width per kind of token, as many as moe_num_experts has")
+
+
+def _text(f: Fields, *names: str) -> int:
+    """Return a number of the experts for text, the first where each kind of token has its own."""
+    name, value = f.first(names)
+    if isinstance(value, list | tuple) and value:
+        return Fields({name: value[0]}, f.where, f.text).count(name)
+    return f.count(*names)
 
 
 def _shape(f: Fields) -> dict[str, Any]:
-    shape = {} if f.flag("gated", default=True) else {"gated": False}
-    return shape | ({"bias": True} if f.flag("mlp_bias") else {})
+    activation = f.string("hidden_act")
+    gated = f.flag("gated", default=activation not in _PLAIN_ACTIVATIONS)
+    return ({} if gated else {"gated": False}) | ({"bias": True} if f.flag("mlp_bias") else {})
 
 
 def _dense_width(f: Fields, h: int) -> int:
-    own = f.optional("dense_intermediate_size", "intermediate_size_mlp")
-    names = ("intermediate_size", "n_inner", "ffn_dim", "ffn_hidden_size")
-    if own is None and f.first(names)[1] is None and not f.flag("gated", default=True):
+    own = f.optional("dense_intermediate_size")
+    if own is None and not f.has("intermediate_size") and not f.flag("gated", default=True):
         return _MATRICES_SCALE * h
-    return own or f.count(*names)
+    width = own or f.count("intermediate_size")
+    if f.flag("block_auto_adjust_ff_dim"):
+        multiple = f.count("block_multiple_of")
+        width = -(-int(2 * width / 3 * float(f.get("block_ffn_dim_multiplier") or 1)) // multiple) * multiple
+    if f.flag("both_projections"):
+        width //= 2
+    return width * (2 if f.flag("use_double_wide_mlp") and f.flag("shares_cache") else 1)
 
 
 def _routed(f: Fields, h: int) -> LayerPart:
-    experts, top_k = f.count(*EXPERTS), f.count(*_TOP_K)
-    if top_k > experts:
-        f.fail(f.first(_TOP_K)[0], f"{top_k} is more than the {experts} experts; expected at most that")
-    width = f.count(*_EXPERT_WIDTH)
-    group = {"intermediate_size": width, "experts": experts, "experts_per_token": top_k} | _shape(f) | _shared(f, width)
-    latent = f.optional("moe_latent_size", "routed_expert_hidden_size")
+    experts, top_k = _text(f, "num_experts"), _text(f, "num_experts_per_tok")
+    unused = f.optional("zero_expert_num") or 0
+    if top_k > experts + unused:
+        name = f.first(("num_experts_per_tok",))[0]
+        f.fail(name, f"{top_k} is more than the {experts} experts; expected at most that")
+    # An expert that computes nothing takes its share of the choices.
+    chosen = max(round(top_k * experts / (experts + unused)), 1)
+    width = _text(f, "moe_intermediate_size", "intermediate_size")
+    group = {"intermediate_size": width, "experts": experts, "experts_per_token": chosen} | _shape(f)
+    group |= _shared(f, h, width)
+    latent = f.optional("moe_latent_size")
     if latent:
         group["latent_size"] = latent
-    other = (
-        experts if f.flag("router_bias") or f.flag("use_routing_bias") or f.string("topk_method") == "noaux_tc" else 0
-    )
-    return LayerPart(group, float(other + (h if f.flag("shared_expert_gate") else 0)))
+    biased = f.flag("router_bias") or f.flag("use_routing_bias") or f.string("topk_method") == "noaux_tc"
+    gate = h if f.flag("shared_expert_gate") else 0
+    return LayerPart(group, float((experts if biased else 0) + gate + unused * h))
 
 
-def _shared(f: Fields, width: int) -> dict[str, Any]:
-    """Return the shared experts; a dense block beside the experts (Gemma 4) is one too."""
-    if f.flag("enable_moe_block"):
+def _shared(f: Fields, h: int, width: int) -> dict[str, Any]:
+    """Return the shared experts; a dense block beside the experts (Gemma 4, Grok, Arctic) is one too."""
+    if f.flag("enable_moe_block") or f.flag("residual_moe"):
         return {"shared_experts": 1, "shared_intermediate_size": f.count("intermediate_size")}
-    own = f.optional(*_SHARED_WIDTH)
-    count = f.optional(*_SHARED) or (1 if own else 0)
+    if f.flag("use_residual"):
+        return {"shared_experts": 1, "shared_intermediate_size": h}
+    own = f.optional("shared_intermediate_size")
+    count = f.optional("num_shared_experts") or (1 if own else 0)
     if not count:
         return {}
     return {"shared_experts": count} | ({"shared_intermediate_size": own} if own and own != width else {})
 
 
-def _searched(f: Fields, h: int, block: Fields) -> LayerPart | None:
+def searched_block(f: Fields, h: int, block: Fields) -> LayerPart | None:
     """Return a block of an architecture search (Nemotron-NAS); its width is a multiple of the hidden size."""
     own = block.inner("ffn")
     if own is None or own.flag("no_op"):

@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
@@ -31,6 +31,17 @@ class Fields:
     where: str
     text: str = ""
     """The file's text, where the config was read from one."""
+    seen: set[str] = field(default_factory=set, compare=False)
+    """Names the reader has asked for, shared by every view of the level: the others are ignored."""
+
+    def get(self, name: str) -> Any:  # noqa: ANN401 - whatever the file holds
+        """Return a field as it stands, None where it is absent; it counts as used."""
+        self.seen.add(name)
+        return self.data.get(name)
+
+    def has(self, *names: str) -> bool:
+        """Return whether any of some fields is given, under any of its spellings."""
+        return self.first(names)[1] is not None
 
     def place(self, name: str) -> str:
         """Return file:line:column of a field, or the file where the field stands nowhere or more than once."""
@@ -41,15 +52,19 @@ class Fields:
         raise BadInputError(f"{name}: {message}", where=self.place(name))
 
     def first(self, names: Iterable[str]) -> tuple[str, Any]:
-        """Return the first of several spellings that is given, with its value; without one the first and None."""
-        names = tuple(names)
-        return next(((n, self.data[n]) for n in names if self.data.get(n) is not None), (names[0], None))
+        """Return the first of several fields that is given, with its value; without one the first and None.
+
+        Every field may stand under any of its spellings in the table of synonyms.
+        """
+        spelled = spellings(names)
+        found = [(n, value) for n in spelled if (value := self.get(n)) is not None]
+        return found[0] if found else (spelled[0], None)
 
     def count(self, *names: str) -> int:
         """Return a whole number of at least 1, under any of several spellings. Raises BadInputError."""
         name, value = self.first(names)
         if value is None:
-            others = f" (or {', '.join(names[1:])})" if names[1:] else ""
+            others = f" (or {', '.join(rest)})" if (rest := spellings(names)[1:]) else ""
             raise BadInputError(f"{name}{others} is missing; expected a whole number of at least 1", where=self.where)
         return self._whole(name, value, least=1)
 
@@ -69,7 +84,7 @@ class Fields:
 
     def flag(self, name: str, *, default: bool = False) -> bool:
         """Return a yes/no field."""
-        value = self.data.get(name)
+        name, value = self.first((name,))
         if value is None:
             return default
         if not isinstance(value, bool):
@@ -78,14 +93,14 @@ class Fields:
 
     def string(self, name: str) -> str:
         """Return a text field, empty where it is absent."""
-        value = self.data.get(name)
+        name, value = self.first((name,))
         if value is not None and not isinstance(value, str):
             self.fail(name, f"{shown(value)} is not valid here; expected text")
         return value or ""
 
     def per_layer(self, name: str, layers: int) -> tuple[Any, ...] | None:
         """Return a list with one entry per layer (entries of extra layers are dropped), or None where it is absent."""
-        value = self.data.get(name)
+        name, value = self.first((name,))
         if not isinstance(value, list | tuple) or not value:
             return None  # some fields are a list or one number (moe_layer_freq)
         if len(value) < layers:
@@ -94,7 +109,7 @@ class Fields:
 
     def listing(self, name: str) -> tuple[Any, ...]:
         """Return a list, empty where it is absent."""
-        value = self.data.get(name)
+        name, value = self.first((name,))
         if value is not None and not isinstance(value, list | tuple):
             self.fail(name, f"{shown(value)} is not valid here; expected a list")
         return tuple(value or ())
@@ -112,12 +127,42 @@ class Fields:
 
     def inner(self, name: str) -> "Fields | None":
         """Return a nested mapping, or None where it is absent."""
-        value = self.data.get(name)
+        name, value = self.first((name,))
         if value is None or value == {}:
             return None
         if not isinstance(value, Mapping):
             self.fail(name, f"{shown(value)} is not valid here; expected a JSON object")
         return Fields({k: v for k, v in value.items() if v is not None}, self.where, self.text)
+
+    def by_layer(self, layers: int) -> "list[Fields]":
+        """Return what holds for each layer: entries of lists with one entry per layer, and `per_layer_config`."""
+        lists = {
+            name: value
+            for name, value in self.data.items()
+            if isinstance(value, list | tuple)
+            and len(value) == layers
+            and name not in class_defaults()["layer_numbers"]
+        }
+        own = {int(number): changes for number, changes in self.mapping("per_layer_config").items() if number.isdigit()}
+        return [
+            Fields(
+                {**self.data, **{name: value[i] for name, value in lists.items()}, **own.get(i, {})},
+                self.where,
+                self.text,
+                self.seen,
+            )
+            for i in range(layers)
+        ]
+
+
+@cache
+def _synonyms() -> dict[str, tuple[str, ...]]:
+    return {name: tuple(others) for name, others in class_defaults()["synonyms"].items()}
+
+
+def spellings(names: Iterable[str]) -> tuple[str, ...]:
+    """Return every spelling of some fields, each field's own name first."""
+    return tuple(dict.fromkeys(s for name in names for s in (name, *_synonyms().get(name, ()))))
 
 
 class LayerPart(NamedTuple):
