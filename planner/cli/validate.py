@@ -72,8 +72,10 @@ def _config(path: Path) -> str:
     """Read a Hugging Face config.json and return its parameter counts in words."""
     from planner.catalog.huggingface.config import read_config  # noqa: PLC0415 - only a config.json needs it
 
-    counts = count_parameters(read_config(path).spec)
-    return f"config.json of a model with {counts.total / 1e9:.4g} B parameters, {counts.active / 1e9:.4g} B active"
+    model = read_config(path).spec
+    counts = count_parameters(model)
+    sizes = f"config.json of a model with {counts.total / 1e9:.4g} B parameters, {counts.active / 1e9:.4g} B active"
+    return f"{sizes}; {model.notes}" if model.notes else sizes
 
 
 @click.command("validate")

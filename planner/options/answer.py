@@ -130,7 +130,8 @@ def find_model(scenario: Scenario, catalog: Catalog) -> tuple[Loaded[ModelSpec],
             return catalog.read(ModelSpec, path), []
         from planner.catalog.huggingface.config import read_config  # noqa: PLC0415 - only a config.json needs it
 
-        return read_config(path), []
+        loaded = read_config(path)
+        return loaded, [f"{path.name}: {loaded.spec.notes}"] if loaded.spec.notes else []
     found = catalog.find(ModelSpec, name, where=place)
     return found.loaded, [model_note(found)] if found.note else []
 
