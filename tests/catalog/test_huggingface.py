@@ -393,7 +393,10 @@ def test_bad_json(tmp_path: Path, content: str, message: str) -> None:
         ({"vocab_size": None}, "config.json: vocab_size is missing; expected a whole number of at least 1"),
         (
             {"hidden_size": None},
-            "config.json: hidden_size (or n_embd, d_model, model_dim, block_dim) is missing; expected a whole number of at least 1",
+            (
+                "config.json: hidden_size (or n_embd, d_model, model_dim, block_dim) is missing; "
+                "expected a whole number of at least 1"
+            ),
         ),
         ({"hidden_size": -64}, "config.json:6:3: hidden_size: -64 is negative; expected at least 1"),
         ({"num_attention_heads": 0}, "config.json:8:3: num_attention_heads: 0 is zero; expected at least 1"),
