@@ -241,9 +241,14 @@ class _Measured:
         return Row(candidate, point, method, basis, inputs, offer=offer)
 
 
-def rows_of(question: Loaded[QualityFile], benchmark: Loaded[BenchmarkFile], index: int) -> Iterator[Row]:
+def rows_of(question: Loaded[QualityFile], benchmark: Loaded[BenchmarkFile], index: int) -> list[Row]:
     """Return the rows of a candidate. Raises DataMissingError where the benchmark lacks what it needs."""
-    return _Measured(question, benchmark, index).rows()
+    measured = _Measured(question, benchmark, index)
+    rows, candidate = list(measured.rows()), measured.candidate
+    if not rows:
+        what = f"no single sample of {candidate.model}, from which {candidate.method} counts; expected no method"
+        raise measured.lacks(f"{what}, which takes the measured points as they stand", "method")
+    return rows
 
 
 def _generated(candidate: QualityCandidate, point: Point) -> float | None:

@@ -3,6 +3,7 @@
 import csv
 import io
 import math
+import re
 import shlex
 from collections.abc import Callable
 from pathlib import Path
@@ -307,3 +308,59 @@ def test_a_frontier_without_prices_keeps_every_row(call: Call, tmp_path: Path) -
     assert (whole.code, front.code) == (EXIT_OK, EXIT_OK)
     assert front.out == whole.out
     assert len(front.out.splitlines()) > 2
+
+
+def test_rows_of_one_label_are_numbered() -> None:
+    """Two candidates that differ only in their price keep rows that `--row` can name."""
+    twice = "  - {{model: deepseek-coder-v2, setting: table 1, usd_per_sample: {}}}\n"
+    result = solve(f"name: a\nbenchmark: swe-bench-lite\ncandidates:\n{twice.format(0.1)}{twice.format(0.2)}")
+    labels = [line.label for line in result.lines]
+    assert len(set(labels)) == len(labels) > 1
+    assert [label for label in labels if label.endswith("(2)")]
+    first = labels[0]
+    assert result.line(f"{first} (2)").value("usd_per_sample") == pytest.approx(0.2)
+
+
+def test_samples_without_a_single_one_are_refused(call: Call, tmp_path: Path) -> None:
+    """The paper gives five samples under this setting and no single one, so a number of samples has no row."""
+    path = tmp_path / "mine.yaml"
+    candidate = "{model: deepseek-coder-v2, setting: table 1, method: best_of_n, samples: 5}"
+    path.write_text(f"name: a\nbenchmark: swe-bench-lite\ncandidates: [{candidate}]\n", encoding="utf-8")
+    outcome = call("quality", path)
+    assert (outcome.code, len(outcome.errors)) == (EXIT_DATA_MISSING, 1)
+    assert "has no single sample of deepseek-coder-v2, from which best_of_n counts" in outcome.errors[0]
+
+
+def test_a_question_without_prices_has_no_frontier() -> None:
+    """The best is named without its cost, the marks are empty, and what would give a cost is said."""
+    result = solve(
+        "name: a\nbenchmark: aime-2025\nfrontier_only: true\n"
+        "candidates: [{model: gpt-oss-120b, effort: high, setting: default}, {model: deepseek-r1-0528}]\n"
+    )
+    assert {line.texts["on_frontier"] for line in result.lines} == {None}
+    assert len(result.lines) == 2
+    assert result.verdict[0].startswith("best: gpt-oss-120b, high, single: 92.5%")
+    assert "no row has both a price and an accuracy" in result.verdict[1]
+    assert any(w.startswith("no cost without tokens and a price: gpt-oss-120b") for w in result.warnings)
+    assert result.failed == ()
+
+
+def test_a_target_that_is_hardly_reached_is_not_certain() -> None:
+    """Ninety puzzles of a hundred: with so few questions the accuracy may well be below the target."""
+    result = shipped("logic-puzzles", target__accuracy=0.9)
+    doubt = next(w for w in result.warnings if "is not certain" in w)
+    assert doubt.endswith("the target of 90% is not certain")
+    assert not any("is not certain" in w for w in shipped("logic-puzzles", target__accuracy=0.1).warnings)
+
+
+def test_an_own_fleet_that_misses_its_slo_has_no_cost(tmp_path: Path) -> None:
+    """No dollars are made up for it, and its row is named."""
+    text = (CATALOG.roots[-1] / "scenarios/o1-class.yaml").read_text(encoding="utf-8")
+    impossible = tmp_path / "impossible.yaml"
+    impossible.write_text(re.sub(r"ttft_p95_s: \S+", "ttft_p95_s: 1e-6", text), encoding="utf-8")
+    candidate = f"{{model: qwen3-30b-a3b, scenario: {impossible}}}"
+    result = solve(f"name: a\nbenchmark: logic-puzzles\ncandidates: [{candidate}]\n")
+    (line,) = result.lines
+    assert line.value("cost_usd_per_answer") is None
+    assert line.value("accuracy") is not None
+    assert any(w.startswith("no priced own fleet meets its SLO: qwen3-30b-a3b") for w in result.warnings)
