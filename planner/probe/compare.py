@@ -94,8 +94,26 @@ def _check(gpu: GpuFacts, catalog: Catalog, equal_gpus: int) -> Check:
     if match is None:
         return Check((gpu,), None, None, tuple(nearest_specs(gpu, catalog)), (), Speed(), None)
     pair = _Pair(gpu, match.spec.spec, catalog.assumptions.spec, equal_gpus)
-    findings = tuple(part(pair) for part in (_memory, _power, _clock, _bandwidth, _pcie, _nvlink, _ecc, _mig))
+    findings = tuple(
+        part(pair) for part in (_architecture, _memory, _power, _clock, _bandwidth, _pcie, _nvlink, _ecc, _mig)
+    )
     return Check((gpu,), match.spec, match.how, (), findings, _speed(pair), _link(pair))
+
+
+def _architecture(pair: _Pair) -> Finding:
+    """Compare NVIDIA's compute capability (9.0) with the spec's architecture (sm_90)."""
+    capability, digits = pair.gpu.compute_capability, (pair.spec.architecture or "").removeprefix("sm_")
+    expected = f"{digits[:-1]}.{digits[-1]}" if digits.isdecimal() else None
+    architecture = partial(Finding, "compute_capability", expected=expected, found=capability)
+    if capability is None or expected is None:
+        return architecture("unknown", effect="compute capability")
+    if capability == expected:
+        return architecture("agrees", effect=f"compute capability {capability}")
+    effect = (
+        f"compute capability {capability}, spec {expected}: engines have other kernels; "
+        "formats and attention that the estimate runs may not start, or the reverse"
+    )
+    return architecture("differs", effect=effect)
 
 
 def _memory(pair: _Pair) -> Finding:

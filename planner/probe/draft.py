@@ -23,6 +23,7 @@ def draft_spec(gpu: GpuFacts, facts: HostFacts, today: dt.date) -> str:
         "vendor: nvidia",
         f"# released: 2025                # {_FILL}: year of first shipment",
         f"nvml_names: [{_text(gpu.name)}]",
+        *_architecture(gpu),
         *_memory(gpu),
         f"# dense_flop_per_s:             # {_FILL}: dense rates (sparse ones are twice as high); drop what it lacks",
         "#   fp16: 1.0e+15",
@@ -39,6 +40,16 @@ def draft_spec(gpu: GpuFacts, facts: HostFacts, today: dt.date) -> str:
         f"    checked: {today.isoformat()}",
     ]
     return "\n".join(line.rstrip() for line in lines) + "\n"
+
+
+def _architecture(gpu: GpuFacts) -> list[str]:
+    if gpu.compute_capability is None:
+        return [
+            "# architecture: sm_90            # compute capability; decides which formats an engine runs (optional)"
+        ]
+    return [
+        f"architecture: sm_{gpu.compute_capability.replace('.', '')}     # compute capability {gpu.compute_capability}"
+    ]
 
 
 def _memory(gpu: GpuFacts) -> list[str]:

@@ -93,12 +93,16 @@ def fits_on(check: Check, question: Question, catalog: Catalog) -> tuple[list[Fi
     model, notes = find_model(scenario, catalog)
     warnings = [f"model {n}" if not n.startswith("model") else n for n in notes]
     count = len(check.gpus)
-    options = [c for c in candidates(scenario, catalog, model, today()) if c.layout.gpus <= count]
-    if not options:
+    possible = candidates(scenario, catalog, model, today())
+    warnings += sorted({f"does not start: {c.why_not}" for c in possible if c.why_not})
+    options = [c for c in possible if c.layout.gpus <= count and not c.why_not]
+    if not options and any(not c.why_not for c in possible):
         return [], [
             *warnings,
             f"no layout of {scenario.label} has at most {count} GPUs (fleet.tensor_parallel, engine)",
         ]
+    if not options:
+        return [], warnings
     by_spec = lower(scenario, catalog, model, options).replaced(offer__usd_per_gpu_hour=_ANY_PRICE)
     groups: dict[tuple[str, str], list[Fit]] = {}
     for fit in _fits(options, count, as_found(by_spec, check), by_spec, model.spec.id):

@@ -159,6 +159,7 @@ def test_a_plain_card_matches() -> None:
     check = check_host(facts_of("h100-sxm"), Catalog())[0]
     assert check.matches
     assert {f.field for f in check.findings if f.verdict == "unknown"} == {
+        "compute_capability",
         "memory_bandwidth_bytes_per_s",
         "nvlink_links_active",
     }
@@ -168,6 +169,7 @@ def test_a_plain_card_matches() -> None:
 @pytest.mark.parametrize(
     ("field", "changes", "words"),
     [
+        ("compute_capability", {"compute_capability": "8.0"}, "compute capability 8.0, spec 9.0"),
         ("memory_total_bytes", {"memory_total_bytes": 71559.0 * MIB}, "9.8 GiB less for the KV cache"),
         ("power_limit_w", {"power_limit_w": 350.0}, "power-capped at 350 W of 700 W: prefill about -2"),
         ("power_limit_w", {"power_limit_w": 770.0}, "up to 10% more power"),
@@ -289,7 +291,7 @@ def test_cap_and_link_slow_the_estimate() -> None:
 
 
 def test_no_fit_where_none_can_be_worked_out() -> None:
-    """Sliced and unknown cards have no fits; measured rates and an impossible layout are warnings."""
+    """Sliced and unknown cards have no fits; an impossible layout and a missing kernel are warnings."""
     sliced = check_host(facts_of("a100-sxm-80gb-mig"), Catalog())[0]
     unknown = check_host(facts_of("l4", name="NVIDIA Unheard Of"), Catalog())[0]
     assert fits_on(sliced, question("llama-3.1-8b"), Catalog()) == ([], [])
@@ -299,6 +301,10 @@ def test_no_fit_where_none_can_be_worked_out() -> None:
     fits, said = fits_on(check, question("llama-3.1-8b", **{"fleet.tensor_parallel": (8,)}), Catalog())
     assert fits == []
     assert "no layout" in said[0]
+    old = question("llama-3.1-8b", engine=("trtllm",), **{"fleet.precisions": ("fp8",)})
+    fits, said = fits_on(check_host(facts_of("t4"), Catalog())[0], old, Catalog())
+    assert fits == []
+    assert "does not start: TensorRT-LLM needs compute capability 8.0" in said[0]
 
 
 def test_unified_memory_takes_the_spec() -> None:
@@ -311,7 +317,7 @@ def test_unified_memory_takes_the_spec() -> None:
 
 def test_a_draft_validates_once_it_is_filled_in(tmp_path: Path) -> None:
     """The drafted spec misses exactly what NVML cannot know; filled in, it is a spec and finds its card."""
-    facts = facts_of("h100-sxm", name="NVIDIA H999 96GB", memory_bus_width_bits=5120)
+    facts = facts_of("h100-sxm", name="NVIDIA H999 96GB", memory_bus_width_bits=5120, compute_capability="9.0")
     text = draft_spec(facts.gpus[0], facts, DAY)
     document = parse_document(text, "draft.yaml")
     with pytest.raises(BadInputError) as caught:
@@ -325,7 +331,7 @@ def test_a_draft_validates_once_it_is_filled_in(tmp_path: Path) -> None:
     (folder / "h999-96gb.yaml").write_text(filled, encoding="utf-8")
     match = find_spec(facts.gpus[0], Catalog([tmp_path]))
     assert match is not None
-    assert (match.spec.spec.id, match.spec.spec.tdp_w) == ("h999-96gb", 700)
+    assert (match.spec.spec.id, match.spec.spec.tdp_w, match.spec.spec.architecture) == ("h999-96gb", 700, "sm_90")
     assert match.spec.spec.hbm_bytes_per_s == pytest.approx(3.35e12, rel=2e-3)
 
 
