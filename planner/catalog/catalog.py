@@ -1,6 +1,7 @@
 """The catalogue: finds spec files by id, alias or spelling; user folders come before the shipped one."""
 
 import csv
+import dataclasses
 import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
@@ -8,8 +9,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
+from planner.catalog.checkpoint_names import with_named_format, without_format
 from planner.catalog.hardware import AssumptionsFile, FormatsFile, FormatSpec
 from planner.catalog.kinds import kind_of_spec
+from planner.catalog.model import ModelSpec
 from planner.documents.spec import FileSpec, Loaded, Source, load
 from planner.documents.yaml_reader import read_document, read_text
 from planner.errors import BadInputError, DataMissingError, suggestion, unknown
@@ -43,9 +46,14 @@ class Found(NamedTuple):
 
 
 def model_note(found: Found) -> str:
-    """Return what a model's name resolved to, and the published weight format; a suffix like -fp8 does not set it."""
+    """Return what a model's name resolved to, and the format of its weights, which a suffix like -fp8 sets."""
     weights = found.loaded.spec.weights
     return f"model {found.note} ({weights.experts or weights.ffn} weights; override with --precision)"
+
+
+def cache_note(model: ModelSpec) -> str:
+    """Return in which format the KV cache is held where the user names none and the checkpoint does."""
+    return f"the KV cache of {model.id} is {model.kv_cache_format}, as its checkpoint asks; override with kv_precision"
 
 
 def normal(name: str) -> str:
@@ -136,7 +144,10 @@ class Catalog:
         for candidate in _shorter(name):
             path = by_name.get(candidate)
             if path is not None:
-                return Found(self.read(kind, path), f"{name} resolved to {path.stem}")
+                loaded: Loaded[Any] = self.read(kind, path)
+                if isinstance(loaded.spec, ModelSpec):
+                    loaded = dataclasses.replace(loaded, spec=with_named_format(loaded.spec, name))
+                return Found(loaded, f"{name} resolved to {path.stem}")
         entry = kind_of_spec(kind)
         raise DataMissingError(unknown(entry.noun, name, files, listing=entry.listing), where=where)
 
@@ -230,8 +241,9 @@ class _GridSources(FileSpec):
 
 def _shorter(name: str) -> Iterable[str]:
     """Yield the normal forms of a name: whole and without its owner, each with its suffixes dropped one by one."""
-    for text in dict.fromkeys((normal(name), normal(name.rsplit("/", maxsplit=1)[-1]))):
-        form = text
+    own = name.rsplit("/", maxsplit=1)[-1]
+    for text in dict.fromkeys((name, own, without_format(own))):
+        form = normal(text)
         while form:
             yield form
             cut = _SUFFIXES.sub("", form)

@@ -123,6 +123,8 @@ class ModelSpec(FileSpec):
     unread_parameters: Annotated[float, Field(ge=0)] = 0.0
     """Weights that text tokens never use (experts for images, adapters for images and speech): held in memory."""
     weights: WeightFormats
+    kv_cache_format: str | None = None
+    """Format of the KV cache that the checkpoint asks for (names of hardware/formats.yaml), which engines then use."""
     parameters_total: Positive | None = None
     """Published total, for comparison only."""
     parameters_active: Positive | None = None
@@ -139,6 +141,11 @@ class ModelSpec(FileSpec):
         if twice := self.effort_multipliers.keys() & self.effort_generated_tokens.keys():
             raise ValueError(f"effort {min(twice)} has a multiplier and generated tokens; expected one of them")
         return self
+
+    @property
+    def cache_format(self) -> str:
+        """Format of the KV cache where the user names none: the checkpoint's own, else 16 bit."""
+        return self.kv_cache_format or "bf16"
 
     @property
     def architecture(self) -> str:

@@ -8,7 +8,7 @@ from pathlib import PurePath
 from traceback import walk_tb
 from typing import Any
 
-from planner.catalog.catalog import Catalog, model_note
+from planner.catalog.catalog import Catalog, cache_note, model_note
 from planner.catalog.hardware import GpuSpec
 from planner.catalog.model import ModelSpec
 from planner.errors import BadInputError, PlannerError, did_you_mean, unknown
@@ -129,6 +129,8 @@ def name_notes(rows: Sequence[Mapping[str, str]], catalog: Catalog) -> list[str]
         with suppress(Exception):
             seen = catalog.find(ModelSpec, model)
             found += [model_note(seen)] if seen.note else []
+            rows_own = any(row["model"] == model and not row.get("kv_precision") for row in rows)
+            found += [cache_note(seen.loaded.spec)] if rows_own and seen.loaded.spec.kv_cache_format else []
     for gpu in dict.fromkeys(row["gpu"] for row in rows):
         with suppress(Exception):
             note = catalog.find(GpuSpec, gpu).note

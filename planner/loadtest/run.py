@@ -96,7 +96,7 @@ def resolve(row: Row, names: Names) -> Run:
     release = row.get("engine_version") or ""
     named = (row["gpu"], row.get("engine") or "vllm", release, *(settings[name] for name in SETTINGS))
     precision = names.precision(row.get("precision") or "native", row["model"], *named)
-    kv = names.format(row.get("kv_precision") or "bf16")
+    kv = names.format(row.get("kv_precision") or model.cache_format)
     run = Run(names.machine(*named), model, precision, kv.weight_bytes, None, 1.0, None, numbers)
     options = choices(run)
     return options[0] if len(options) == 1 else run

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from planner.catalog.catalog import Catalog, model_note
+from planner.catalog.catalog import Catalog, cache_note, model_note
 from planner.catalog.hardware import GpuSpec
 from planner.catalog.model import ModelSpec
 from planner.documents.spec import Loaded
@@ -73,6 +73,8 @@ def answer(scenario: Scenario, catalog: Catalog, *, today: dt.date | None = None
     day = today or the_day()
     model, notes = find_model(scenario, catalog)
     model = limited(model, scenario)
+    if scenario.spec.fleet.kv_precision is None and model.spec.kv_cache_format:
+        notes = [*notes, cache_note(model.spec)]
     options = candidates(scenario, catalog, model, day)
     if not options:
         key = ("fleet", "tensor_parallel") if scenario.spec.fleet.tensor_parallel else ("fleet",)

@@ -53,7 +53,8 @@ def lower(scenario: Scenario, catalog: Catalog, model: Loaded[ModelSpec], option
         else None
     )
     workload = lower_workload(spec, model.spec, place)
-    layout = _layout(spec, catalog, scenario, options)
+    kv = catalog.format(spec.fleet.kv_precision or model.spec.cache_format, where=place(("fleet", "kv_precision")))[1]
+    layout = _layout(spec, kv, options)
     rows: list[Any] = [
         lower_model(model.spec, [c.precision for c in options]),
         _gpu(options, catalog.assumptions.spec),
@@ -173,9 +174,7 @@ def _engine(model: ModelSpec, options: Sequence[Candidate]) -> EngineColumns:
     return EngineColumns(*[*gather(options, lambda c: c.machine, of_machine), weighed])
 
 
-def _layout(spec: ScenarioSpec, catalog: Catalog, scenario: Scenario, options: Sequence[Candidate]) -> LayoutColumns:
-    place = scenario.loaded.document.place(("fleet", "kv_precision"))
-    _, kv = catalog.format(spec.fleet.kv_precision, where=place)
+def _layout(spec: ScenarioSpec, kv: FormatSpec, options: Sequence[Candidate]) -> LayoutColumns:
     sizes = _sizes([c.layout for c in options])
     drafted = float(spec.fleet.speculative_tokens)
     kept = float(spec.fleet.acceptance) if drafted else 0.0

@@ -119,7 +119,7 @@ def _format_keys(scenario: Scenario, catalog: Catalog, option: Candidate, model:
     """Return the keys of the number formats in use: the published weights', the option's, the KV cache's."""
     weights = model.spec.weights
     used = [weights.attention, weights.ffn, weights.experts, weights.embedding]
-    used += [option.precision.name, scenario.spec.fleet.kv_precision]
+    used += [option.precision.name, scenario.spec.fleet.kv_precision or model.spec.cache_format]
     names = dict.fromkeys(catalog.format(name)[0] for name in used if name)
     return [("formats", name, "weight_bytes") for name in names]
 

@@ -69,8 +69,8 @@ class FleetSpec(Spec):
     """Nodes or racks of the catalogue, or `any`."""
     precisions: Names = None
     """Weight formats, or `any`: the published format, and also fp8 for 16-bit models."""
-    kv_precision: str = "bf16"
-    """Format of the KV cache."""
+    kv_precision: str | None = None
+    """Format of the KV cache; the checkpoint's own where absent, which is bf16 for most."""
     tensor_parallel: Sizes = None
     """Tensor-parallel sizes to try, or `any`."""
     max_gpus: Count | None = None

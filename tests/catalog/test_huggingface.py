@@ -305,8 +305,8 @@ def test_the_text_part_of_a_multimodal_config() -> None:
         ({"quant_method": "fp8", "weight_block_size": [128, 128]}, ("fp8-block", "fp8-block")),
         ({"quant_method": "awq", "bits": 4, "group_size": 128}, ("int4", "int4")),
         ({"quant_method": "gptq", "bits": 4, "group_size": 32}, ("int4-g32", "int4-g32")),
-        ({"quant_method": "gptq", "bits": 8, "group_size": -1}, ("int8", "int8")),
-        ({"quant_method": "bitsandbytes", "load_in_4bit": True}, ("int4", "int4")),
+        ({"quant_method": "gptq", "bits": 8, "group_size": -1}, ("w8a16", "w8a16")),
+        ({"quant_method": "bitsandbytes", "load_in_4bit": True}, ("nf4", "nf4")),
         ({"quant_method": "modelopt", "quant_algo": "NVFP4", "exclude_modules": ["lm_head"]}, ("nvfp4", "nvfp4")),
         (
             {"quant_method": "modelopt", "quant_algo": "NVFP4", "ignore": ["model.layers.*.self_attn*"]},
@@ -320,6 +320,109 @@ def test_the_text_part_of_a_multimodal_config() -> None:
             },
             ("bf16", "fp8"),
         ),
+        (
+            {
+                "quant_method": "compressed-tensors",
+                "config_groups": {
+                    "group_0": {"targets": ["re:.*self_attn.*_proj$"], "weights": {"num_bits": 8, "type": "float"}},
+                    "group_1": {
+                        "targets": ["re:.*mlp.*"],
+                        "weights": {"num_bits": 4, "type": "float", "group_size": 16},
+                    },
+                },
+            },
+            ("fp8", "nvfp4"),
+        ),
+        (
+            {
+                "quant_method": "compressed-tensors",
+                "config_groups": {
+                    "group_0": {
+                        "targets": ["Linear"],
+                        "weights": {"num_bits": 8, "type": "int"},
+                        "input_activations": {"num_bits": 8, "type": "int"},
+                    }
+                },
+            },
+            ("int8", "int8"),
+        ),
+        ({"quant_method": "modelopt", "quant_algo": "NVFP4_AWQ"}, ("nvfp4", "nvfp4")),
+        (
+            {"quant_method": "gptq", "bits": 4, "group_size": 128, "dynamic": {"-:.*self_attn.*": {}}},
+            ("bf16", "int4"),
+        ),
+        (
+            {"quant_method": "gptq", "bits": 4, "group_size": 128, "dynamic": {"+:.*mlp.*": {"bits": 8}}},
+            ("int4", "w8a16"),
+        ),
+        (
+            {"quant_method": "gptq", "bits": 4, "group_size": 128, "dynamic": {r"+:.*layers\.0\..*": {"bits": 8}}},
+            ("int4", "int4"),
+        ),
+        (
+            {
+                "quant_method": "auto-round",
+                "bits": 4,
+                "group_size": 32,
+                "extra_config": {"self_attn.q_proj": {"bits": 16}},
+            },
+            ("bf16", "int4-g32"),
+        ),
+        (
+            {
+                "quant_method": "quark",
+                "global_quant_config": {"weight": {"dtype": "fp4", "group_size": 32}},
+                "exclude": ["lm_head", "*self_attn*"],
+            },
+            ("bf16", "mxfp4"),
+        ),
+        (
+            {
+                "quant_method": "quark",
+                "global_quant_config": {"weight": {"dtype": "fp8_e4m3"}},
+                "layer_quant_config": {"*mlp*": {"weight": {"dtype": "fp4", "group_size": 32}}},
+            },
+            ("fp8", "mxfp4"),
+        ),
+        ({"quant_method": "torchao", "quant_type": "int8_weight_only"}, ("w8a16", "w8a16")),
+        (
+            {
+                "quant_method": "torchao",
+                "quant_type": {"default": {"_type": "Int4WeightOnlyConfig", "_data": {"group_size": 64}}},
+            },
+            ("int4-g64", "int4-g64"),
+        ),
+        (
+            {
+                "quant_method": "torchao",
+                "quant_type": {
+                    "default": {
+                        "_type": "ModuleFqnToConfig",
+                        "_data": {
+                            "module_fqn_to_config": {
+                                "_default": {"_type": "Float8DynamicActivationFloat8WeightConfig", "_data": {}},
+                                r"re:.*mlp.*": {"_type": "Int8DynamicActivationInt4WeightConfig", "_data": {}},
+                            }
+                        },
+                    }
+                },
+            },
+            ("fp8", "int4"),
+        ),
+        (
+            {"quant_method": "hqq", "quant_config": {"weight_quant_params": {"nbits": 4, "group_size": 64}}},
+            ("int4-g64", "int4-g64"),
+        ),
+        (
+            {
+                "quant_method": "hqq",
+                "quant_config": {
+                    "self_attn.q_proj": {"weight_quant_params": {"nbits": 8, "group_size": 64}},
+                    "mlp.down_proj": {"weight_quant_params": {"nbits": 3, "group_size": 64}},
+                },
+            },
+            ("w8a16", "int3"),
+        ),
     ],
 )
 def test_formats_of_quantised_checkpoints(quantization: dict[str, Any] | None, expected: tuple[str, str]) -> None:
@@ -327,6 +430,49 @@ def test_formats_of_quantised_checkpoints(quantization: dict[str, Any] | None, e
     weights = spec_of({**LLAMA, "quantization_config": quantization}).weights
     assert (weights.attention, weights.ffn) == expected
     assert weights.embedding == "bf16"
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        ({"bits": 4, "group_size": 64}, ("int4-g32", "int4-g32")),
+        ({"bits": 4, "group_size": 64, "model.layers.0.mlp.down_proj": {"bits": 8}}, ("int4-g32", "int4-g32")),
+        ({"bits": 6, "group_size": 64, "model.embed_tokens": False}, ("int6", "bf16")),
+        ({"bits": 4, "group_size": 32, "mode": "mxfp4"}, ("mxfp4", "mxfp4")),
+    ],
+)
+def test_formats_of_mlx(fields: dict[str, Any], expected: tuple[str, str]) -> None:
+    """MLX names no method, quantises the embedding too, and gives a scale and a bias of 16 bit per group."""
+    three = {**LLAMA, "num_hidden_layers": 3}
+    for key in ("quantization", "quantization_config"):
+        weights = spec_of({**three, key: fields}).weights
+        assert (weights.attention, weights.ffn, weights.embedding) == (expected[0], *expected)
+
+
+@pytest.mark.parametrize(
+    ("quantization", "expected"),
+    [
+        ({"quant_method": "modelopt", "quant_algo": "FP8", "kv_cache_quant_algo": "FP8"}, "fp8"),
+        ({"quant_method": "modelopt", "quant_algo": "NVFP4", "kv_cache_quant_algo": "NVFP4"}, "nvfp4"),
+        ({"quant_method": "modelopt", "quant_algo": "NVFP4", "kv_cache_quant_algo": None}, None),
+        ({"quant_method": "fp8", "kv_cache_scheme": {"num_bits": 8, "type": "float", "dynamic": False}}, "fp8"),
+        ({"quant_method": "fp8", "kv_cache_scheme": "static"}, "fp8"),
+        ({"quant_method": "fp8"}, None),
+        (
+            {
+                "quant_method": "quark",
+                "global_quant_config": {"weight": {"dtype": "fp8_e4m3"}},
+                "kv_cache_quant_config": {"*k_proj": {"output_tensors": {"dtype": "fp8_e4m3"}}},
+            },
+            "fp8",
+        ),
+    ],
+)
+def test_the_cache_format_of_a_checkpoint(quantization: dict[str, Any], expected: str | None) -> None:
+    """What the checkpoint asks for is the format of its KV cache, and bf16 where it asks for nothing."""
+    model = spec_of({**LLAMA, "quantization_config": quantization})
+    assert model.kv_cache_format == expected
+    assert model.cache_format == (expected or "bf16")
 
 
 @pytest.mark.parametrize(
@@ -452,7 +598,8 @@ def test_bad_json(tmp_path: Path, content: str, message: str) -> None:
             {"quantization_config": {"quant_method": "fancy"}},
             (
                 "config.json:14:5: quant_method: unknown quantization method 'fancy'. Known: fp8, "
-                "fbgemm_fp8, mxfp4, awq, gptq, auto-round, bitsandbytes, compressed-tensors, modelopt."
+                "fbgemm_fp8, mxfp4, awq, gptq, auto-round, bitsandbytes, hqq, quark, torchao, "
+                "compressed-tensors, modelopt."
             ),
         ),
         (

@@ -409,6 +409,10 @@ def test_nodes_are_as_published(name: str, gigabits: float, gpus: int, kilowatts
         ("mxfp4", 4, 1, 32),
         ("int4", 4, 2, 128),
         ("int4-g32", 4, 2, 32),
+        ("int4-g64", 4, 2, 64),
+        ("w8a16", 8, 2, 128),
+        ("nf4", 4, 4, 64),
+        ("int6", 6, 2, 64),
     ],
 )
 def test_bytes_of_a_format(name: str, bits: int, scale_bytes: int, group: int) -> None:

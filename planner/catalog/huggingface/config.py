@@ -18,6 +18,7 @@ from planner.catalog.huggingface.formats import weight_formats
 from planner.catalog.huggingface.ignored import ignored_note
 from planner.catalog.huggingface.kinds import depth
 from planner.catalog.huggingface.layers import layers_of
+from planner.catalog.huggingface.quantization import cache_format
 from planner.catalog.model import ModelSpec
 from planner.documents.spec import Loaded, load, shown
 from planner.documents.yaml_reader import Document
@@ -26,7 +27,15 @@ from planner.errors import BadInputError
 _NESTED = ("thinker_config", "text_config", "llm_config", "language_config")
 _FLATTENED = ("ffn_config", "attn_config")
 """Parts of a text model's config that hold its own sizes (DBRX, MPT)."""
-_INHERITED = ("torch_dtype", "dtype", "quantization_config", "tie_word_embeddings", "expert_dtype", "architectures")
+_INHERITED = (
+    "torch_dtype",
+    "dtype",
+    "quantization_config",
+    "quantization",
+    "tie_word_embeddings",
+    "expert_dtype",
+    "architectures",
+)
 """Fields of a multimodal config that hold for its text part too."""
 _TOWERS = ("vision_config", "audio_config")
 _CAPTIONS = ("GitForCausalLM",)
@@ -72,7 +81,8 @@ def model_from_config(
     h, layers = f.count("hidden_size"), depth(f)
     token_mixers, feed_forward, image_experts = layers_of(f, h, layers)
     groups = _grouped(b.fields for b in feed_forward)
-    formats = weight_formats(f, _quantization(f, quantization, where), layers)
+    quantized = _quantization(f, quantization, where)
+    formats = weight_formats(f, quantized, layers)
     if not any("experts" in group for group in groups):
         formats.pop("experts")
     table, projections = _per_layer_embeddings(f, h, layers)
@@ -93,6 +103,7 @@ def model_from_config(
         "per_layer_embedding_parameters": table or None,
         "unread_parameters": float(image_experts + _adapters(f, h, layers)) or None,
         "weights": formats,
+        "kv_cache_format": cache_format(quantized) if quantized else None,
         "notes": _notes(config, f) or None,
         "sources": {"config": {"title": f"Hugging Face config.json {where}", "checked": class_defaults()["checked"]}},
     }
@@ -215,7 +226,7 @@ def _adapters(f: Fields, h: int, layers: int) -> int:
 
 def _quantization(f: Fields, beside: Mapping[str, Any] | None, where: str) -> Fields | None:
     """Return what both files say about quantisation; the one beside the config knows more."""
-    own = f.inner("quantization_config")
+    own = f.inner("quantization_config") or f.inner("quantization")
     merged = {**(own.data if own else {}), **(beside or {})}
     return Fields(merged, where, f.text) if merged else None
 
