@@ -20,26 +20,6 @@ from planner.options.provenance import Input, inputs
 from planner.serving.normal import Array
 
 PAGE = "economics/break_even.csv"
-_SOLD = (
-    "own_usd_per_day",
-    "api_usd_per_day",
-    "own_over_api",
-    "profit_over_cost",
-    "gross_margin",
-    "gpus",
-    "utilization",
-)
-"""Shown where the number of answers is unknown."""
-CURVE_FIELDS = (
-    "answers_per_day",
-    "own_usd_per_month",
-    "api_usd_per_month",
-    "own_over_api",
-    "own_usd_per_answer",
-    "api_usd_per_answer",
-    "gpus",
-    "utilization",
-)
 
 
 def break_even(question: Loaded[BreakEvenFile], catalog: Catalog) -> QuestionResult:
@@ -50,7 +30,7 @@ def break_even(question: Loaded[BreakEvenFile], catalog: Catalog) -> QuestionRes
     return replace(
         _result(sides, catalog, lines),
         verdict=[str(line.texts["verdict"]) for line in lines],
-        shown=() if math.isfinite(sides.traffic.answers_per_day) else _SOLD,
+        shown=() if math.isfinite(sides.traffic.answers_per_day) else page_formulas(PAGE).view("sold"),
         aside=("verdict",),
         failed=() if works else ("no tier has a fleet with a price that meets the SLO",),
     )
@@ -67,8 +47,9 @@ def curve(question: Loaded[BreakEvenFile], catalog: Catalog) -> QuestionResult:
         raise DataMissingError("a curve needs the number of answers, and this scenario only has tokens", where=place)
     lines = [line for tier in sides.tiers for line in _curve_lines(sides, tier, _fleet_of(sides, tier))]
     result = _result(sides, catalog, lines)
-    identity, warnings = ("tier", "gpu", "provider", "cheaper"), [*result.warnings, *words.unpriced(sides)]
-    return replace(result, identity=identity, fields=CURVE_FIELDS, shown=CURVE_FIELDS, warnings=warnings)
+    identity, columns = ("tier", "gpu", "provider", "cheaper"), result.page.view("curve")
+    warnings = [*result.warnings, *words.unpriced(sides)]
+    return replace(result, identity=identity, fields=columns, shown=columns, warnings=warnings)
 
 
 def _result(sides: Sides, catalog: Catalog, lines: list[ResultLine]) -> QuestionResult:

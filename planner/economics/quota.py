@@ -18,15 +18,6 @@ from planner.serving.normal import Array
 from planner.wording import money, plural
 
 PAGE = "economics/quota.csv"
-SHOWN_UNPAID = (
-    "quota_messages_per_day",
-    "quota_messages_per_week",
-    "api_usd_per_message",
-    "list_value_usd_per_week",
-    "in_flight_exhausted",
-)
-"""Of limits without a subscription's price, as an API key has them."""
-_PEAK = ("peak_messages_per_s", "peak_replicas", "peak_gpus", "peak_usd_per_month")
 
 
 def quota(question: Loaded[PlanFile], catalog: Catalog) -> QuestionResult:
@@ -36,7 +27,7 @@ def quota(question: Loaded[PlanFile], catalog: Catalog) -> QuestionResult:
     revenue out; the row of the plan adds the costs up. Raises DataMissingError for an API price, a kind of text
     or a scenario that is not known.
     """
-    plan = question.spec
+    plan, page = question.spec, page_formulas(PAGE)
     models = [_model_line(index, limit, question, catalog) for index, limit in enumerate(plan.limits)]
     lines = list(models)
     for family in dict.fromkeys(limit.family for limit in plan.limits if limit.family):
@@ -45,7 +36,7 @@ def quota(question: Loaded[PlanFile], catalog: Catalog) -> QuestionResult:
             lines.append(_sum_line(family, models, plan, members))
     if len(models) > 1:
         lines.append(_sum_line(ALL_MODELS, models, plan, range(len(models))))
-    shown = page_formulas(PAGE).table if plan.usd_per_month else SHOWN_UNPAID
+    shown = page.table if plan.usd_per_month else page.view("unpaid")
     return QuestionResult.of(
         "quota",
         question,
@@ -53,7 +44,7 @@ def quota(question: Loaded[PlanFile], catalog: Catalog) -> QuestionResult:
         lines,
         verdict=_verdict(plan, lines),
         warnings=_missing(models),
-        shown=[*shown, *(_PEAK if plan.users.exhausting_share else ())],
+        shown=[*shown, *(page.view("peak") if plan.users.exhausting_share else ())],
         aside=("plan", "cost_basis"),
     )
 

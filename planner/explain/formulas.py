@@ -43,6 +43,10 @@ CONSTANTS: Mapping[str, float] = {
 """What every formula may name: the factors between units as `units.py` has them, yes and no, and the unknown."""
 
 
+ELSEWHERE = frozenset({"explain", "by_year"})
+"""What shows a quantity that is no column of the results: an explanation, or the cash flow by year."""
+
+
 @dataclass(frozen=True)
 class Formula:
     """A named formula as text, or an input that a page declares: it has no expression."""
@@ -52,7 +56,7 @@ class Formula:
     why: str
     unit: str = ""
     shown: str = ""
-    """Its place among the columns of the table, empty where only files hold it; else the word of what shows it."""
+    """Its place among the columns of the table, and the views that show it; nothing where only files hold it."""
     functions: Functions = field(default_factory=lambda: FUNCTIONS, repr=False, compare=False)
     """What it may call."""
 
@@ -90,17 +94,17 @@ class FormulaSet(dict[str, Formula]):
     @property
     def columns(self) -> list[str]:
         """Return the names of the results: all but what only an explanation or another view shows."""
-        return [name for name, formula in self.items() if not formula.shown or formula.shown.isdigit()]
+        return [name for name, formula in self.items() if formula.shown not in ELSEWHERE]
 
     @property
     def table(self) -> list[str]:
         """Return the results that a table shows, in its order; all where the page does not say."""
-        placed = [name for name, formula in self.items() if formula.shown.isdigit()]
-        return sorted(placed, key=lambda name: int(self[name].shown)) or self.columns
+        placed = {int(word): name for name, formula in self.items() for word in formula.shown.split() if word.isdigit()}
+        return [placed[place] for place in sorted(placed)] or self.columns
 
     def view(self, word: str) -> list[str]:
-        """Return the names of what a view of its own shows."""
-        return [name for name, formula in self.items() if formula.shown == word]
+        """Return the names of what a view shows, in the order of the page."""
+        return [name for name, formula in self.items() if word in formula.shown.split()]
 
 
 def read_formulas(name: str, functions: Functions = FUNCTIONS) -> FormulaSet:
