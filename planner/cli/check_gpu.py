@@ -159,8 +159,8 @@ def _check_lines(check: Check) -> list[str]:
     label = _label([g.index for g in check.gpus])
     if check.spec is None:
         return [f"{label}: {check.gpus[0].name} - no spec in the catalogue"]
-    verdict = "matches its spec" if check.matches else "differs from its spec"
-    lines = [f"{label}: {check.gpus[0].name} = {check.spec.spec.id} (by {check.how}): {verdict}"]
+    outcome = "matches its spec" if check.matches else "differs from its spec"
+    lines = [f"{label}: {check.gpus[0].name} = {check.spec.spec.id} (by {check.how}): {outcome}"]
     for word, verdict in (("matches", "agrees"), ("not reported", "unknown")):
         if listed := [f.effect for f in check.findings if f.verdict == verdict]:
             lines.append(f"  {word}: {', '.join(listed)}")

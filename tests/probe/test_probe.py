@@ -16,7 +16,7 @@ from planner.errors import BadInputError
 from planner.probe import Check, Finding, Question, check_host, fits_on
 from planner.probe.compare import bandwidth
 from planner.probe.draft import draft_spec
-from planner.probe.facts import GpuFacts, HostFacts
+from planner.probe.facts import GpuFacts, HostFacts, SliceFacts
 from planner.probe.identify import find_spec, nearest_specs
 from planner.probe.powercap import capped, clock_share
 from planner.scenario.load import open_scenario
@@ -244,6 +244,145 @@ def test_equal_gpus_share_a_check_and_different_ones_do_not() -> None:
     other = facts_of("l4").gpus[0]
     kinds = eight.model_copy(update={"gpus": (*eight.gpus[:7], slow, other)})
     assert [len(c.gpus) for c in check_host(kinds, Catalog())] == [7, 1, 1]
+
+
+UNREPORTED = {
+    "power_limit_w": ("power_limit_w",),
+    "sm_clock_application_hz": ("sm_clock_application_hz", "sm_clock_application_default_hz"),
+    "memory_bandwidth_bytes_per_s": ("memory_bus_width_bits", "memory_clock_max_hz"),
+    "pcie_width_lanes": ("pcie_width_lanes", "pcie_width_max_lanes", "pcie_generation_max", "memory_total_bytes"),
+    "nvlink_links_active": ("nvlink_links_active",),
+    "ecc_enabled": ("ecc_enabled",),
+    "mig_enabled": ("mig_enabled",),
+    "processes": ("processes",),
+}
+"""Finding -> facts, each of which it needs."""
+REPORTED = {
+    "memory_bus_width_bits": 5120,
+    "nvlink_links": 18,
+    "nvlink_links_active": 18,
+    "nvlink_bytes_per_s": 18 * 26.562e9,
+    "processes": (),
+}
+"""What the dump of the H100 does not say."""
+
+
+@pytest.mark.parametrize(("field", "fact"), [(field, fact) for field, facts in UNREPORTED.items() for fact in facts])
+def test_a_fact_that_is_not_reported_is_no_difference(field: str, fact: str) -> None:
+    """Each finding is unknown without any fact it needs, the others are as before, and the card still matches."""
+    whole = check_host(facts_of("h100-sxm", **REPORTED), Catalog())[0]
+    assert {f.field: f.verdict for f in whole.findings if f.field != "memory_total_bytes"} == dict.fromkeys(
+        UNREPORTED, "agrees"
+    )
+    less = check_host(facts_of("h100-sxm", **(REPORTED | {fact: None})), Catalog())[0]
+    changed = {f.field: f.verdict for f, before in zip(less.findings, whole.findings, strict=True) if f != before}
+    note = {"memory_total_bytes": "note"} if fact == "memory_total_bytes" else {}
+    assert changed == {field: "unknown"} | note
+    assert less.matches
+    assert (less.speed.prefill, less.speed.decode, less.link_bytes_per_s) == (1.0, 1.0, None)
+
+
+@pytest.mark.parametrize(
+    ("dump", "field", "fact", "expected", "tolerance"),
+    [
+        ("h100-sxm", "memory_total_bytes", "memory_total_bytes", 81559 * MIB, 0.01),
+        ("h100-sxm", "power_limit_w", "power_limit_w", 700.0, 0.02),
+        ("h100-sxm", "memory_bandwidth_bytes_per_s", "memory_clock_max_hz", 3350e9 * 8 / 2 / 5120, 0.03),
+        ("h100-sxm", "nvlink_links_active", "nvlink_bytes_per_s", 450e9, 0.1),
+    ],
+)
+@pytest.mark.parametrize("side", [-1, 1])
+def test_a_difference_starts_at_its_tolerance(
+    dump: str, field: str, fact: str, expected: float, tolerance: float, side: int
+) -> None:
+    """Within the tolerance a fact agrees, beyond it differs; faster links than the spec's are no difference."""
+    for share, verdict in (
+        (0.99, "agrees"),
+        (1.01, "agrees" if (field, side) == ("nvlink_links_active", 1) else "differs"),
+    ):
+        value = expected * (1 + side * tolerance * share)
+        found = finding(check_host(facts_of(dump, **(REPORTED | {fact: value})), Catalog())[0], field)
+        assert found.verdict == verdict, value
+
+
+def test_a_nameplate_size_may_be_off_by_units_and_ecc(tmp_path: Path) -> None:
+    """80 GB on the sheet, 80 GiB in the driver (7 % more), or 1/16 less with ECC: no difference; 10 % is one."""
+    folder = tmp_path / "hardware" / "gpus"
+    folder.mkdir(parents=True)
+    text = (
+        "{id: plain, name: Plain, vendor: nvidia, released: 2024, nvml_names: [Plain], memory_bytes: 80e9, "
+        "hbm_bytes_per_s: 1e12, dense_flop_per_s: {fp16: 1e14}, link: PCIe 4 x16, link_bytes_per_s: 32e9, "
+        "scale_up_domain_gpus: 1, confidence: low}\n"
+    )
+    (folder / "plain.yaml").write_text(text, encoding="utf-8")
+    for total, verdict in ((80 * 2.0**30, "agrees"), (80e9 * 15 / 16, "agrees"), (88e9, "differs"), (72e9, "differs")):
+        facts = facts_of("l4", name="Plain", memory_total_bytes=total)
+        check = check_host(facts, Catalog([tmp_path]))[0]
+        assert finding(check, "memory_total_bytes").verdict == verdict
+        assert finding(check, "power_limit_w").verdict == "unknown", "the spec has no TDP"
+
+
+def test_more_memory_than_the_spec_is_more_for_the_cache() -> None:
+    """96 GiB where the spec has 79.6: a difference in the user's favour, said as such."""
+    check = check_host(facts_of("h100-sxm", memory_total_bytes=96 * 2.0**30), Catalog())[0]
+    assert (
+        "16.4 GiB more for the KV cache than in the spec; more concurrent"
+        in finding(check, "memory_total_bytes").effect
+    )
+
+
+def test_the_slowest_of_cap_and_clock_counts() -> None:
+    """A clock at 3/4 slows prefill more than a cap at 350 W (0.784); 4/5 of the bus slows decode more."""
+    cap = check_host(facts_of("h100-sxm", power_limit_w=350.0), Catalog())[0].speed
+    assert cap.prefill == pytest.approx((280 / (0.93 * 700 - 70)) ** (1 / 3))
+    both = facts_of("h100-sxm", power_limit_w=350.0, sm_clock_application_hz=1485e6, memory_bus_width_bits=4096)
+    speed = check_host(both, Catalog())[0].speed
+    assert speed.prefill == pytest.approx(0.75)
+    assert speed.decode == pytest.approx(2 * 2619e6 * 4096 / 8 / 3350e9)
+    assert speed.decode < cap.decode < 1.0
+    faster = facts_of("h100-sxm", power_limit_w=900.0, sm_clock_application_hz=2100e6, memory_bus_width_bits=8192)
+    assert check_host(faster, Catalog())[0].speed == type(speed)(), "faster than the spec is not counted"
+
+
+def test_slices_of_unknown_size_are_listed() -> None:
+    """A slice whose memory the driver does not report is counted all the same."""
+    slices = (SliceFacts(memory_total_bytes=20 * 2.0**30), SliceFacts())
+    check = check_host(facts_of("h100-sxm", mig_enabled=True, mig_slices=slices), Catalog())[0]
+    assert "(slices of 20.0 GiB, unknown)" in finding(check, "mig_enabled").effect
+    assert check.sliced
+
+
+def test_links_down_with_an_unknown_pcie_rate_have_no_speed() -> None:
+    """Without the PCIe generation, what replaces NVLink is not known: the spec's link is kept, and the loss is told."""
+    down = host_of(facts_of("h100-sxm", nvlink_links=18, nvlink_links_active=0, pcie_generation_max=None), 2)
+    check = check_host(down, Catalog())[0]
+    assert check.link_bytes_per_s is None
+    assert "tensor and expert parallelism use PCIe; single GPUs" in finding(check, "nvlink_links_active").effect
+
+
+@pytest.mark.parametrize(
+    ("changes", "lines"),
+    [
+        ({"nvlink_bytes_per_s": None}, ['link: "NVLink 4.0"', "# link_bytes_per_s: 4.5e+11    # FILL IN"]),
+        ({"nvlink_version": None}, ['link: "NVLink"', "link_bytes_per_s: 4.781e+11"]),
+        ({"nvlink_links_active": 0}, ["link: PCIe 5.0 x16", "link_bytes_per_s: 6.301e+10"]),
+        ({"nvlink_links_active": 0, "pcie_generation_max": 9}, ["# link: PCIe 5.0 x16            # FILL IN"]),
+        ({"power_limit_default_w": None, "power_limit_w": 650.0}, ["tdp_w: 650 "]),
+        ({"power_limit_default_w": None, "power_limit_w": None}, ["# tdp_w: 300 "]),
+        ({"memory_total_bytes": None}, ["# memory_bytes: 8.0e+10         # FILL IN"]),
+        ({"memory_bus_width_bits": None}, ["hbm_bytes_per_s: null           # FILL IN"]),
+        ({"name": "NVIDIA"}, ["id: nvidia"]),
+        ({"name": "--"}, ["id: unknown-gpu"]),
+    ],
+)
+def test_a_draft_marks_what_the_driver_did_not_say(changes: dict[str, Any], lines: list[str]) -> None:
+    """18 x 26.562 GB/s is 478.1, PCIe 5 x16 63.01 GB/s; what is not known is a line to fill in."""
+    facts = facts_of("h100-sxm", **(REPORTED | {"nvlink_version": "4.0"} | changes))
+    text = draft_spec(facts.gpus[0], facts, DAY)
+    starts = text.splitlines()
+    for line in lines:
+        assert any(start.startswith(line) for start in starts), line
+    assert yaml.safe_load(text)["vendor"] == "nvidia"
 
 
 def question(model: str, **changes: Any) -> Question:
