@@ -247,6 +247,7 @@ def test_equal_gpus_share_a_check_and_different_ones_do_not() -> None:
 
 
 UNREPORTED = {
+    "compute_capability": ("compute_capability",),
     "power_limit_w": ("power_limit_w",),
     "sm_clock_application_hz": ("sm_clock_application_hz", "sm_clock_application_default_hz"),
     "memory_bandwidth_bytes_per_s": ("memory_bus_width_bits", "memory_clock_max_hz"),
@@ -258,6 +259,7 @@ UNREPORTED = {
 }
 """Finding -> facts, each of which it needs."""
 REPORTED = {
+    "compute_capability": "9.0",
     "memory_bus_width_bits": 5120,
     "nvlink_links": 18,
     "nvlink_links_active": 18,
