@@ -43,17 +43,19 @@ def configured(engine: EngineSpec, version: str | None, settings: EngineSettings
         older = sorted(engine.older_releases, key=lambda release: release_key(release.before), reverse=True)
         for release in older:
             if release_key(version) < release_key(release.before):
-                changes |= {name: v for name, v in release if v is not None and name in _OF_RELEASES}
+                changes |= {name: v for name, v in release if v is not None and name != "before"}
     if settings.gpu_memory_utilization is not None:
-        changes["memory_utilization"] = settings.gpu_memory_utilization
+        changes |= dict.fromkeys(_LEFT_FREE, 0.0) | {"memory_utilization": settings.gpu_memory_utilization}
+    factors = engine.factors.model_copy(update=changes)
     if settings.max_num_seqs is not None or settings.max_num_batched_tokens is not None:
-        changes["limits"] = tuple(_limits(one, settings) for one in engine.factors.limits)
+        changes["limits"] = tuple(_limits(one, settings) for one in factors.limits)
     if not changes:
         return engine
     return engine.model_copy(update={"factors": engine.factors.model_copy(update=changes)})
 
 
-_OF_RELEASES = ("memory_utilization", "runtime_reserve_bytes")
+_LEFT_FREE = ("left_free_bytes", "left_free_bytes_per_batched_token", "left_free_bytes_per_gpu")
+"""What an engine leaves free by default, in place of a share."""
 
 
 def _limits(limits: EngineLimits, settings: EngineSettings) -> EngineLimits:

@@ -41,6 +41,8 @@ class GpuSpec(FileSpec):
     """Nameplate device memory."""
     memory_usable_bytes: Positive | None = None
     """Total memory reported by the driver, where known; less than the nameplate on some cards."""
+    memory_available_bytes: Positive | None = None
+    """Most that a process gets, where the CPU and its system take the rest of the same memory."""
     hbm_bytes_per_s: Positive
     """Device memory bandwidth."""
     dense_flop_per_s: DenseFlops
@@ -92,6 +94,8 @@ class FormatSpec(Spec):
     """Output channels that share a scale: slices of a matrix along its outputs hold whole blocks."""
     block_in: Count = 1
     """Input channels that share a scale (the group size): slices along the inputs hold whole blocks."""
+    hidden_size_multiple: Count = 1
+    """Kernels of routed experts pad the hidden width to a multiple of this."""
     aliases: tuple[str, ...] = ()
     note: str | None = None
 
@@ -110,6 +114,8 @@ class EngineLimits(Spec):
     """Sequences in the running batch."""
     max_batched_tokens: Count
     """Token budget of one step."""
+    except_architectures: tuple[str, ...] = ()
+    """GPU architectures that keep the limits of smaller devices."""
 
 
 class EngineFactors(Spec):
@@ -171,19 +177,39 @@ class EngineFactors(Spec):
     other_makers_speed: Annotated[float, Field(gt=0, le=2)]
     """Speed on GPUs of other vendors than NVIDIA, relative to the factors above."""
     memory_utilization: Share
-    """Share of the device memory the engine takes."""
+    """Share of the memory that the engine takes; `memory_share_of` says of which."""
+    memory_share_of: Literal["total", "free_at_start", "free_after_load"] = "total"
+    """What memory_utilization is a share of: the device's memory; what is free before the weights are loaded, of which
+    weights and cache take the share and activations the rest; what weights and activations leave free for the cache."""
+    left_free_bytes: NonNegative = 0.0
+    """Memory per GPU that the engine leaves free of weights and cache by default, beside its share, and ..."""
+    left_free_bytes_per_batched_token: NonNegative = 0.0
+    """... for every token of its budget of a step, and ..."""
+    left_free_bytes_per_gpu: NonNegative = 0.0
+    """... for every GPU of the replica, for graphs and collectives."""
     runtime_reserve_bytes: NonNegative
-    """Memory per GPU for CUDA context, graphs, communication buffers and allocator slack."""
+    """Memory per GPU for the CUDA context, graphs and allocator slack."""
+    collective_bytes: NonNegative = 0.0
+    """Memory per GPU for the buffers of collectives, where tensor parallelism runs over a scale-up link."""
     activation_bytes_factor: NonNegative
-    """Peak activations over max_batched_tokens x hidden size x 2 bytes."""
+    """Activations of a token outside its feed-forward block, over hidden size x 2 bytes."""
+    sampler_bytes_per_logit: NonNegative = 0.0
+    """Peak memory of sampling, per running sequence and entry of the vocabulary: logits, their sort, probabilities."""
+    encoder_reserve_bytes: NonNegative = 0.0
+    """Memory per GPU kept for the activations of a vision or audio encoder, where a model has one."""
     kv_overflow_z: NonNegative
     """Standard normal quantile of the admission margin: the higher, the more rarely the batch outgrows the KV cache."""
     limits: Annotated[tuple[EngineLimits, ...], Field(min_length=1)]
     """Limits by device memory, ascending; the last one that applies is used."""
 
-    def limits_for(self, memory_bytes: float) -> EngineLimits:
-        """Return the default limits for a device with this memory."""
-        return [x for x in self.limits if x.memory_from_bytes <= memory_bytes][-1]
+    def limits_for(self, gpu: GpuSpec) -> EngineLimits:
+        """Return the default limits on a GPU."""
+        memory_bytes = gpu.memory_usable_bytes or gpu.memory_bytes
+        return [
+            one
+            for one in self.limits
+            if one.memory_from_bytes <= memory_bytes and gpu.architecture not in one.except_architectures
+        ][-1]
 
 
 def _a_pair(value: Any) -> Any:  # noqa: ANN401 - whatever the file holds
@@ -250,8 +276,14 @@ class OlderRelease(Spec):
 
     before: Version
     """The first release in which this no longer holds."""
+    limits: tuple[EngineLimits, ...] | None = None
     memory_utilization: Share | None = None
+    left_free_bytes: NonNegative | None = None
+    left_free_bytes_per_batched_token: NonNegative | None = None
+    left_free_bytes_per_gpu: NonNegative | None = None
     runtime_reserve_bytes: NonNegative | None = None
+    collective_bytes: NonNegative | None = None
+    sampler_bytes_per_logit: NonNegative | None = None
 
 
 class EngineSpec(FileSpec):
@@ -267,6 +299,10 @@ class EngineSpec(FileSpec):
     """Id of the table that says what it runs (hardware/engines/support); found by id, name and aliases where absent."""
     factors: EngineFactors
     older_releases: tuple[OlderRelease, ...] = ()
+    holds_longest_request: bool = False
+    """Whether it does not start where the cache is too small for one request of the longest length."""
+    steps_in_flight: NonNegative = 0.0
+    """Steps whose tokens windowed layers keep room for when the engine counts requests at start-up."""
     fitted_on: FittedOn | None = None
     errors: EngineErrors | None = None
     notes: str | None = None
@@ -283,6 +319,8 @@ class AssumptionsFile(FileSpec):
 
     network_bytes_per_s_per_gpu: Positive
     """Scale-out bandwidth of one GPU, one direction, where no system gives one."""
+    driver_reserved_bytes: NonNegative
+    """Memory that NVIDIA's driver counts in the total but does not give to processes."""
     busy_power_base: Share
     """Power of a GPU that runs steps of any kind, as a share of TDP."""
     busy_power_memory: NonNegative

@@ -122,6 +122,8 @@ class ModelSpec(FileSpec):
     """Table of per-layer embeddings (Gemma 3n, Gemma 4): a token reads one row; some engines keep it in host memory."""
     unread_parameters: Annotated[float, Field(ge=0)] = 0.0
     """Weights that text tokens never use (experts for images, adapters for images and speech): held in memory."""
+    encoder_parameters: Annotated[float, Field(ge=0)] = 0.0
+    """Weights of vision and audio encoders and their projectors, held in memory beside the language model."""
     weights: WeightFormats
     kv_cache_format: str | None = None
     """Format of the KV cache that the checkpoint asks for (names of hardware/formats.yaml), which engines then use."""

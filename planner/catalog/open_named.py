@@ -3,9 +3,11 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from planner.catalog.catalog import Catalog
+from planner.catalog.catalog import Catalog, Found
 from planner.catalog.kinds import KINDS, SCENARIO
+from planner.catalog.model import ModelSpec
 from planner.documents.yaml_reader import STDIN, Document, exists, parse_document, read_document, read_stdin
+from planner.errors import BadInputError
 
 _FOLDERS = (
     str(SCENARIO.folder),
@@ -29,6 +31,27 @@ def open_named(name: str, catalog: Catalog, folders: Sequence[str]) -> tuple[Doc
         return read_document(path), path.parent
     shipped = shipped or _shipped(name, catalog, _FOLDERS)
     return None if shipped is None else (read_document(shipped, where=catalog.shown(shipped)), shipped.parent)
+
+
+def open_model(name: str, catalog: Catalog, *, folder: Path | None = None, where: str = "") -> Found:
+    """Return the model that a config.json, a spec file or a name of the catalogue means.
+
+    A relative path is looked for here, then in `folder`. Raises BadInputError for a file that is not there or is bad,
+    DataMissingError for an unknown name.
+    """
+    if not name.endswith((".json", ".yaml", ".yml")):
+        return catalog.find(ModelSpec, name, where=where)
+    places = (Path(name), *([folder / name] if folder else []))
+    path = next((place for place in places if place.exists()), None)
+    if path is None:
+        raise BadInputError(
+            f"model: no such file {name!r}; expected a config.json, a spec file or a catalogue name", where=where
+        )
+    if path.suffix != ".json":
+        return Found(catalog.read(ModelSpec, path), None)
+    from planner.catalog.huggingface.config import read_config  # noqa: PLC0415 - only a config.json needs it
+
+    return Found(read_config(path), None)
 
 
 def _shipped(name: str, catalog: Catalog, folders: Sequence[str]) -> Path | None:

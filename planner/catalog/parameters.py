@@ -136,7 +136,7 @@ def mixer_parameters(group: AttentionGroup, hidden_size: int) -> float:
         keys_values = h * (rank + rope) + rank * heads * (group.head_dim - rope + value)
     else:
         keys_values = h * group.kv_heads * (group.head_dim + value)
-    return float(query + keys_values + heads * value * h + _indexer(group, h))
+    return float(query + keys_values + heads * value * h + indexer_parameters(group, h))
 
 
 def _query(group: AttentionGroup, h: int, width: int) -> int:
@@ -144,7 +144,8 @@ def _query(group: AttentionGroup, h: int, width: int) -> int:
     return h * rank + rank * width if rank else h * width
 
 
-def _indexer(group: AttentionGroup, h: int) -> int:
+def indexer_parameters(group: AttentionGroup, h: int) -> int:
+    """Return the weights of a sparse layer's indexer; zero where a layer has none."""
     heads, width = group.index_heads or 0, group.index_head_dim or 0
     return (group.q_lora_rank or h) * heads * width + h * (width + heads)
 

@@ -29,6 +29,7 @@ COMMANDS = {
     "list": "List models, gpus, systems, engines, prices, api-prices, benchmarks or scenarios.",
     "init": "Write a commented scenario to start from.",
     "schema": "Print the JSON Schema of a kind of file, or describe the result columns.",
+    "memory": "Show the memory a model takes per GPU, the longest request, and whether it starts.",
     "predict": "Predict load-test results, one row per run.",
     "calibrate": "Fit engine factors to measured runs, with errors on unseen runs.",
     "thinking": "Show how thinking multiplies tokens, GPU time, cost, energy and latency, and why.",

@@ -8,6 +8,7 @@ from planner.catalog.catalog import Catalog
 from planner.catalog.engine_settings import EngineSettings, configured
 from planner.catalog.hardware import EngineSpec, FormatSpec, GpuSpec, SystemSpec
 from planner.catalog.model import ModelSpec
+from planner.catalog.open_named import open_model
 from planner.documents.spec import Loaded
 from planner.errors import BadInputError, PlannerError
 from planner.options.candidates import Machine, Precision, named_precision
@@ -70,7 +71,7 @@ class Names:
         def format_of(name: str) -> FormatSpec:
             return catalog.format(name)[1]
 
-        self.model: Memo[Loaded[ModelSpec]] = Memo(lambda name: catalog.get(ModelSpec, name))
+        self.model: Memo[Loaded[ModelSpec]] = Memo(lambda name: open_model(name, catalog).loaded)
         self.gpu: Memo[Loaded[GpuSpec]] = Memo(lambda name: catalog.get(GpuSpec, name))
         self.engine: Memo[Loaded[EngineSpec]] = Memo(lambda name: catalog.get(EngineSpec, name))
         self.system = Memo(system_of)

@@ -3,13 +3,13 @@
 import datetime as dt
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 
 import numpy as np
 
 from planner.catalog.catalog import Catalog, cache_note, model_note
 from planner.catalog.hardware import GpuSpec
 from planner.catalog.model import ModelSpec
+from planner.catalog.open_named import open_model
 from planner.documents.spec import Loaded
 from planner.documents.spec import today as the_day
 from planner.errors import BadInputError, DataMissingError, NoPriceError
@@ -121,20 +121,11 @@ def refuse_router(scenario: Scenario, where: str = "") -> None:
 
 def find_model(scenario: Scenario, catalog: Catalog) -> tuple[Loaded[ModelSpec], list[str]]:
     """Return the model a scenario names: a config.json, a spec file, or a name of the catalogue."""
-    name, place = scenario.spec.model, scenario.loaded.document.place(("model",))
-    if name.endswith((".json", ".yaml", ".yml")):
-        path = next((p for p in (Path(name), scenario.folder / name) if p.exists()), Path(name))
-        if not path.exists():
-            raise BadInputError(
-                f"model: no such file {name!r}; expected a config.json, a spec file or a catalogue name", where=place
-            )
-        if path.suffix != ".json":
-            return catalog.read(ModelSpec, path), []
-        from planner.catalog.huggingface.config import read_config  # noqa: PLC0415 - only a config.json needs it
-
-        loaded = read_config(path)
-        return loaded, [f"{path.name}: {loaded.spec.notes}"] if loaded.spec.notes else []
-    found = catalog.find(ModelSpec, name, where=place)
+    place = scenario.loaded.document.place(("model",))
+    found = open_model(scenario.spec.model, catalog, folder=scenario.folder, where=place)
+    if scenario.spec.model.endswith(".json"):
+        notes = found.loaded.spec.notes
+        return found.loaded, [f"{Path(scenario.spec.model).name}: {notes}"] if notes else []
     return found.loaded, [model_note(found)] if found.note else []
 
 

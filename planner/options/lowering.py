@@ -1,6 +1,6 @@
 """From specs to arrays: a scenario and its candidates become Cases."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import numpy as np
@@ -34,11 +34,17 @@ from planner.serving.normal import Array
 
 T = TypeVar("T")
 _NAN = float("nan")
+_OF_CASE = {"collective_bytes", "max_running_sequences", "max_batched_tokens", "layer_equivalents"}
+"""Columns of an engine that also depend on the GPU or the model."""
 _FACTORS = tuple(
-    name
-    for name in EngineColumns.__dataclass_fields__
-    if name not in {"max_running_sequences", "max_batched_tokens", "layer_equivalents"}
+    name for name in EngineColumns.__dataclass_fields__ if name not in _OF_CASE and not name.endswith("_memory_share")
 )
+_MEMORY_SHARES: Mapping[str, Callable[[float], tuple[float, float, float]]] = {
+    "total": lambda _: (1.0, 1.0, 1.0),
+    "free_at_start": lambda share: (1.0, 0.0, share),
+    "free_after_load": lambda share: (share, share, share),
+}
+"""EngineFactors.memory_share_of -> parts of weights, activations and the rest that come off the engine's share."""
 
 
 def lower(scenario: Scenario, catalog: Catalog, model: Loaded[ModelSpec], options: Sequence[Candidate]) -> Cases:
@@ -137,8 +143,11 @@ def _gpu(options: Sequence[Candidate], assumed: AssumptionsFile) -> GpuColumns:
         gpu, system = machine.gpu.spec, machine.system
         network = system.spec.network_bytes_per_s_per_gpu if system else None
         tdp = gpu.tdp_w or assumed.tdp_w_per_byte_per_s * gpu.hbm_bytes_per_s
+        memory = gpu.memory_usable_bytes or gpu.memory_bytes
+        memory -= assumed.driver_reserved_bytes if gpu.vendor == "nvidia" else 0.0
         return [
-            gpu.memory_usable_bytes or gpu.memory_bytes,
+            memory,
+            gpu.memory_available_bytes or memory,
             gpu.hbm_bytes_per_s,
             gpu.dense_flop_per_s.fp16,
             gpu.link_bytes_per_s,
@@ -149,9 +158,9 @@ def _gpu(options: Sequence[Candidate], assumed: AssumptionsFile) -> GpuColumns:
             gpu.idle_w or assumed.idle_power * tdp,
         ]
 
-    memory, bandwidth, wide, link, domain, network, node, tdp, idle = gather(options, lambda c: c.machine, of_machine)
+    memory, available, bandwidth, wide, *rest = gather(options, lambda c: c.machine, of_machine)
     rates = np.asarray([_rates(c.machine.gpu.spec, c.precision) for c in options]).T
-    return GpuColumns(memory, bandwidth, rates[0], rates[1], rates[2], wide, link, domain, network, node, tdp, idle)
+    return GpuColumns(*[memory, available, bandwidth, *rates, wide, *rest])
 
 
 def _rates(gpu: GpuSpec, precision: Precision) -> list[float]:
@@ -161,10 +170,19 @@ def _rates(gpu: GpuSpec, precision: Precision) -> list[float]:
 def _engine(model: ModelSpec, options: Sequence[Candidate]) -> EngineColumns:
     def of_machine(machine: Machine) -> list[float]:
         factors, gpu = machine.engine.spec.factors, machine.gpu.spec
-        limits = factors.limits_for(gpu.memory_usable_bytes or gpu.memory_bytes)
+        limits = factors.limits_for(gpu)
         speed = vendor_speed(factors, gpu)
-        values = [at_speed(name, float(getattr(factors, name)), speed) for name in _FACTORS]
-        return [*values, limits.max_running_sequences, limits.max_batched_tokens]
+        named = {name: at_speed(name, float(getattr(factors, name)), speed) for name in _FACTORS}
+        shares = _MEMORY_SHARES[factors.memory_share_of](factors.memory_utilization)
+        named |= dict(
+            zip(("weight_memory_share", "activation_memory_share", "other_memory_share"), shares, strict=True)
+        )
+        named["collective_bytes"] = factors.collective_bytes if gpu.scale_up_domain_gpus > 1 else 0.0
+        named |= {
+            "max_running_sequences": limits.max_running_sequences,
+            "max_batched_tokens": limits.max_batched_tokens,
+        }
+        return [float(named[name]) for name in EngineColumns.__dataclass_fields__ if name in named]
 
     def equivalents(option: Candidate) -> float:
         kinds = layer_kinds(model, option.precision, option.machine.gpu.spec)

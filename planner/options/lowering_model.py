@@ -1,11 +1,13 @@
 """From the spec of a model to its columns: sums over its groups of layers."""
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
 
-from planner.catalog.model import AttentionGroup, ModelSpec
-from planner.catalog.parameters import count_parameters
+from planner.catalog.hardware import FormatSpec
+from planner.catalog.model import AttentionGroup, FfnGroup, ModelSpec
+from planner.catalog.parameters import ParameterCounts, count_parameters, indexer_parameters
 from planner.options.candidates import Precision
 from planner.serving.columns import ModelColumns
 
@@ -62,9 +64,55 @@ def lower_model(model: ModelSpec, precisions: Sequence[Precision]) -> ModelColum
         "prefill_macs_sparse": sum(prefill_macs(g) for g in mixers if g.sparse_top_k and not g.window),
         "max_context_tokens": model.max_context_tokens,
     }
+    scalars |= _memory_scalars(model, counts)
     columns = {name: np.asarray(float(value)) for name, value in scalars.items()}
     names = ("attention_weight_bytes", "ffn_weight_bytes", "expert_weight_bytes", "embedding_weight_bytes")
+    columns["expert_padding"] = np.asarray([_padding(model.hidden_size, p.experts) for p in precisions])
     return ModelColumns(**columns, **dict(zip(names, bytes_per_weight, strict=True)))
+
+
+def _memory_scalars(model: ModelSpec, counts: ParameterCounts) -> dict[str, float]:
+    """Return what only the memory of a GPU needs."""
+    h = model.hidden_size
+    gqa = [group for group in model.attention if group.kind == "gqa"]
+    mla = [group for group in model.attention if group.kind == "mla"]
+    latents = sum(group.layers * _latent_parameters(group, h) for group in mla)
+    return {
+        "vocab_size": model.vocab_size,
+        "kv_parameters": sum(group.layers * _key_value_parameters(group, h) for group in gqa),
+        "replicated_parameters": counts.router + counts.norms + latents,
+        "encoder_parameters": model.encoder_parameters,
+        "block_width": max((block_width(group, h) for group in model.ffn), default=0.0),
+    }
+
+
+def block_width(group: FfnGroup, hidden_size: int) -> float:
+    """Return the activations that a token needs at once in a feed-forward block, over all GPUs that share it.
+
+    A gated block of width I holds both projections and their product, 3 I. An expert's projections and outputs take
+    turns in one buffer beside the product: k (max(2 I, h) + I) for k experts.
+    """
+    projections = 2.0 if group.gated else 1.0
+    if not group.experts:
+        return (projections + 1.0) * group.intermediate_size
+    wider = max(projections * group.intermediate_size, group.latent_size or hidden_size)
+    return float(group.experts_per_token or 1) * (wider + group.intermediate_size)
+
+
+def _padding(hidden_size: int, fmt: FormatSpec) -> float:
+    """Return the size of experts in memory over that of their weights: kernels of some formats pad the hidden width."""
+    multiple = fmt.hidden_size_multiple
+    return math.ceil(hidden_size / multiple) * multiple / hidden_size
+
+
+def _key_value_parameters(group: AttentionGroup, hidden_size: int) -> float:
+    return float(hidden_size * group.kv_heads * (group.head_dim + (group.v_head_dim or group.head_dim)))
+
+
+def _latent_parameters(group: AttentionGroup, hidden_size: int) -> float:
+    """Return the weights of a layer that project to the latents of queries, keys and values, and of the indexer."""
+    latents = (group.q_lora_rank or 0) + (group.kv_lora_rank or 0) + (group.qk_rope_head_dim or 0)
+    return float(hidden_size * latents + indexer_parameters(group, hidden_size))
 
 
 def kv_elements(group: AttentionGroup) -> float:

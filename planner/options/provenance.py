@@ -110,8 +110,8 @@ def _effort_keys(scenario: Scenario, model: ModelSpec) -> list[Key]:
 def _engine_keys(option: Candidate) -> list[Key]:
     """Return the keys of the factors, and of the limits that apply to the option's device."""
     factors, gpu = option.machine.engine.spec.factors, option.machine.gpu.spec
-    applied = factors.limits.index(factors.limits_for(gpu.memory_usable_bytes or gpu.memory_bytes))
-    keys: list[Key] = [("factors", name) for name in _fields(factors) if name != "limits"]
+    applied = factors.limits.index(factors.limits_for(gpu))
+    keys: list[Key] = [("factors", n) for n in _fields(factors) if n in factors.model_fields_set and n != "limits"]
     return keys + [("factors", "limits", applied, n) for n in ("max_running_sequences", "max_batched_tokens")]
 
 

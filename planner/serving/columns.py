@@ -62,6 +62,17 @@ class ModelColumns(Columns):
     expert_weight_bytes: Array
     embedding_weight_bytes: Array
     """Of embedding and head."""
+    vocab_size: Array
+    kv_parameters: Array
+    """Those of attention_parameters that project keys and values: ranks beyond the KV heads hold copies."""
+    replicated_parameters: Array
+    """Those of attention_parameters that every TP rank holds whole: projections to latents, routers, norms."""
+    encoder_parameters: Array
+    """Weights of vision and audio encoders, in 16 bits; no part of any other count."""
+    expert_padding: Array
+    """Size of the routed experts in memory over that of their weights, where kernels pad their widths."""
+    block_width: Array
+    """Activations that a token needs at once in its widest feed-forward block, over all experts it goes to."""
     kv_heads: Array
     """KV heads of the full-attention layers: the KV cache is split over at most this many TP ranks."""
     kv_full_elements: Array
@@ -102,7 +113,9 @@ class GpuColumns(Columns):
     """An accelerator in its system."""
 
     memory_bytes: Array
-    """Total memory as the driver reports it, else nameplate."""
+    """Memory that processes can take: as the driver reports it, less what it keeps, else nameplate."""
+    memory_available_bytes: Array
+    """The same, less what the CPU takes of shared memory."""
     hbm_bytes_per_s: Array
     attention_flop_per_s: Array
     """Dense rate at the format the attention and head products run in."""
@@ -158,9 +171,22 @@ class EngineColumns(Columns):
     """Work of the busiest GPU over the mean, with expert parallelism."""
     memory_utilization: Array
     """Share of the memory the engine takes."""
+    left_free_bytes: Array
+    """What an engine leaves free beside its share, and the same for every token of a step and GPU of the replica."""
+    left_free_bytes_per_batched_token: Array
+    left_free_bytes_per_gpu: Array
     runtime_reserve_bytes: Array
+    """Context, graphs, slack of the allocator."""
+    collective_bytes: Array
+    """Buffers of collectives with tensor parallelism."""
     activation_bytes_factor: Array
-    """Activations of a full step over one layer of them."""
+    """Activations of a token outside its feed-forward block, over one hidden vector."""
+    sampler_bytes_per_logit: Array
+    encoder_reserve_bytes: Array
+    weight_memory_share: Array
+    """Part of the weights that comes off the engine's share of memory."""
+    activation_memory_share: Array
+    other_memory_share: Array
     kv_overflow_z: Array
     """Standard normal quantile of how surely the batch must fit the cache."""
     max_running_sequences: Array

@@ -13,13 +13,19 @@ BYTES_PER_ACTIVATION = 2.0
 """Activations travel and wait in 16 bits."""
 
 
+BYTES_PER_ENCODER_WEIGHT = 2.0
+"""Vision and audio encoders keep 16 bits whatever the format of the language model."""
+
+
 @dataclass(frozen=True, eq=False)
 class Memory:
     """Bytes on one GPU of a replica, and the batch that fits."""
 
     weight_bytes: Array
-    reserve_bytes: Array
-    """Runtime, communication buffers and activations."""
+    activation_bytes: Array
+    """Peak of a full step and of sampling."""
+    other_bytes: Array
+    """Context, graphs, buffers of collectives, room for encoders."""
     kv_capacity_bytes: Array
     """What is left for the KV cache; negative where the weights do not fit."""
     kv_bytes_per_sequence: Array
@@ -39,9 +45,11 @@ class Memory:
 def weight_bytes_per_gpu(model: ModelColumns, layout: LayoutColumns) -> Array:
     """Return the weight bytes on one GPU.
 
-    [(attention + dense + embedding + head if untied)/TP + experts/(TP DP)]/PP, each component with its own bytes per
-    weight. Attention, dense blocks and embeddings are sharded by TP and copied on every attention-data-parallel
-    rank; experts are spread over all GPUs of the replica (TP x DP), whether as whole experts (EP) or slices.
+    [(attention + dense + encoders)/TP + experts/(TP DP)]/PP + (embedding + head if untied)/TP, each component with its
+    own bytes per weight. Attention, dense blocks and embeddings are sharded by TP and copied on every
+    attention-data-parallel rank; experts are spread over all GPUs of the replica (TP x DP), whether as whole experts
+    (EP) or slices. Of attention, projections to latents, routers and norms are copied on every TP rank, and those of
+    keys and values where there are more ranks than KV heads. With PP, the fullest stage holds embedding or head.
 
     Parameters
     ----------
@@ -53,13 +61,71 @@ def weight_bytes_per_gpu(model: ModelColumns, layout: LayoutColumns) -> Array:
     Array
         Weights on one GPU [bytes].
     """
-    m = model
-    attention = m.attention_parameters * m.attention_weight_bytes
+    m, tensor = model, layout.tensor_parallel
+    sharded = m.attention_parameters - m.kv_parameters - m.replicated_parameters
+    key_value = m.kv_parameters / kv_split(tensor, m.kv_heads)
+    attention = (sharded / tensor + key_value + m.replicated_parameters) * m.attention_weight_bytes
     dense = m.ffn_parameters * m.ffn_weight_bytes
-    experts = m.expert_parameters * m.expert_weight_bytes
-    embedding = (m.embedding_parameters + m.head_parameters * (1.0 - m.head_is_tied)) * m.embedding_weight_bytes
-    shared = (attention + dense + embedding) / layout.tensor_parallel
-    return np.asarray((shared + experts / (layout.tensor_parallel * layout.data_parallel)) / layout.pipeline_parallel)
+    experts = m.expert_parameters * m.expert_weight_bytes * m.expert_padding
+    head = np.where(np.asarray(layout.pipeline_parallel) > 1.0, 0.0, m.head_parameters * (1.0 - m.head_is_tied))
+    embedding = (m.embedding_parameters + head) * m.embedding_weight_bytes
+    encoders = m.encoder_parameters * BYTES_PER_ENCODER_WEIGHT
+    layers = attention + (dense + encoders) / tensor + experts / (tensor * layout.data_parallel)
+    return np.asarray(layers / layout.pipeline_parallel + embedding / tensor)
+
+
+def activation_bytes_per_gpu(cases: Cases) -> Array:
+    """Return the peak of activations on one GPU [bytes]: of a step full of tokens, or of sampling after it.
+
+    The larger of 2 T (f h + w/TP) and b B V: a step of T tokens holds f hidden vectors of width h beside the widest
+    feed-forward block w, which TP shards; sampling B sequences takes b bytes per entry of the vocabulary V, whole on
+    every rank. Both never live at once.
+
+    Parameters
+    ----------
+    cases : token budget T and running sequences B of a rank [1], factors f [1] and b [bytes], widths h, w, V [1], TP.
+
+    Returns
+    -------
+    Array
+        Peak on one GPU [bytes].
+
+    References
+    ----------
+    vLLM, `GPUModelRunner.profile_run`: a dummy step of max_num_batched_tokens, then one of the sampler on max_num_seqs.
+    """
+    m, e = cases.model, cases.engine
+    token = e.activation_bytes_factor * m.hidden_size + m.block_width / cases.layout.tensor_parallel
+    step = BYTES_PER_ACTIVATION * e.max_batched_tokens * token
+    sampled = np.minimum(e.max_running_sequences, e.max_batched_tokens)
+    return np.asarray(np.maximum(step, e.sampler_bytes_per_logit * sampled * m.vocab_size))
+
+
+def other_bytes_per_gpu(cases: Cases) -> Array:
+    """Return what an engine takes of a GPU besides weights, activations and cache [bytes].
+
+    Its context, graphs and slack; buffers of collectives where TP > 1; room for an encoder's activations.
+    """
+    e = cases.engine
+    collectives = np.where(np.asarray(cases.layout.tensor_parallel) > 1.0, e.collective_bytes, 0.0)
+    encoder = np.where(np.asarray(cases.model.encoder_parameters) > 0.0, e.encoder_reserve_bytes, 0.0)
+    return np.asarray(e.runtime_reserve_bytes + collectives + encoder)
+
+
+def kv_capacity_bytes(cases: Cases, weights: Array, activations: Array, others: Array) -> Array:
+    """Return the room for the KV cache on one GPU [bytes], negative where there is none.
+
+    min(u M - F, M') - (s_w weights + s_a activations + s_o others): engines differ in what the share u of the memory M
+    is of (EngineFactors.memory_share_of), which the parts s say, and some leave F bytes free instead of a share; M' is
+    the most a process gets of memory that the CPU shares.
+    """
+    e, gpu, layout = cases.engine, cases.gpu, cases.layout
+    gpus = layout.tensor_parallel * layout.pipeline_parallel * layout.data_parallel
+    left = e.left_free_bytes + e.left_free_bytes_per_batched_token * e.max_batched_tokens
+    left = left + e.left_free_bytes_per_gpu * gpus
+    share = np.minimum(gpu.memory_bytes * e.memory_utilization - left, gpu.memory_available_bytes)
+    taken = e.weight_memory_share * weights + e.activation_memory_share * activations + e.other_memory_share * others
+    return np.asarray(share - taken)
 
 
 def kv_split(tensor_parallel: Array, kv_heads: Array) -> Array:
@@ -106,6 +172,26 @@ def held_bytes(cases: Cases, tokens: Array) -> Array:
     Windowed layers keep no more than their window.
     """
     return cache_bytes(cases, tokens, np.minimum(tokens, cases.model.window_tokens), tokens) + state_bytes(cases)
+
+
+def startup_bytes(cases: Cases, in_flight_tokens: Array) -> Array:
+    """Return the cache on one GPU that an engine counts for one request of the longest length when it starts [bytes].
+
+    Unlike in the steady state, windowed layers keep the steps in flight beside their window, min(W - 1 + F, L).
+
+    Parameters
+    ----------
+    cases : for the longest length L (the model's context), the window W [tokens] and the cache of a token.
+    in_flight_tokens : F, tokens of the steps in flight [tokens].
+
+    References
+    ----------
+    vLLM, `SlidingWindowSpec.max_memory_usage_bytes`; "Maximum concurrency" of its start-up log is the room over this.
+    """
+    longest, window = cases.model.max_context_tokens, cases.model.window_tokens
+    windowed = np.minimum(window - 1.0 + in_flight_tokens, longest)
+    held = cache_bytes(cases, longest, windowed, longest) + state_bytes(cases)
+    return np.asarray(held / cases.layout.pipeline_parallel)
 
 
 def longest_context_tokens(cases: Cases, capacity_bytes: Array) -> Array:
@@ -171,9 +257,8 @@ def build_memory(cases: Cases, tokens: TokenDemand) -> Memory:
     """
     m, e, layout = cases.model, cases.engine, cases.layout
     weights = weight_bytes_per_gpu(m, layout)
-    activations = e.activation_bytes_factor * e.max_batched_tokens * m.hidden_size * BYTES_PER_ACTIVATION
-    reserve = e.runtime_reserve_bytes + activations
-    capacity = cases.gpu.memory_bytes * e.memory_utilization - weights - reserve
+    activations, others = activation_bytes_per_gpu(cases), other_bytes_per_gpu(cases)
+    capacity = kv_capacity_bytes(cases, weights, activations, others)
     stage = 1.0 / layout.pipeline_parallel
     held, second = tokens.held_mean, tokens.held_second_moment
     window = mean_of_minimum(held, second, m.window_tokens)
@@ -185,8 +270,9 @@ def build_memory(cases: Cases, tokens: TokenDemand) -> Memory:
     limit = e.max_running_sequences * layout.data_parallel * layout.pipeline_parallel
     return Memory(
         weight_bytes=np.asarray(weights),
-        reserve_bytes=np.asarray(reserve),
-        kv_capacity_bytes=np.asarray(capacity),
+        activation_bytes=activations,
+        other_bytes=others,
+        kv_capacity_bytes=capacity,
         kv_bytes_per_sequence=np.asarray(mean),
         kv_bytes_per_sequence_sd=np.asarray(sd),
         kv_bytes_longest_request=np.asarray(held_bytes(cases, tokens.longest_request_tokens) * stage),

@@ -63,6 +63,7 @@ def test_bytes_have_no_scale_of_their_own(k: float) -> None:
         model__state_bytes=model.state_bytes * k,
         layout__kv_bytes=layout.kv_bytes * k,
         gpu__memory_bytes=gpu.memory_bytes * k,
+        gpu__memory_available_bytes=gpu.memory_available_bytes * k,
         gpu__hbm_bytes_per_s=gpu.hbm_bytes_per_s * k,
         engine__runtime_reserve_bytes=engine.runtime_reserve_bytes * k,
         engine__activation_bytes_factor=engine.activation_bytes_factor * k,

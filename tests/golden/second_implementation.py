@@ -136,10 +136,24 @@ def cache_bytes(v: Bag, full: float, window: float, sparse: float) -> float:
 
 def memory(v: Bag) -> tuple[bool, float]:
     """Return whether the option fits, and the running limit of a replica."""
-    embedding = v.embedding_parameters * v.embedding_weight_bytes + (0.0 if v.head_is_tied else v.head_bytes)
-    weights = (v.attention_bytes + v.dense_bytes + embedding) / v.tp + v.experts_bytes / (v.tp * v.dp)
-    room = v.memory_bytes * v.memory_utilization - weights / v.pp - v.runtime_reserve_bytes
-    room -= v.activation_bytes_factor * v.max_batched_tokens * v.hidden_size * 2.0
+    embedding = v.embedding_parameters * v.embedding_weight_bytes
+    embedding += 0.0 if v.head_is_tied or v.pp > 1.0 else v.head_bytes
+    on_each_rank = v.replicated_parameters + v.kv_parameters / v.kv_ranks
+    sharded = v.attention_parameters - v.replicated_parameters - v.kv_parameters
+    weights = (sharded / v.tp + on_each_rank) * v.attention_weight_bytes
+    weights += (v.dense_bytes + 2.0 * v.encoder_parameters) / v.tp
+    weights += v.experts_bytes * v.expert_padding / (v.tp * v.dp)
+    weights = weights / v.pp + embedding / v.tp
+    tokens = v.max_batched_tokens
+    step = tokens * 2.0 * (v.activation_bytes_factor * v.hidden_size + v.block_width / v.tp)
+    sampling = min(v.max_running_sequences, tokens) * v.vocab_size * v.sampler_bytes_per_logit
+    others = v.runtime_reserve_bytes
+    others += v.collective_bytes if v.tp > 1.0 else 0.0
+    others += v.encoder_reserve_bytes if v.encoder_parameters > 0.0 else 0.0
+    room = v.memory_bytes * v.memory_utilization
+    room -= v.left_free_bytes + tokens * v.left_free_bytes_per_batched_token + v.size * v.left_free_bytes_per_gpu
+    room = min(room, v.memory_available_bytes) - v.weight_memory_share * weights
+    room -= v.activation_memory_share * max(step, sampling) + v.other_memory_share * others
     state, x = v.state_bytes / min(v.tp, v.state_heads) / v.pp, v.long_request
     window = mean_of_minimum(v.held1, v.held2, v.window_tokens)
     mean = cache_bytes(v, v.held1, window, v.held1) / v.pp + state

@@ -104,6 +104,14 @@ def random_model(rng: random.Random, layout: dict[str, float], memory: float) ->
     for name, size in sizes.items():
         model[f"{name}_parameters"] = size * scale
         model[f"{name}_weight_bytes"] = bytes_of[name]
+    model |= {
+        "vocab_size": float(rng.choice([32000, 128256, 262144])),
+        "kv_parameters": model["attention_parameters"] * rng.choice([0.0, 0.1]),
+        "replicated_parameters": model["attention_parameters"] * rng.choice([0.0, 0.05]),
+        "encoder_parameters": rng.choice([0.0, 0.0, 4e8]),
+        "expert_padding": rng.choice([1.0, 1.07]),
+        "block_width": rng.uniform(1e3, 1e5),
+    }
     names = [
         "kv_full_elements",
         "kv_window_elements",
@@ -157,9 +165,10 @@ def random_model(rng: random.Random, layout: dict[str, float], memory: float) ->
 
 def random_gpu(rng: random.Random) -> dict[str, float]:
     """Draw an accelerator."""
-    flop = spread(rng, 2e14, 2.5e15)
+    flop, memory_bytes = spread(rng, 2e14, 2.5e15), spread(rng, 4e10, 3e11)
     return {
-        "memory_bytes": spread(rng, 4e10, 3e11),
+        "memory_bytes": memory_bytes,
+        "memory_available_bytes": memory_bytes * rng.choice([1.0, 1.0, 0.85]),
         "hbm_bytes_per_s": spread(rng, 1e12, 8e12),
         "attention_flop_per_s": flop,
         "ffn_flop_per_s": flop * rng.choice([1.0, 2.0]),
@@ -200,6 +209,15 @@ def random_engine(rng: random.Random) -> dict[str, float]:
         "memory_utilization": rng.uniform(0.85, 0.95),
         "runtime_reserve_bytes": rng.uniform(5e8, 3e9),
         "activation_bytes_factor": rng.uniform(2.0, 12.0),
+        "collective_bytes": rng.uniform(0.0, 2e9),
+        "sampler_bytes_per_logit": rng.choice([0.0, 15.0, 40.0]),
+        "encoder_reserve_bytes": rng.uniform(0.0, 2e9),
+        "left_free_bytes": rng.choice([0.0, 1e9]),
+        "left_free_bytes_per_batched_token": rng.choice([0.0, 1e5]),
+        "left_free_bytes_per_gpu": rng.choice([0.0, 1e8]),
+        "weight_memory_share": rng.choice([1.0, 0.9]),
+        "activation_memory_share": rng.choice([1.0, 0.0]),
+        "other_memory_share": rng.choice([1.0, 0.9]),
         "kv_overflow_z": rng.choice([0.0, 1.645, 2.326]),
         "max_running_sequences": float(rng.choice([32, 128, 256, 1024])),
         "max_batched_tokens": float(rng.choice([1024, 2048, 8192, 16384])),

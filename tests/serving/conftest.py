@@ -33,9 +33,12 @@ MODEL = {
     "index_elements": 0, "window_tokens": ENDLESS, "sparse_top_k": ENDLESS, "state_heads": 1, "state_bytes": 0,
     "decode_macs_full": 1e5, "decode_macs_window": 0, "decode_macs_sparse": 0, "decode_macs_index": 0,
     "prefill_macs_full": 1e5, "prefill_macs_window": 0, "prefill_macs_sparse": 0, "max_context_tokens": 1e5,
+    "vocab_size": 1e5, "kv_parameters": 0, "replicated_parameters": 0, "encoder_parameters": 0, "expert_padding": 1,
+    "block_width": 0,
 }  # fmt: skip
 GPU = {
-    "memory_bytes": 8e10, "hbm_bytes_per_s": 1e12, "attention_flop_per_s": 1e14, "ffn_flop_per_s": 2e14,
+    "memory_bytes": 8e10, "memory_available_bytes": 8e10,
+    "hbm_bytes_per_s": 1e12, "attention_flop_per_s": 1e14, "ffn_flop_per_s": 2e14,
     "expert_flop_per_s": 2e14, "kv_flop_per_s": 1e14, "link_bytes_per_s": 1e11, "scale_up_domain_gpus": 8,
     "network_bytes_per_s": 1e10, "gpus_per_node": 8, "tdp_w": 700, "idle_w": 100,
 }  # fmt: skip
@@ -46,7 +49,9 @@ ENGINE = {
     "step_overhead_s": 0, "sequence_overhead_s": 0, "request_overhead_s": 0, "prompt_overhead_s": 0,
     "scheduling_steps": 0, "prefill_first": 0, "expert_imbalance": 1, "memory_utilization": 1,
     "runtime_reserve_bytes": 0, "activation_bytes_factor": 0, "kv_overflow_z": 0, "max_running_sequences": 1e9,
-    "max_batched_tokens": 8000, "layer_equivalents": 10,
+    "max_batched_tokens": 8000, "layer_equivalents": 10, "collective_bytes": 0, "sampler_bytes_per_logit": 0,
+    "encoder_reserve_bytes": 0, "left_free_bytes": 0, "left_free_bytes_per_batched_token": 0,
+    "left_free_bytes_per_gpu": 0, "weight_memory_share": 1, "activation_memory_share": 1, "other_memory_share": 1,
 }  # fmt: skip
 LAYOUT = {
     "tensor_parallel": 1, "pipeline_parallel": 1, "data_parallel": 1, "expert_parallel": 1, "kv_bytes": 2,

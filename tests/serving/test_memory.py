@@ -89,7 +89,9 @@ def test_weights_of_gpt2(case: Build) -> None:
         # Attention ranks copy all but the experts, which are spread over all eight GPUs, whole or sliced.
         ({"tensor_parallel": 2.0, "data_parallel": 4.0}, 4.4e9 / 2 + 8e9 / 8),
         ({"tensor_parallel": 2.0, "data_parallel": 4.0, "expert_parallel": 8.0}, 4.4e9 / 2 + 8e9 / 8),
-        ({"pipeline_parallel": 2.0}, (4.4e9 + 8e9) / 2),
+        # Embedding and head stand on different stages.
+        ({"pipeline_parallel": 2.0}, (4e9 + 8e9) / 2 + 2e8),
+        ({"pipeline_parallel": 4.0, "tensor_parallel": 2.0}, (4e9 + 8e9) / 8 + 1e8),
     ],
 )
 def test_weights_by_hand(case: Build, layout: dict[str, float], expected: float) -> None:
@@ -103,8 +105,69 @@ def test_what_is_left_for_the_cache(case: Build) -> None:
     engine = {"memory_utilization": 0.9, "runtime_reserve_bytes": 1e9, "activation_bytes_factor": 3.0}
     found = memory(case, **{f"engine__{name}": v for name, v in engine.items()})
     assert float(found.weight_bytes) == pytest.approx(4.4e9)
-    assert float(found.reserve_bytes) == pytest.approx(1e9 + 3 * 8000 * 1000 * 2)
+    assert float(found.activation_bytes) == pytest.approx(3 * 8000 * 1000 * 2)
+    assert float(found.other_bytes) == pytest.approx(1e9)
     assert float(found.kv_capacity_bytes) == pytest.approx(72e9 - 4.4e9 - 1e9 - 48e6)
+
+
+@pytest.mark.parametrize(
+    ("changes", "activations", "others"),
+    [
+        ({"model__block_width": 30000.0}, 8000 * 30000 * 2, 0.0),
+        ({"model__block_width": 30000.0, "layout__tensor_parallel": 2.0}, 8000 * 15000 * 2, 0.0),
+        # Sampling of 1,000 sequences over 1e5 entries outweighs the step, and every rank holds all of it.
+        ({"engine__sampler_bytes_per_logit": 15.0, "engine__max_running_sequences": 1000.0}, 1.5e9, 0.0),
+        ({"engine__sampler_bytes_per_logit": 15.0, "engine__max_batched_tokens": 10.0}, 15 * 10 * 1e5, 0.0),
+        ({"engine__collective_bytes": 2e9}, 0.0, 0.0),
+        ({"engine__collective_bytes": 2e9, "layout__tensor_parallel": 2.0}, 0.0, 2e9),
+        ({"engine__encoder_reserve_bytes": 1e9}, 0.0, 0.0),
+        ({"engine__encoder_reserve_bytes": 1e9, "model__encoder_parameters": 4e8}, 0.0, 1e9),
+    ],
+)
+def test_activations_and_the_rest_by_hand(
+    case: Build, changes: dict[str, float], activations: float, others: float
+) -> None:
+    """The larger of a full step and of sampling; collectives with TP alone; room for encoders where there is one."""
+    found = memory(case, **changes)
+    assert float(found.activation_bytes) == pytest.approx(activations)
+    assert float(found.other_bytes) == pytest.approx(others)
+
+
+@pytest.mark.parametrize(
+    ("shares", "left"),
+    [
+        # 90 % of the device, of what is free at the start, of what weights and activations leave.
+        ((1.0, 1.0, 1.0), 0.9 * 80e9 - 4.4e9 - 48e6 - 1e9),
+        ((1.0, 0.0, 0.9), 0.9 * (80e9 - 1e9) - 4.4e9),
+        ((0.9, 0.9, 0.9), 0.9 * (80e9 - 1e9 - 4.4e9 - 48e6)),
+    ],
+)
+def test_what_the_share_of_memory_is_of(case: Build, shares: tuple[float, ...], left: float) -> None:
+    """Engines differ in what their share of the memory is of."""
+    names = ("weight_memory_share", "activation_memory_share", "other_memory_share")
+    engine = {"memory_utilization": 0.9, "runtime_reserve_bytes": 1e9, "activation_bytes_factor": 3.0}
+    engine |= dict(zip(names, shares, strict=True))
+    found = memory(case, **{f"engine__{name}": v for name, v in engine.items()})
+    assert float(found.kv_capacity_bytes) == pytest.approx(left)
+
+
+def test_memory_left_free_and_memory_shared_with_the_cpu(case: Build) -> None:
+    """2 GB, 1 MB for each of 8,000 tokens and 1 GB for each of two GPUs stay free; the CPU leaves 60 GB."""
+    engine = {"left_free_bytes": 2e9, "left_free_bytes_per_batched_token": 1e6, "left_free_bytes_per_gpu": 1e9}
+    changes = {f"engine__{name}": v for name, v in engine.items()} | {"layout__tensor_parallel": 2.0}
+    assert float(memory(case, **changes).kv_capacity_bytes) == pytest.approx(80e9 - 12e9 - 2.2e9)
+    shared = memory(case, gpu__memory_available_bytes=6e10)
+    assert float(shared.kv_capacity_bytes) == pytest.approx(6e10 - 4.4e9)
+
+
+def test_what_every_rank_copies(case: Build) -> None:
+    """Of 8 ranks each holds latents and routers whole, two share a KV head; experts are padded."""
+    changes = {"replicated_parameters": 1e8, "kv_parameters": 2e8, "expert_parameters": 8e9, "expert_padding": 1.25}
+    changes |= {"encoder_parameters": 4e8}
+    c = case(layout__tensor_parallel=8.0, **{f"model__{name}": v for name, v in changes.items()})
+    attention = 2 * (7e8 / 8 + 2e8 / 4 + 1e8)
+    rest = (2e9 + 4e8 + 2 * 4e8 + 8e9 * 1.25) / 8
+    assert float(weight_bytes_per_gpu(c.model, c.layout)) == pytest.approx(attention + rest)
 
 
 def test_sequences_that_fit_by_division(case: Build) -> None:
@@ -184,7 +247,8 @@ def test_all_bytes_times_k_fit_as_many(case: Build, k: float) -> None:
     names = ("attention_weight_bytes", "ffn_weight_bytes", "expert_weight_bytes", "embedding_weight_bytes")
     c = case()
     scaled = {f"model__{name}": k * float(getattr(c.model, name)) for name in names}
-    scaled |= {"model__state_bytes": k * 1e6, "layout__kv_bytes": k * 2.0, "gpu__memory_bytes": k * 8e10}
+    scaled |= {"model__state_bytes": k * 1e6, "layout__kv_bytes": k * 2.0}
+    scaled |= {"gpu__memory_bytes": k * 8e10, "gpu__memory_available_bytes": k * 8e10}
     one, other = memory(case, **base), memory(case, **base | scaled)
     assert float(other.sequences_that_fit) == pytest.approx(float(one.sequences_that_fit), rel=1e-9)
     assert float(other.kv_bytes_per_sequence_sd) == pytest.approx(k * float(one.kv_bytes_per_sequence_sd), rel=1e-9)
