@@ -3,6 +3,7 @@
 import datetime as dt
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import PurePath
 
 import numpy as np
 
@@ -125,7 +126,7 @@ def find_model(scenario: Scenario, catalog: Catalog) -> tuple[Loaded[ModelSpec],
     found = open_model(scenario.spec.model, catalog, folder=scenario.folder, where=place)
     if scenario.spec.model.endswith(".json"):
         notes = found.loaded.spec.notes
-        return found.loaded, [f"{Path(scenario.spec.model).name}: {notes}"] if notes else []
+        return found.loaded, [f"{PurePath(scenario.spec.model).name}: {notes}"] if notes else []
     return found.loaded, [model_note(found)] if found.note else []
 
 
