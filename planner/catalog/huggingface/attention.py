@@ -126,6 +126,8 @@ def _small_weights(f: Fields, h: int, group: dict[str, Any]) -> float:
 def _latent(f: Fields, h: int, kind: str) -> LayerPart:
     """Return a multi-head latent attention layer, with the indexer of DeepSeek sparse attention where it has one."""
     rope, nope = f.optional("qk_rope_head_dim") or 0, f.count("qk_nope_head_dim")
+    if f.get("no_rope_layers") == 0:  # this layer has no positions: its keys are all latent
+        rope, nope = 0, nope + rope
     group: dict[str, Any] = {
         "kind": "mla",
         "heads": f.count("num_attention_heads"),

@@ -52,7 +52,10 @@ def _dense_width(f: Fields, h: int) -> int:
     width = own or f.count("intermediate_size")
     if f.flag("block_auto_adjust_ff_dim"):
         multiple = f.count("block_multiple_of")
-        width = -(-int(2 * width / 3 * float(f.get("block_ffn_dim_multiplier") or 1)) // multiple) * multiple
+        factor = f.get("block_ffn_dim_multiplier") or 1
+        if not isinstance(factor, int | float):
+            f.fail("block_ffn_dim_multiplier", f"{factor!r} is not valid here; expected a number")
+        width = -(-int(2 * width / 3 * factor) // multiple) * multiple
     if f.flag("both_projections"):
         width //= 2
     return width * (2 if f.flag("use_double_wide_mlp") and f.flag("shares_cache") else 1)

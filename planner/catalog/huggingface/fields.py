@@ -114,6 +114,13 @@ class Fields:
             self.fail(name, f"{shown(value)} is not valid here; expected a list")
         return tuple(value or ())
 
+    def numbers(self, name: str) -> set[int]:
+        """Return a list of layer numbers as a set, empty where it is absent."""
+        listed = self.listing(name)
+        if any(isinstance(n, bool) or not isinstance(n, int) for n in listed):
+            self.fail(name, f"{shown(list(listed))} is not valid here; expected the numbers of layers")
+        return set(listed)
+
     def mapping(self, name: str) -> Mapping[str, Any]:
         """Return a nested mapping, empty where it is absent."""
         inner = self.inner(name)
@@ -143,7 +150,11 @@ class Fields:
             and len(value) == layers
             and name not in class_defaults()["layer_numbers"]
         }
-        own = {int(number): changes for number, changes in self.mapping("per_layer_config").items() if number.isdigit()}
+        own = {
+            int(number): self.nested("per_layer_config", changes).data
+            for number, changes in self.mapping("per_layer_config").items()
+            if number.isdigit()
+        }
         return [
             Fields(
                 {**self.data, **{name: value[i] for name, value in lists.items()}, **own.get(i, {})},

@@ -111,9 +111,9 @@ def _full_layers(f: Fields, layers: int) -> set[int] | None:
     """Return the layers with softmax attention in a hybrid; None where the config names none."""
     own = f.inner("linear_attn_config")
     if own:
-        return {int(number) - 1 for number in own.listing("full_attn_layers")}
+        return {number - 1 for number in own.numbers("full_attn_layers")}
     if f.has("full_attention_layers"):
-        return set(f.listing("full_attention_layers"))
+        return f.numbers("full_attention_layers")
     if types := f.per_layer("attn_type_list", layers):
         return {i for i, entry in enumerate(types) if entry}
     if every := f.optional("full_attention_interval"):

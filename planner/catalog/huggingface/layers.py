@@ -45,7 +45,9 @@ def _views(f: Fields, layers: int) -> list[Fields]:
     chosen = sparse.per_layer("sparse_attention_freq", layers) if sparse else None
     views = f.by_layer(layers)
     for i, own in enumerate(views):
-        more: dict[str, Any] = {"shares_cache": True} if i >= layers - shared else {}
+        source = own.get("kv_source_layers")
+        reused = i >= layers - shared or (isinstance(source, int) and source != i)
+        more: dict[str, Any] = {"shares_cache": True} if reused else {}
         if sparse and chosen:
             more["sparse_attention_config"] = {**sparse.data, "sparse_attention_freq": chosen[i]}
         views[i] = Fields({**own.data, **more}, f.where, f.text, f.seen)

@@ -1,0 +1,76 @@
+"""Every decoder class of transformers, from its default config: read with its own counts, or refused with a reason.
+
+The counts are made by benchmarks/transformers_counts.py, from models built without weights, and name their version.
+"""
+
+import gzip
+import json
+import re
+from collections import Counter
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from planner.catalog.huggingface.config import model_from_config
+from planner.catalog.model import ModelSpec
+from planner.catalog.parameters import count_parameters
+from planner.documents.spec import load
+from planner.documents.yaml_reader import Document
+from planner.errors import BadInputError
+from planner.options.lowering_model import kv_elements
+
+COUNTS = Path(__file__).resolve().parents[1] / "data" / "transformers_counts.json.gz"
+PUBLISHED = {"longcat_flash": 560e9}
+"""LongCat's class allocates projections for 256 experts that compute nothing; the published model has none."""
+NO_DECODER = re.compile(
+    r"is an encoder|is an encoder-decoder|is_encoder_decoder|is a speech model|is a vision model|GitForCausalLM"
+)
+
+
+@cache
+def classes() -> dict[str, dict[str, Any]]:
+    """Return model_type -> class, config and counts of every class that its defaults can build."""
+    with gzip.open(COUNTS, "rt", encoding="utf-8") as file:
+        rows = json.load(file)["classes"]
+    return {kind: row for kind, row in rows.items() if "error" not in row}
+
+
+def read(row: dict[str, Any]) -> ModelSpec:
+    """Return the model of a class's default config."""
+    data = model_from_config(row["config"], name="owner/Model")
+    return load(ModelSpec, Document(data, "config.json", source_names={(): "config"})).spec
+
+
+@pytest.mark.parametrize("kind", classes())
+def test_read_right_or_refused(kind: str) -> None:
+    """Parameters are within 1 % of the class's own and the cache is exact, or a sentence says why it is not read."""
+    row = classes()[kind]
+    try:
+        spec = read(row)
+    except BadInputError as error:
+        reason = str(error)
+    else:
+        reason = ""
+    if reason:
+        assert re.search(r"expected|Known|Did you mean", reason)
+        return
+    assert count_parameters(spec).total == pytest.approx(PUBLISHED.get(kind, row["parameters"]), rel=0.01)
+    cached = sum(kv_elements(g) * g.compression for g in spec.attention if g.kind != "linear")
+    if row["cache_elements_per_token"] is not None:
+        assert cached == row["cache_elements_per_token"]
+
+
+def test_few_decoders_are_refused() -> None:
+    """At most one decoder in ten is refused; encoders, speech and vision models do not count."""
+    outcomes: Counter[str] = Counter()
+    for row in classes().values():
+        try:
+            read(row)
+        except BadInputError as error:
+            outcomes["no decoder" if NO_DECODER.search(str(error)) else "refused"] += 1
+        else:
+            outcomes["read"] += 1
+    assert outcomes["read"] >= 200
+    assert outcomes["refused"] <= 0.1 * (outcomes["read"] + outcomes["refused"])
