@@ -32,20 +32,20 @@ def find_price(catalog: Catalog, model: str, day: dt.date | str = LATEST, *, whe
     Raises DataMissingError for an unknown model (nearest names) or a day without a price (nearest prices),
     BadInputError where several providers sell the model.
     """
-    asked = today() if isinstance(day, str) else day
-    known = [entry for entry in _entries(catalog) if _means(entry, model)]
-    if not known:
-        found = packaged_price(model, asked)
-        if found is None:
+    date = today() if isinstance(day, str) else day
+    entries = [entry for entry in _entries(catalog) if _means(entry, model)]
+    if not entries:
+        packaged = packaged_price(model, date)
+        if packaged is None:
             raise DataMissingError(_unknown(catalog, model), where=where)
-        return found
-    holding = [entry for entry in known if entry.quote.holds(asked)]
+        return packaged
+    holding = [entry for entry in entries if entry.quote.holds(date)]
     if not holding:
-        raise DataMissingError(f"{model} has no API price on {asked}. {_nearest(known, asked)}", where=where)
+        raise DataMissingError(f"{model} has no API price on {date}. {_nearest(entries, date)}", where=where)
     if len(holding) > 1:
         names = ", ".join(f"{e.file.spec.provider}/{e.quote.model}" for e in holding)
         raise BadInputError(f"{model} is sold by several providers; expected one of {names}", where=where)
-    return holding[0].price(asked)
+    return holding[0].price(date)
 
 
 def bill_usd(
@@ -119,15 +119,15 @@ def _means(entry: _Entry, model: str) -> bool:
 
 
 def _unknown(catalog: Catalog, model: str) -> str:
-    known = dict.fromkeys(name for entry in _entries(catalog) for name in entry.quote.names())
+    names = dict.fromkeys(name for entry in _entries(catalog) for name in entry.quote.names())
     listing = f"`planner list api-prices` lists them{hint()}"
-    return f"no API price of {model!r}.{suggestion(model, known, listing=listing)}"
+    return f"no API price of {model!r}.{suggestion(model, names, listing=listing)}"
 
 
-def _nearest(known: list[_Entry], day: dt.date) -> str:
+def _nearest(entries: list[_Entry], day: dt.date) -> str:
     """Return the prices before and after a day in words."""
-    before = [e for e in known if e.quote.valid_to is not None and e.quote.valid_to < day]
-    after = [e for e in known if e.quote.valid_from > day]
+    before = [e for e in entries if e.quote.valid_to is not None and e.quote.valid_to < day]
+    after = [e for e in entries if e.quote.valid_from > day]
     closest = [max(before, key=lambda e: e.quote.valid_to or day)] if before else []
     closest += [min(after, key=lambda e: e.quote.valid_from)] if after else []
     shown = (

@@ -23,8 +23,8 @@ def packaged_price(model: str, day: dt.date) -> ApiPrice | None:
     except ImportError:
         return None
     owner, slash, rest = model.partition("/")
-    known = {p.id for p in providers}
-    provider, name = (owner, rest) if slash and owner in known else (None, model)
+    providers_by_id = {p.id for p in providers}
+    provider, name = (owner, rest) if slash and owner in providers_by_id else (None, model)
 
     def ask(context: dict[str, str] | None, hour: int = _NOON, **tokens: int) -> Any:  # noqa: ANN401 - the package's own result
         usage, at = genai_prices.Usage(**tokens), dt.datetime.combine(day, dt.time(hour), tzinfo=dt.UTC)
@@ -41,7 +41,7 @@ def packaged_price(model: str, day: dt.date) -> ApiPrice | None:
         return Rates(*(float(t.total_price) * _PER_MTOK for t in totals))
 
     try:
-        found = ask(None, input_tokens=_TOKENS)
+        priced = ask(None, input_tokens=_TOKENS)
         standard, batch = rates(None), rates({"processing": "batch"})
     except LookupError:
         return None
@@ -49,15 +49,15 @@ def packaged_price(model: str, day: dt.date) -> ApiPrice | None:
         return None  # priced by something else than tokens: $0 would be a guess
     release = version("genai-prices")
     return ApiPrice(
-        provider=found.provider.id,
-        model=found.model.id,
+        provider=priced.provider.id,
+        model=priced.model.id,
         day=day,
         period=f"as genai-prices {release} has it for {day}",
         standard=standard,
         batch=batch if batch != standard else None,
-        source=f"genai-prices {release} (Python package, MIT), provider {found.provider.id}, model {found.model.id}",
+        source=f"genai-prices {release} (Python package, MIT), provider {priced.provider.id}, model {priced.model.id}",
         where=f"genai-prices {release}",
-        notes=_notes(found.model.id, release, day, varies=any(rates(None, hour) != standard for hour in range(24))),
+        notes=_notes(priced.model.id, release, day, varies=any(rates(None, hour) != standard for hour in range(24))),
     )
 
 

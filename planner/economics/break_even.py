@@ -118,10 +118,10 @@ _EDGE = 1e-9
 
 def _largest(fleet: FleetModel, wanted: float) -> float:
     """Return a demand, or the largest below it that fleet.max_gpus allows [answers/day]."""
-    most = np.asarray([wanted])
-    if np.isfinite(fleet.usd_per_day(most)[0]):
+    highest = np.asarray([wanted])
+    if np.isfinite(fleet.usd_per_day(highest)[0]):
         return wanted
-    low, _ = halved(lambda demand: np.isfinite(fleet.usd_per_day(demand)), np.zeros(1), most, _HALVINGS)
+    low, _ = halved(lambda demand: np.isfinite(fleet.usd_per_day(demand)), np.zeros(1), highest, _HALVINGS)
     return float(low[0])
 
 
@@ -155,7 +155,7 @@ def _curve_lines(sides: Sides, tier: Tier, fleet: FleetModel | None) -> list[Res
 def _sources(sides: Sides, catalog: Catalog) -> list[Input]:
     """Return where the API's price and each tier's best option come from."""
     price, rates = sides.price, sides.price.rates(batch=sides.question.spec.api.batch)
-    found = {f"api.{n}": Input(f"api.{n}", value, price.where, price.source) for n, value in vars(rates).items()}
+    origins = {f"api.{n}": Input(f"api.{n}", value, price.where, price.source) for n, value in vars(rates).items()}
     for tier in sides.tiers:
         if tier.answer is None:
             continue
@@ -163,10 +163,10 @@ def _sources(sides: Sides, catalog: Catalog) -> list[Input]:
             group = item.name.partition(".")[0]
             if group == "price":
                 name = f"{tier.label}.{item.name}"
-                found[name] = item._replace(name=name)
+                origins[name] = item._replace(name=name)
             elif group in _SHOWN_INPUTS:
-                found.setdefault(item.name, item)
-    return list(found.values())
+                origins.setdefault(item.name, item)
+    return list(origins.values())
 
 
 _SHOWN_INPUTS = {"workload", "demand", "slo", "fleet", "model", "engine", "prices", "measured_rates"}

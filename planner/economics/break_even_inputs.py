@@ -14,7 +14,7 @@ from planner.documents.spec import Loaded
 from planner.economics.api import find_price
 from planner.economics.api_price import ApiPrice
 from planner.economics.page import flat
-from planner.economics.provider_cache import found_by_provider
+from planner.economics.provider_cache import provider_cached_share
 from planner.economics.questions.asked import named_beside
 from planner.economics.questions.break_even import BreakEvenFile, TierChoice
 from planner.errors import DataMissingError, NoPriceError
@@ -131,9 +131,9 @@ def _scenario(question: Loaded[BreakEvenFile], catalog: Catalog, choice: TierCho
         tier["prices.providers"] = choice.providers
     place = f"{document.place(('tiers',))} "
     loaded = build_scenario(changed.loaded.document, folder, changes=tier, origin=place).loaded
-    found = dataclasses.replace(changed, loaded=loaded)
-    refuse_router(found, document.field_place(("scenario",)))
-    return found
+    at_tier = dataclasses.replace(changed, loaded=loaded)
+    refuse_router(at_tier, document.field_place(("scenario",)))
+    return at_tier
 
 
 def _flat(changes: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, Any]]:
@@ -145,19 +145,19 @@ def _flat(changes: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, Any
             yield f"{path}{name}", value
 
 
-def _traffic(question: Loaded[BreakEvenFile], found: Answer) -> Traffic:
+def _traffic(question: Loaded[BreakEvenFile], solved: Answer) -> Traffic:
     """Return the tokens of the scenario as the API counts them: its own lengths where the question has none."""
-    api, workload = question.spec.api, found.scenario.spec.workload
+    api, workload = question.spec.api, solved.scenario.spec.workload
     if workload.tokens_per_day is not None:
         cached = float(workload.cached_share.mean or 0.0) if workload.cached_share else 0.0
-        tokens, share = workload.tokens_per_day, api.cached_share
-        return Traffic(math.nan, tokens.input, tokens.output, cached if share is None else share)
-    answers_per_day = float(np.max(found.cases.demand.answers_per_s)) * units.SECONDS_PER_DAY
-    own = build_replica(found.case()).tokens
-    read, written = (float(np.max(x)) for x in (own.input_tokens_per_answer, own.generated_tokens_per_answer))
+        daily, share = workload.tokens_per_day, api.cached_share
+        return Traffic(math.nan, daily.input, daily.output, cached if share is None else share)
+    answers_per_day = float(np.max(solved.cases.demand.answers_per_s)) * units.SECONDS_PER_DAY
+    tokens = build_replica(solved.case()).tokens
+    read, written = (float(np.max(x)) for x in (tokens.input_tokens_per_answer, tokens.generated_tokens_per_answer))
     return Traffic(
         answers_per_day,
         answers_per_day * (read if api.input_tokens is None else api.input_tokens),
         answers_per_day * (written if api.output_tokens is None else api.output_tokens),
-        found_by_provider(found) if api.cached_share is None else api.cached_share,
+        provider_cached_share(solved) if api.cached_share is None else api.cached_share,
     )

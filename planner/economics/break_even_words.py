@@ -98,31 +98,31 @@ def unpriced(sides: Sides) -> list[str]:
 def warnings(sides: Sides) -> list[str]:
     """Return what a careful colleague would add."""
     api, price, cached_share = sides.question.spec.api, sides.price, sides.traffic.cached_share
-    found, answers = list(price.notes), [(tier.label, tier.answer) for tier in sides.tiers if tier.answer is not None]
+    notes, answers = list(price.notes), [(tier.label, tier.answer) for tier in sides.tiers if tier.answer is not None]
     model = answers[0][1].model.spec.id
     if normal(model) != normal(price.model):
-        found.append(
+        notes.append(
             f"{price.model} and {model} are different models with different answers and tokenizers; the same token "
             "counts are assumed (set api.input_tokens and api.output_tokens to the API's own counts)"
         )
     scenario = answers[0][1].scenario.spec
     if api.batch:
-        found.append("batch answers arrive within a day: own machines meet an SLO that the batch API does not")
+        notes.append("batch answers arrive within a day: own machines meet an SLO that the batch API does not")
     if api.cached_share is None and price.standard.usd_per_mtok_cached_input < price.standard.usd_per_mtok_input:
         agents = any(c.agent for c in (scenario.workload, *scenario.workload.classes))
         like = "the context of the last turn, whatever agent.kv_cache is" if agents else "as much as your own cache"
-        found.append(
+        notes.append(
             f"assumes the API's cache finds {cached_share:.1%} of the input, {like}; api.cached_share overrides"
         )
     day = today() if scenario.prices.as_of == "latest" else scenario.prices.as_of
     if abs((price.day - day).days) > _APART_DAYS:
-        found.append(
+        notes.append(
             f"the API price is dated {price.day}, machine prices {day}; changes: {{prices.as_of: …}} sets the latter"
         )
     about: dict[str, list[str]] = {}
     for label, a in answers:
         for text in a.warnings:
             about.setdefault(text, []).append(spoken(label))
-    return found + [
+    return notes + [
         text if len(labels) == len(answers) else f"{', '.join(labels)}: {text}" for text, labels in about.items()
     ]

@@ -29,60 +29,60 @@ def budget(question: Loaded[BudgetFile], catalog: Catalog) -> QuestionResult:
     """
     spec = question.spec
     place = question.document.field_place(("scenario",))
-    found = machines(
+    fleet = machines(
         named_beside(spec.scenario, question.document, catalog), catalog, override=spec.override, where=place
     )
-    rates = largest_rates(found, spec.budget_usd_per_month)
-    at_most = found.at(np.where(np.isnan(rates), _LEAST, rates))
-    best = _best_of_each_gpu(found, rates, at_most)
-    lines = [_line(found, i, float(rates[i]), at_most, spec.budget_usd_per_month) for i in best]
+    rates = largest_rates(fleet, spec.budget_usd_per_month)
+    at_most = fleet.at(np.where(np.isnan(rates), _LEAST, rates))
+    best = _best_of_each_gpu(fleet, rates, at_most)
+    lines = [_line(fleet, i, float(rates[i]), at_most, spec.budget_usd_per_month) for i in best]
     failed = []
     if np.all(np.isnan(rates)):
-        failed = [f"{question.document.where}: {_why_nothing(found, spec.budget_usd_per_month)}"]
+        failed = [f"{question.document.where}: {_why_nothing(fleet, spec.budget_usd_per_month)}"]
     return QuestionResult.of(
         "budget",
         question,
         PAGE,
         lines,
         verdict=_verdict(lines, spec),
-        warnings=found.warnings,
-        provenance=inputs(found.scenario, catalog, found.options[best[0]], found.model),
+        warnings=fleet.warnings,
+        provenance=inputs(fleet.scenario, catalog, fleet.options[best[0]], fleet.model),
         aside=("scenario", "model"),
         failed=failed,
     )
 
 
-def largest_rates(found: FleetModel, usd_per_month: float) -> Array:
+def largest_rates(fleet: FleetModel, usd_per_month: float) -> Array:
     """Return the largest rate of each option whose fleet costs no more than a budget [answers/s]; NaN where none does.
 
     Cost is a staircase in the rate: it rises by whole replicas and nodes and never falls, so the edge of the
     last step within the budget is bracketed and halved, all options at once.
     """
-    smallest = found.at(_LEAST).costs()
+    smallest = fleet.at(_LEAST).costs()
     rows = np.flatnonzero(smallest <= usd_per_month)
-    rates = np.full(len(found.options), np.nan)
+    rates = np.full(len(fleet.options), np.nan)
     if rows.size:
-        rates[rows] = _edge(found.only(rows), usd_per_month)
+        rates[rows] = _edge(fleet.only(rows), usd_per_month)
     return rates
 
 
-def _edge(found: FleetModel, usd_per_month: float) -> Array:
+def _edge(fleet: FleetModel, usd_per_month: float) -> Array:
     """Return the rate at which each option's cost leaves the budget, all of them within it at the least rate."""
-    low, high = (np.full(len(found.options), math.log(rate)) for rate in (_LEAST, _MOST))
-    low, _ = halved(lambda log_rate: found.at(np.exp(log_rate)).costs() <= usd_per_month, low, high, _HALVINGS)
+    low, high = (np.full(len(fleet.options), math.log(rate)) for rate in (_LEAST, _MOST))
+    low, _ = halved(lambda log_rate: fleet.at(np.exp(log_rate)).costs() <= usd_per_month, low, high, _HALVINGS)
     return np.asarray(np.exp(low))
 
 
-def _why_nothing(found: FleetModel, usd_per_month: float) -> str:
+def _why_nothing(fleet: FleetModel, usd_per_month: float) -> str:
     """Return why no option is within a budget, with what the smallest fleet costs."""
-    least = found.cheapest(_LEAST)
+    least = fleet.cheapest(_LEAST)
     need = "no fleet with a listed price meets the SLO"
     if least.options[0]:
         need = f"the smallest fleet that meets the SLO costs ${least.number('cost_usd_per_month'):,.0f}"
     return f"${usd_per_month:,.0f} a month is not enough: {need}"
 
 
-def _best_of_each_gpu(found: FleetModel, rates: Array, at_most: Fleets) -> list[int]:
+def _best_of_each_gpu(fleet: FleetModel, rates: Array, at_most: Fleets) -> list[int]:
     """Return the option of each GPU that answers most, the most first; all of them once where none does.
 
     Several sellers of one machine answer the same: the cheapest of them counts, at rates alike but for the halving.
@@ -92,7 +92,7 @@ def _best_of_each_gpu(found: FleetModel, rates: Array, at_most: Fleets) -> list[
     seen: dict[str, int] = {}
     for index in order:
         if not math.isnan(rates[index]) or not seen:
-            seen.setdefault(found.options[index].machine.gpu.spec.id, index)
+            seen.setdefault(fleet.options[index].machine.gpu.spec.id, index)
     return list(seen.values())
 
 
@@ -100,14 +100,14 @@ _DIGITS = 9
 """Digits of a rate's logarithm within which two rates are one."""
 
 
-def _line(found: FleetModel, index: int, rate: float, at_most: Fleets, usd_per_month: float) -> ResultLine:
+def _line(fleet: FleetModel, index: int, rate: float, at_most: Fleets, usd_per_month: float) -> ResultLine:
     """Return the row of an option."""
-    option = found.options[index]
+    option = fleet.options[index]
     offer, known = option.offer, not math.isnan(rate)
     gpu = option.machine.gpu.spec.id
     texts = {
-        "scenario": found.scenario.label,
-        "model": found.model.spec.id,
+        "scenario": fleet.scenario.label,
+        "model": fleet.model.spec.id,
         "gpu": gpu if known else None,
         "engine": option.machine.engine.spec.id if known else None,
         "precision": option.precision.name if known else None,

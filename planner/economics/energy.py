@@ -81,12 +81,12 @@ def _sum_of_models(models: Sequence[dict[str, float]]) -> dict[str, float]:
     }
 
 
-def _of_option(found: Answer, catalog: Catalog) -> dict[str, float]:
+def _of_option(part: Answer, catalog: Catalog) -> dict[str, float]:
     """Return what the page reads of the best option."""
-    cases, assumed = found.case(), catalog.assumptions.spec
+    cases, assumptions = part.case(), catalog.assumptions.spec
     estimate, work = solve(cases)
     answers_per_s = float(cases.demand.answers_per_s)
-    return flat("assumptions", assumed) | {
+    return flat("assumptions", assumptions) | {
         "billed_gpus": float(work.fleet_cost.money.gpu_hours_per_month_reserved / units.HOURS_PER_MONTH),
         "gpu_power_w": float(work.energy.gpu_power_w),
         "busy_gpu_power_w": float(work.busy_power_w),

@@ -49,8 +49,8 @@ def rate_of_return(flows: Array) -> Array:
     if not _ready(flows) or rates_of_return(flows) != 1:
         return np.asarray(np.nan)
     sums = np.asarray(flows)
-    found = _library().irr((sums / np.max(np.abs(sums))).tolist(), silent=True)  # it fails on sums of billions
-    return np.asarray(np.nan if found is None else found)
+    rate = _library().irr((sums / np.max(np.abs(sums))).tolist(), silent=True)  # it fails on sums of billions
+    return np.asarray(np.nan if rate is None else rate)
 
 
 def rates_of_return(flows: Array) -> int:

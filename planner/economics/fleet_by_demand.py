@@ -102,10 +102,10 @@ class FleetModel:
         changes = {"demand__answers_per_s": rate} | ({"demand__peak_to_mean": np.ones(())} if peak else {})
         cases = self.cases.replaced(**changes)
         cost = fleet_cost(cases, self.capacity)
-        found = vars(self.capacity) | vars(cost.fleet) | vars(cost.money) | {"meets_slo": cost.meets_slo}
-        found["usd_per_gpu_hour"] = cases.offer.usd_per_gpu_hour
+        results = vars(self.capacity) | vars(cost.fleet) | vars(cost.money) | {"meets_slo": cost.meets_slo}
+        results["usd_per_gpu_hour"] = cases.offer.usd_per_gpu_hour
         shape = np.broadcast_shapes(rate.shape, (len(self.options),))
-        return Fleets(**{f.name: np.broadcast_to(found[f.name], shape) for f in dataclasses.fields(Fleets)})
+        return Fleets(**{f.name: np.broadcast_to(results[f.name], shape) for f in dataclasses.fields(Fleets)})
 
     def only(self, rows: Indices) -> "FleetModel":
         """Return some of the options."""
@@ -118,13 +118,13 @@ class FleetModel:
     def cheapest(self, answers_per_s: Array | float, *, peak: bool = False) -> Cheapest:
         """Return the cheapest option that meets the SLO at each of some rates [answers/s]; `peak` as of `at`."""
         rates = np.atleast_1d(np.asarray(answers_per_s, dtype=np.float64))
-        every = self.at(rates[:, None], peak=peak)
-        cost = every.costs()
+        fleets = self.at(rates[:, None], peak=peak)
+        cost = fleets.costs()
         best = np.argmin(cost, axis=1)
         here = np.arange(rates.size), best
-        found = np.isfinite(cost[here])
-        options = [self.options[i] if known else None for i, known in zip(best.tolist(), found.tolist(), strict=True)]
-        return Cheapest(options, Fleets(**{n: np.where(found, c[here], np.nan) for n, c in vars(every).items()}))
+        works = np.isfinite(cost[here])
+        options = [self.options[i] if known else None for i, known in zip(best.tolist(), works.tolist(), strict=True)]
+        return Cheapest(options, Fleets(**{n: np.where(works, c[here], np.nan) for n, c in vars(fleets).items()}))
 
     def usd_per_day(self, answers_per_day: Array) -> Array:
         """Return the cost of the cheapest fleet at each demand [answers/day -> USD/day]; infinite where none works."""
@@ -158,9 +158,9 @@ def _unbeaten(rows: Indices, rates: Array) -> list[int]:
     return [int(i) for i in rows[~np.any(beaten, axis=1)]]
 
 
-def fleet_model_of(found: Answer) -> FleetModel:
+def fleet_model_of(solved: Answer) -> FleetModel:
     """Return every option of an answer's search."""
-    return FleetModel(found.scenario, found.searched, found.cases, found.capacity, found.warnings, found.model)
+    return FleetModel(solved.scenario, solved.searched, solved.cases, solved.capacity, solved.warnings, solved.model)
 
 
 def machines(name: str, catalog: Catalog, *, override: str | None = None, where: str = "") -> FleetModel:

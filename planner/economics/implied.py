@@ -88,8 +88,8 @@ def _check_bill(values: Mapping[str, float], place: str) -> None:
     prices = (values[f"usd_per_mtok_{name}"] for name in ("input", "cached_input", "output"))
     spent = api_bill(values["input_tokens"], values["cached_share"], 0.0, *prices) * values["answers"]
     if values["bill_usd"] <= spent:
-        told = f"bill_usd {values['bill_usd']:g} is below the cost of the input alone, {spent:g}"
-        raise BadInputError(f"{told}; expected a bill of input and output, input_tokens per answer", where=place)
+        fault = f"bill_usd {values['bill_usd']:g} is below the cost of the input alone, {spent:g}"
+        raise BadInputError(f"{fault}; expected a bill of input and output, input_tokens per answer", where=place)
 
 
 def _texts(spec: ImpliedFile, seen: Observation) -> dict[str, str | None]:
@@ -128,9 +128,9 @@ _SENSIBLE = 4000.0
 
 def _verdict(spec: ImpliedFile, lines: Sequence[ResultLine]) -> list[str]:
     """Return the multipliers in one sentence, what each means, and the characters per token."""
-    told = [f"{m:.4g}× by {line.label}" for line in lines if (m := line.value("implied_multiplier")) is not None]
-    found = [f"{spec.model} against {spec.base}: {', '.join(told)}"] if told else []
-    found += list(dict.fromkeys(f"{line.texts['basis']}: {line.texts['meaning']}" for line in lines))
+    multipliers = [f"{m:.4g}× by {line.label}" for line in lines if (m := line.value("implied_multiplier")) is not None]
+    sentences = [f"{spec.model} against {spec.base}: {', '.join(multipliers)}"] if multipliers else []
+    sentences += list(dict.fromkeys(f"{line.texts['basis']}: {line.texts['meaning']}" for line in lines))
     ratios = {
         (line.value("model_characters_per_token"), line.values["model.characters_per_token_low"],
          line.values["model.characters_per_token_high"]): None
@@ -138,5 +138,5 @@ def _verdict(spec: ImpliedFile, lines: Sequence[ResultLine]) -> list[str]:
     }  # fmt: skip
     for mean, low, high in ratios:
         around = f" ({low:.3g} to {high:.3g})" if low < high else ""
-        found.append(f"{mean:.3g} characters per token{around}")
-    return found
+        sentences.append(f"{mean:.3g} characters per token{around}")
+    return sentences

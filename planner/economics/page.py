@@ -137,19 +137,19 @@ class QuestionResult:
         """Return a line by its label, the first without one. Raises DataMissingError with the labels there are."""
         if label is None:
             return self.lines[0]
-        found = next((line for line in self.lines if line.label == label), None)
-        if found is None:
+        match = next((line for line in self.lines if line.label == label), None)
+        if match is None:
             text = unknown("row", label, (line.label for line in self.lines))
             raise DataMissingError(text, where=self.question.document.where)
-        return found
+        return match
 
     def explain(self, name: str, label: str | None = None) -> list[Step]:
         """Return the chain of formulas behind a number of a row. Raises BadInputError with the nearest name."""
         line = self.line(label)
         if name not in self.page and name not in line.values:
-            known = [n for n in (*self.page, *line.values) if "." not in n]
+            names = [n for n in (*self.page, *line.values) if "." not in n]
             listing = "`planner schema KIND --columns` lists the results"
-            hint = suggestion(name, known, listing=listing)
+            hint = suggestion(name, names, listing=listing)
             raise BadInputError(f"no formula for {name!r}.{hint}", where="explain")
         steps: list[Step] = []
         walk(name, 0, self.page, line.values, steps, set())
@@ -175,8 +175,8 @@ def solve_line(
 
     An input that the page declares and nobody gives is not known: NaN, and so is what needs it.
     """
-    known = dict.fromkeys(page.inputs, math.nan) | dict(inputs)
+    numbers = dict.fromkeys(page.inputs, math.nan) | dict(inputs)
     with np.errstate(all="ignore"):
-        values = completed({n: v if np.ndim(v) else np.float64(v) for n, v in known.items()}, page)
+        values = completed({n: v if np.ndim(v) else np.float64(v) for n, v in numbers.items()}, page)
     plain = {name: value if np.ndim(value) else float(value) for name, value in values.items()}
     return ResultLine(label, texts, plain, origins, notes)

@@ -165,15 +165,15 @@ def _price(question: Loaded[OwningFile], key: Key, worth: Worth | None, gpu: str
     where = question.document.place((*key, "provider"))
     file = catalog.get(PricesFile, worth.provider, where=where)
     day = worth.as_of or question.spec.as_of
-    known = [(i, q) for i, q in enumerate(file.spec.quotes) if _offers(q, worth, gpu, day)]
-    if not known:
+    offered = [(i, q) for i, q in enumerate(file.spec.quotes) if _offers(q, worth, gpu, day)]
+    if not offered:
         has = {f"{q.tier} ({q.as_of.isoformat()})" for q in file.spec.quotes if q.gpu == gpu}
         listed = f"; it has {', '.join(sorted(has))}" if has else ""
         raise DataMissingError(
             f"{file.spec.provider} has no {worth.tier} price of {gpu} by {day.isoformat()}{listed}", where=where
         )
-    newest = max(q.as_of for _, q in known)
-    latest = [(i, q) for i, q in known if q.as_of == newest]
+    newest = max(q.as_of for _, q in offered)
+    latest = [(i, q) for i, q in offered if q.as_of == newest]
     index, quote = latest[0]
     if len({q.usd_per_gpu_hour for _, q in latest}) > 1:
         choices = ", ".join(f"{q.sku or 'no sku'} in {q.region}" for _, q in latest)

@@ -90,22 +90,22 @@ def _use(line: ResultLine) -> list[str]:
 def low_confidence(question: Loaded[OwningFile], weak: Sequence[str]) -> list[str]:
     """Return the inputs of low confidence: those of the file by their names, and those `weak` ones of the catalogue."""
     sources = question.spec.sources
-    own = [
+    of_file = [
         re.sub(r"^options\[\d+\]\.", "", path_text(key))
         for key, name in question.document.source_names.items()
         if name in sources and sources[name].confidence == "low"
     ]
-    return list(dict.fromkeys([*own, *weak]))
+    return list(dict.fromkeys([*of_file, *weak]))
 
 
 def warnings(lines: Sequence[ResultLine], doubtful: Sequence[str]) -> list[str]:
     """Return what is missing or counted twice, and which numbers are of low confidence."""
-    found = [f"low-confidence inputs: {', '.join(doubtful)}"] if doubtful else []
-    found += [] if finance.library_is_there() else [f"NPV, IRR and the break-even price {finance.MISSING}"]
+    notes = [f"low-confidence inputs: {', '.join(doubtful)}"] if doubtful else []
+    notes += [] if finance.library_is_there() else [f"NPV, IRR and the break-even price {finance.MISSING}"]
     twice = [x.label for x in lines if x.values["building.capex_usd"] and x.values["site.colo_usd_per_kw_month"]]
     if twice:
-        found.append(f"{', '.join(twice)}: counts both a purchased building and colocation rent")
+        notes.append(f"{', '.join(twice)}: counts both a purchased building and colocation rent")
     silent = [line.label for line in lines if line.value("rent_usd_per_gpu_hour") is None]
     if silent:
-        found.append(f"no rent_out for {', '.join(silent)}: NPV, IRR and payback need the price of an hour")
-    return found
+        notes.append(f"no rent_out for {', '.join(silent)}: NPV, IRR and payback need the price of an hour")
+    return notes

@@ -10,16 +10,16 @@ from planner.scenario.workload import Agent, WorkloadSpec
 from planner.serving.replica import build_replica
 
 
-def found_by_provider(found: Answer) -> float:
+def provider_cached_share(solved: Answer) -> float:
     """Return the share of the input tokens that a provider's prefix cache finds, where nobody says it [1].
 
     The scenario's own share; of an agent what a turn finds of the last one, whether one's own engine keeps its cache
     while tools work or frees it: that is no decision of the provider's.
     """
-    spec = found.scenario.spec
+    spec = solved.scenario.spec
     held = spec.model_copy(update={"workload": _held(spec.workload)})
-    workload = lower_workload(held, found.model.spec, found.scenario.loaded.document.place)
-    return float(np.max(build_replica(dataclasses.replace(found.case(), workload=workload)).tokens.found_share))
+    workload = lower_workload(held, solved.model.spec, solved.scenario.loaded.document.place)
+    return float(np.max(build_replica(dataclasses.replace(solved.case(), workload=workload)).tokens.found_share))
 
 
 def _held(workload: WorkloadSpec) -> WorkloadSpec:

@@ -88,27 +88,27 @@ def _benchmark(question: Loaded[QualityFile], catalog: Catalog) -> Loaded[Benchm
     name = question.spec.benchmark
     if name.endswith((".yaml", ".yml")):
         beside = Path(question.document.where).parent / name
-        found = catalog.read(BenchmarkFile, beside if exists(beside) else Path(name))
+        benchmark = catalog.read(BenchmarkFile, beside if exists(beside) else Path(name))
     else:
-        found = catalog.get(BenchmarkFile, name, where=place)
-    if found.spec.scale == "percentile":
+        benchmark = catalog.get(BenchmarkFile, name, where=place)
+    if benchmark.spec.scale == "percentile":
         raise BadInputError(
-            f"{found.spec.id} is measured in percentiles: a rank among people, not a share of correct answers, so "
+            f"{benchmark.spec.id} is measured in percentiles: a rank among people, not a share of correct answers, so "
             "there is no cost per correct answer, and a ratio of two percentiles says nothing about ability; expected "
             "a benchmark of shares",
             where=place,
         )
-    return found
+    return benchmark
 
 
 def _api_prices(question: Loaded[QualityFile], catalog: Catalog) -> dict[str, ApiPrice]:
     """Return the API price of each candidate that names one, on the question's day."""
-    found = {}
+    prices = {}
     for index, candidate in enumerate(question.spec.candidates):
         if candidate.api is not None:
             place = question.document.field_place(("candidates", index, "api"))
-            found[candidate.api] = find_price(catalog, candidate.api, question.spec.prices_as_of, where=place)
-    return found
+            prices[candidate.api] = find_price(catalog, candidate.api, question.spec.prices_as_of, where=place)
+    return prices
 
 
 def _add_api_price(row: Row, price: ApiPrice) -> None:
@@ -178,8 +178,8 @@ def _lengths(point: Point, tokens: float) -> dict[str, Any]:
     """Return the lengths of a scenario: visible tokens and multiplier where both were measured, else all as one."""
     counts = point.generated_tokens
     spread = lognormal_from_quantiles(counts.p50, counts.p90)[1] if counts and counts.p50 and counts.p90 else 0.0
-    whole = point.reasoning_tokens and (counts is None or counts.mean == tokens) and point.reasoning_tokens < tokens
-    visible = tokens - (point.reasoning_tokens or 0.0) if whole else tokens
+    both = point.reasoning_tokens and (counts is None or counts.mean == tokens) and point.reasoning_tokens < tokens
+    visible = tokens - (point.reasoning_tokens or 0.0) if both else tokens
     visible = float(f"{max(visible, 1.0):.6g}")
     return {
         "workload.answer_tokens": {"mean": visible, "cv": float(f"{spread:.4g}")},
@@ -214,8 +214,8 @@ def _question_inputs(question: Loaded[QualityFile]) -> list[Input]:
     """Return what the question gives, and what is assumed where it matters: a verifier only where one decides."""
     checked = {i for i, c in enumerate(question.spec.candidates) if c.method in CHECKED}
     verifiers = tuple(f"candidates[{i}].verifier" for i in checked)
-    found = file_inputs(question)
-    return [i for i in found if not i.assumed or not i.name.startswith("candidates") or i.name.startswith(verifiers)]
+    inputs = file_inputs(question)
+    return [i for i in inputs if not i.assumed or not i.name.startswith("candidates") or i.name.startswith(verifiers)]
 
 
 def _accuracy(line: ResultLine) -> str:
@@ -238,8 +238,8 @@ def _target_words(lines: Sequence[ResultLine], target: float) -> list[str]:
     """Return the cheapest row that reaches the target, or the best there is."""
     reached = [line for line in lines if line.texts["meets_target"]]
     if reached:
-        known = reached[0].value("cost_usd_per_answer") is not None
-        return [f"{'cheapest' if known else 'cost unknown'} at {target:.1%} accuracy: {_line_words(reached[0])}"]
+        priced = reached[0].value("cost_usd_per_answer") is not None
+        return [f"{'cheapest' if priced else 'cost unknown'} at {target:.1%} accuracy: {_line_words(reached[0])}"]
     best = max(lines, key=lambda line: line.values["accuracy"])
     return [f"no candidate reaches {target:.1%} accuracy; the best is {_line_words(best)}"]
 

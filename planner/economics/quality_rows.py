@@ -101,23 +101,23 @@ class _Measured:
     def points(self) -> list[Point]:
         """Return the candidate's points that have an accuracy. Raises DataMissingError with the nearest names."""
         every, spec = self.benchmark.spec.points, self.candidate
-        own = [p for p in every if normal(p.model) == normal(spec.model)]
-        if not own:
+        of_model = [p for p in every if normal(p.model) == normal(spec.model)]
+        if not of_model:
             hint = suggestion(spec.model, sorted({p.model for p in every}))
             raise self.lacks(f"no point of {spec.model!r}.{hint}", "model")
         kept = [
             p
-            for p in own
+            for p in of_model
             if (spec.effort is None or (p.effort or "default") in spec.effort)
             and (spec.setting is None or (p.setting or "default") in spec.setting)
             and p.accuracy is not None
         ]
         if not kept:
-            measured = "; ".join(dict.fromkeys(p.words() or "default" for p in own if p.accuracy is not None))
+            measured = "; ".join(dict.fromkeys(p.words() or "default" for p in of_model if p.accuracy is not None))
             wanted = " ".join([*(spec.effort or ()), *(spec.setting or ())]) or "any effort"
-            known = f"Measured: {measured or 'only tokens'}."
+            listed = f"Measured: {measured or 'only tokens'}."
             name = "effort" if spec.effort else "setting" if spec.setting else "model"
-            raise self.lacks(f"no accuracy of {spec.model} at {wanted}. {known}", name)
+            raise self.lacks(f"no accuracy of {spec.model} at {wanted}. {listed}", name)
         return kept
 
     def rows(self) -> Iterator[Row]:
@@ -135,12 +135,12 @@ class _Measured:
     def joined(self, group: list[Point]) -> Iterator[Row]:
         """Yield a row per budget, between the two measured points around it; outside the measured range refuse."""
         candidate = self.candidate
-        known = sorted((p.generated_tokens.mean, p) for p in group if p.generated_tokens and p.method == "single")
-        if len(known) < 2:  # noqa: PLR2004 - a line needs two points
-            what = f"{len(known)} point(s) of {candidate.model} with tokens and accuracy at one effort and setting"
+        points = sorted((p.generated_tokens.mean, p) for p in group if p.generated_tokens and p.method == "single")
+        if len(points) < 2:  # noqa: PLR2004 - a line needs two points
+            what = f"{len(points)} point(s) of {candidate.model} with tokens and accuracy at one effort and setting"
             raise self.lacks(f"{what}; expected two or more to join", "budgets")
-        tokens = np.array([t for t, _ in known])
-        accuracy = isotonic(np.array([p.accuracy for _, p in known], dtype=np.float64))
+        tokens = np.array([t for t, _ in points])
+        accuracy = isotonic(np.array([p.accuracy for _, p in points], dtype=np.float64))
         for budget in candidate.budgets or ():
             if not tokens[0] <= budget <= tokens[-1]:
                 raise DataMissingError(
@@ -150,7 +150,7 @@ class _Measured:
                 )
             upper = int(np.clip(np.searchsorted(tokens, budget), 1, tokens.size - 1))
             row = self.row(
-                known[upper][1].model_copy(update={"budget_tokens": None}), "single", "joined in log tokens", 1
+                points[upper][1].model_copy(update={"budget_tokens": None}), "single", "joined in log tokens", 1
             )
             row.inputs |= {"row.joined": 1.0, "row.budget_tokens": float(budget)}
             for side, at in (("below", upper - 1), ("above", upper)):
@@ -204,10 +204,12 @@ class _Measured:
         kind = (normal(self.candidate.model), point.effort, point.setting)
         group = [p for p in self.benchmark.spec.points if (normal(p.model), p.effort, p.setting) == kind]
         tried = [p for p in group if p.method in {"single", "best_of_n"}]
-        known = {p.samples: p.accuracy for p in tried if p.accuracy and p.accuracy < 1}
-        if len(known) < 2 or any(p.budget_tokens for p in group):  # noqa: PLR2004 - a law of two constants
+        accuracy_by_samples = {p.samples: p.accuracy for p in tried if p.accuracy and p.accuracy < 1}
+        if len(accuracy_by_samples) < 2 or any(p.budget_tokens for p in group):  # noqa: PLR2004 - a law of two constants
             return math.nan, math.nan
-        return coverage_law(np.array(list(known), dtype=np.float64), np.array(list(known.values())))
+        return coverage_law(
+            np.array(list(accuracy_by_samples), dtype=np.float64), np.array(list(accuracy_by_samples.values()))
+        )
 
     def row(self, point: Point, method: str, basis: str, samples: int) -> Row:
         """Return a row with the inputs every row has; NaN where there is none."""

@@ -66,11 +66,11 @@ def _model_line(index: int, limit: Limit, question: Loaded[PlanFile], catalog: C
     if limit.own is not None:
         place = question.document.field_place(("limits", index, "own", "scenario"))
         name = named_beside(limit.own.scenario, question.document, catalog)
-        found = machines(name, catalog, override=limit.own.override, where=place)
+        fleet = machines(name, catalog, override=limit.own.override, where=place)
         first = solve_line(limit.model, {}, inputs, page).values
-        numbers, basis = _own_fleet(limit, found, first, 1.0 - plan.margin_target)
+        numbers, basis = _own_fleet(limit, fleet, first, 1.0 - plan.margin_target)
         inputs |= numbers
-        notes += found.warnings
+        notes += fleet.warnings
     texts = {"plan": plan.name, "model": limit.model, "cost_basis": basis}
     return solve_line(limit.model, texts, inputs, page, origins=read.origins, notes=notes)
 
@@ -94,7 +94,7 @@ def _cost_basis(limit: Limit, plan: PlanFile) -> str | None:
 
 
 def _own_fleet(
-    limit: Limit, found: FleetModel, first: Mapping[str, float], cost_share: float
+    limit: Limit, fleet: FleetModel, first: Mapping[str, float], cost_share: float
 ) -> tuple[dict[str, float], str]:
     """Return (numbers of a model's own fleet, the cost basis in words); `cost_share` of revenue may be spent.
 
@@ -103,23 +103,23 @@ def _own_fleet(
     own = limit.own
     assert own is not None  # noqa: S101 - asked only of such limits
     load = first["users_messages_per_s"]
-    chosen = found.cheapest(load if load > 0 else found.answers_per_s)
+    chosen = fleet.cheapest(load if load > 0 else fleet.answers_per_s)
     if chosen.options[0] is None:
         return {}, f"{own.scenario}: no priced option meets the SLO"
     cost = "cost_usd_per_answer" if own.cost == "reserved" else "cost_usd_per_answer_used"
     numbers = {"own.usd_per_answer": chosen.number(cost)}
     if load > 0:
         allowed = first["revenue_usd_per_month"] * cost_share / first["messages_per_month"]
-        numbers["own.largest_multiple"] = _largest_multiple(found, load, allowed, cost)
+        numbers["own.largest_multiple"] = _largest_multiple(fleet, load, allowed, cost)
     peak = first["peak_messages_per_s"]
     if peak > 0:
-        at_peak = found.cheapest(peak, peak=True)
-        fleet = {"replicas": "replicas", "gpus": "gpus", "usd_per_month": "cost_usd_per_month"}
-        numbers |= {f"fleet.{name}": at_peak.number(result) for name, result in fleet.items()}
-    return numbers, f"{found.scenario.label}, {own.cost}: {chosen.label()}"
+        at_peak = fleet.cheapest(peak, peak=True)
+        results = {"replicas": "replicas", "gpus": "gpus", "usd_per_month": "cost_usd_per_month"}
+        numbers |= {f"fleet.{name}": at_peak.number(result) for name, result in results.items()}
+    return numbers, f"{fleet.scenario.label}, {own.cost}: {chosen.label()}"
 
 
-def _largest_multiple(found: FleetModel, load: float, allowed: float, cost: str) -> float:
+def _largest_multiple(fleet: FleetModel, load: float, allowed: float, cost: str) -> float:
     """Return the largest multiple of a load whose machines cost no more than is allowed [1]; 0 where none does.
 
     Parameters
@@ -133,7 +133,7 @@ def _largest_multiple(found: FleetModel, load: float, allowed: float, cost: str)
 
     def paid(log_multiples: Array) -> NDArray[np.bool_]:
         multiples = np.exp(log_multiples)
-        usd_per_message = getattr(found.cheapest(load * multiples).fleets, cost)
+        usd_per_message = getattr(fleet.cheapest(load * multiples).fleets, cost)
         return np.asarray(usd_per_message * multiples <= allowed)
 
     low, high = np.log([_SMALLEST]), np.log([_LARGEST])
@@ -173,24 +173,24 @@ def _missing(models: Sequence[ResultLine]) -> list[str]:
 def _verdict(plan: PlanFile, lines: Sequence[ResultLine]) -> list[str]:
     """Return the plan in words: what the quotas are worth, what is left, what was assumed about use."""
     whole = lines[-1]
-    found = []
+    sentences = []
     worth = [f"{x.label} ${v:,.2f}" for x in lines if (v := x.value("list_value_usd_per_week")) is not None]
     if worth:
         revenue = whole.value("revenue_usd_per_week")
         paid = f"; a subscriber pays ${revenue:.2f}" if revenue is not None else ""
-        found.append(f"one week's quota at list price: {', '.join(worth)}{paid}")
+        sentences.append(f"one week's quota at list price: {', '.join(worth)}{paid}")
     margin = whole.value("margin_usd_per_month")
     if margin is not None:
         word = "profit" if margin >= 0 else "loss"
-        found.append(f"{word} of ${abs(margin):,.2f} per subscriber per month at this usage")
+        sentences.append(f"{word} of ${abs(margin):,.2f} per subscriber per month at this usage")
     if plan.users.groups is None and plan.usd_per_month is not None:
-        found.append("assumes every subscriber exhausts every quota (the plan gives no usage)")
+        sentences.append("assumes every subscriber exhausts every quota (the plan gives no usage)")
     if len(lines) > 1 and plan.usd_per_month and plan.limits[0].revenue_share is None:
-        found.append(
+        sentences.append(
             "each model's row takes the whole price, as if no other model were used; the last row adds up the costs"
         )
     bases = [f"{x.label}: {b}" for x in lines if (b := x.texts["cost_basis"])]
-    return [*found, *([f"cost per message – {'; '.join(bases)}"] if bases else []), *_peak_words(whole)]
+    return [*sentences, *([f"cost per message – {'; '.join(bases)}"] if bases else []), *_peak_words(whole)]
 
 
 def _peak_words(whole: ResultLine) -> list[str]:

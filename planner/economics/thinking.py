@@ -9,7 +9,7 @@ from planner.catalog.catalog import Catalog
 from planner.economics.api import bill_usd
 from planner.economics.api_price import ApiPrice
 from planner.economics.page import QuestionResult, ResultLine, flat, page_formulas, solve_line
-from planner.economics.provider_cache import found_by_provider
+from planner.economics.provider_cache import provider_cached_share
 from planner.fleet.estimate import solve
 from planner.fleet.sizing import without_thinking
 from planner.options.answer import Answer
@@ -34,39 +34,39 @@ def variants(multipliers: Sequence[float], efforts: Sequence[str]) -> list[Varia
 
 
 def thinking(
-    found: Answer, catalog: Catalog, others: Sequence[Variant] = (), api: ApiPrice | None = None
+    solved: Answer, catalog: Catalog, others: Sequence[Variant] = (), api: ApiPrice | None = None
 ) -> QuestionResult:
     """Return the best option's rows: without thinking, as asked, and the other variants, all on the same machine.
 
     With an API price the bill for the same tokens stands beside them.
     """
-    page, option = page_formulas(PAGE), found.options[0]
-    asked = found.case()
-    cached = found_by_provider(found) if api else math.nan
+    page, option = page_formulas(PAGE), solved.options[0]
+    asked = solved.case()
+    cached = provider_cached_share(solved) if api else math.nan
     plain = quantities(without_thinking(asked), api, cached)
     rows = [(NONE, plain), (ASKED, quantities(asked, api, cached))]
     for name, fields in others:
-        scenario = _changed(found.scenario, fields)
-        rows.append((name, quantities(lower(scenario, catalog, found.model, [option]), api, cached)))
-    label = found.scenario.label
+        scenario = _changed(solved.scenario, fields)
+        rows.append((name, quantities(lower(scenario, catalog, solved.model, [option]), api, cached)))
+    label = solved.scenario.label
     lines = [_line(label, name, values, plain) for name, values in rows]
-    sources = inputs(found.scenario, catalog, option, found.model)
+    sources = inputs(solved.scenario, catalog, option, solved.model)
     shown = [*page.table, *(["api_multiplier"] if api else [])]
     cut = [(name, values["truncated_share"]) for name, values in rows if values["truncated_share"] > _WORTH_SAYING]
     warnings = [
-        *found.warnings,
+        *solved.warnings,
         *(f"{name}: {share:.1%} of the sequences are cut at max_tokens" for name, share in cut),
     ]
     warnings += api.notes if api else ()
-    failed = [] if found.meets else [f"{label}: no option meets the limits"]
+    failed = [] if solved.meets else [f"{label}: no option meets the limits"]
     verdict = [
-        f"on the best option as asked: {found.best.machine}",
+        f"on the best option as asked: {solved.best.machine}",
         *(_why(line, lines[0]) for line in lines[1:]),
         HELD,
     ]
     return QuestionResult(
         "thinking",
-        found.scenario.loaded,
+        solved.scenario.loaded,
         page,
         lines,
         shown=shown,
@@ -97,7 +97,7 @@ def quantities(cases: Cases, api: ApiPrice | None = None, cached_share: float = 
     `cached_share` is that of the input tokens that the API finds in its cache.
     Two pools have no one batch and step: the prefill pool takes a part of the GPU-seconds that no batch explains.
     """
-    found, work = solve(cases)
+    estimate, work = solve(cases)
     load, tokens, disaggregated = work.at_capacity, work.replica.tokens, work.deployment.prefill is not None
     values: dict[str, Any] = {
         "generated_tokens": tokens.generated_tokens_per_answer,
@@ -105,16 +105,16 @@ def quantities(cases: Cases, api: ApiPrice | None = None, cached_share: float = 
         "running": math.nan if disaggregated else load.running,
         "context_tokens": tokens.context_mean,
         "step_s": math.nan if disaggregated else load.step_s,
-        "gpu_seconds": found.gpu_seconds_per_answer,
-        "cost_usd_per_month": found.cost_usd_per_month,
-        "e2e_p50_s": found.e2e_p50_s,
+        "gpu_seconds": estimate.gpu_seconds_per_answer,
+        "cost_usd_per_month": estimate.cost_usd_per_month,
+        "e2e_p50_s": estimate.e2e_p50_s,
         "gpu_power_w": work.busy_power_w,
-        "truncated_share": found.truncated_share,
+        "truncated_share": estimate.truncated_share,
         "usd_per_gpu_hour": cases.offer.usd_per_gpu_hour,
         "extra_share": cases.offer.extra_share,
         "node_power_overhead": cases.energy.node_power_overhead,
         "pue": cases.energy.pue,
-        "limit": found.limit,
+        "limit": estimate.limit,
     }
     return {name: float(value) for name, value in values.items()}
 
