@@ -16,10 +16,11 @@ import pytest
 import planner
 from planner.catalog.catalog import Catalog
 from planner.catalog.kinds import questions_of
-from planner.economics.page import page_formulas, solve_line
+from planner.economics.page import QuestionResult, flat, page_formulas, solve_line
 from planner.economics.questions.asked import load_asked
 from planner.errors import EXIT_BAD_INPUT, EXIT_DATA_MISSING, EXIT_OK
 from planner.explain.formulas import CONSTANTS, ELSEWHERE, Formula, FormulaSet
+from planner.options.provenance import Input
 
 CATALOG = Catalog()
 QUESTIONS = {question.word: question for question in questions_of()}
@@ -51,6 +52,28 @@ def test_given_is_the_first_that_is_known() -> None:
     some = formula.value({"a": np.array([1.0, math.nan]), "b": np.array([8.0, 8.0])})
     assert some.tolist() == [1.0, 4.0]
     assert math.isnan(formula.value({"a": math.nan, "b": math.nan}))
+
+
+def test_flat_takes_numbers_alone() -> None:
+    """Fields of a record or entries of a mapping, by group; texts, lists and what is missing are no numbers."""
+    assert flat("a", {"x": 1, "yes": True, "text": "5", "none": None, "list": (1,)}) == {"a.x": 1.0, "a.yes": 1.0}
+    assert flat("f", Formula("n", "1", "")) == {}
+    assert flat("a", None) == {}
+
+
+def test_a_result_gathers_what_its_rows_bring() -> None:
+    """The file's sources come before those of the rows, notes of rows before other warnings, each note once."""
+    question = load_asked(QUESTIONS["budget"].spec, QUESTIONS["budget"].folder, "o1-class-100k", CATALOG)
+    page = page_formulas("economics/budget.csv")
+    origin = Input("price", 1.0, "here", "a list")
+    lines = [solve_line(label, {"gpu": label}, {}, page, origins=[origin], notes=["old", label]) for label in "ab"]
+    result = QuestionResult.of("budget", question, "economics/budget.csv", lines, warnings=["last", "old"])
+    assert list(result.warnings) == ["old", "a", "b", "last"]
+    assert [i.name for i in result.provenance if i == origin] == ["price", "price"]
+    assert result.provenance[0].name == "scenario"
+    assert result.identity == ("gpu",)
+    changed = lines[0].with_texts(gpu="c", note=None)
+    assert (changed.texts, changed.notes, lines[0].texts) == ({"gpu": "c", "note": None}, ["old", "a"], {"gpu": "a"})
 
 
 @pytest.mark.parametrize(("kind", "name"), SHIPPED)
