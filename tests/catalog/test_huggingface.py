@@ -280,6 +280,28 @@ def test_which_layers_have_experts(fields: dict[str, Any], moe_layers: int) -> N
     assert sum(g.layers for g in spec.ffn) == 4
 
 
+def test_experts_with_a_list_per_layer() -> None:
+    """Hunyuan-A13B lists the width, the choices and the shared experts of each layer: none are experts for images."""
+    experts = {"num_experts": 8, "moe_topk": [2, 2], "moe_intermediate_size": [32, 48], "num_shared_expert": [1, 1]}
+    spec = spec_of({**LLAMA, **experts})
+    assert [(g.layers, g.intermediate_size, g.shared_experts) for g in spec.ffn] == [(1, 32, 1), (1, 48, 1)]
+    assert spec.unread_parameters == 0
+
+
+def test_lightning_attention_by_number() -> None:
+    """MiniMax-01 lists 0 for lightning and 1 for softmax attention: one layer caches, one keeps heads x width^2."""
+    spec = spec_of({**LLAMA, "attn_type_list": [0, 1]})
+    assert [(g.kind, g.layers, g.state_elements) for g in spec.attention] == [
+        ("linear", 1, 4 * 16 * 16),
+        ("gqa", 1, None),
+    ]
+
+
+def test_a_field_nobody_asks_for_is_named() -> None:
+    """A key that may change sizes is named; one known to change nothing is not."""
+    assert spec_of({**LLAMA, "widen_by": 2, "rope_theta": 1e6}).notes == "ignored: widen_by."
+
+
 def test_shared_indexers_are_not_cached_twice() -> None:
     """GLM-5.2 has an indexer in every fourth layer: the others reuse its choice and cache no keys for it."""
     path = config_path("zai-org--GLM-5.2")

@@ -35,7 +35,7 @@ def layers_of(f: Fields, h: int, layers: int) -> tuple[list[LayerPart], list[Lay
     blocks_ = [block(own, h, k) for own, ks in zip(each, kinds, strict=True) for k in ks if k in {DENSE, MOE}]
     dense = f.optional("dense_blocks_per_layer") or 0  # beside the experts of the same layer (LongCat)
     blocks_ += [block(f, h, DENSE) for _ in range(dense * layers)]
-    return mixers, blocks_, sum(image_experts(f, h) for ks in kinds if MOE in ks)
+    return mixers, blocks_, sum(image_experts(own, h) for own, ks in zip(each, kinds, strict=True) if MOE in ks)
 
 
 def _views(f: Fields, layers: int) -> list[Fields]:
