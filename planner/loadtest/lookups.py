@@ -9,6 +9,7 @@ from planner.catalog.engine_settings import EngineSettings, configured
 from planner.catalog.hardware import EngineSpec, FormatSpec, GpuSpec, SystemSpec
 from planner.catalog.model import ModelSpec
 from planner.catalog.open_named import open_model
+from planner.catalog.support import SupportSpec
 from planner.documents.spec import Loaded
 from planner.errors import BadInputError, PlannerError
 from planner.options.candidates import Machine, Precision, named_precision
@@ -50,7 +51,7 @@ class Names:
 
         def machine_of(gpu: str, engine: str, version: str, *settings: str) -> Machine:
             base, accelerator = self.engine(engine), self.gpu(gpu)
-            support = support_of(base.spec, catalog)
+            support = self.support(engine)
             release = support.nearest(version) if support and version else support.newest if support else None
             given = {name: float(text) for name, text in zip(SETTINGS, settings, strict=True) if text}
             shares = {"gpu_memory_utilization"}
@@ -74,6 +75,8 @@ class Names:
         self.model: Memo[Loaded[ModelSpec]] = Memo(lambda name: open_model(name, catalog).loaded)
         self.gpu: Memo[Loaded[GpuSpec]] = Memo(lambda name: catalog.get(GpuSpec, name))
         self.engine: Memo[Loaded[EngineSpec]] = Memo(lambda name: catalog.get(EngineSpec, name))
+        self.support: Memo[SupportSpec | None] = Memo(lambda name: support_of(self.engine(name).spec, catalog))
+        """By the name of its engine."""
         self.system = Memo(system_of)
         """By the id of its GPU."""
         self.machine = Memo(machine_of)
