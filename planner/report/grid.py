@@ -9,13 +9,15 @@ from planner.report.page import Column, Table
 
 _GAP = "   "
 _MOST_LINES = 2
-"""Lines of a cell of text before its column is rather hidden."""
+"""Lines of a title or of a cell of text before its column is rather hidden."""
 MOST_SIDEWAYS = 6
 """Rows that a table on its side has room for."""
 _FEWEST = 3
 """Columns below which a few rows stand one under the other instead."""
 _TOGETHER = re.compile(r"(?<=\d) (?=[^\W\d_]|× [^\W\d_])|(?<=\d ×) (?=[^\W\d_])")
 """The spaces inside `1.6 s` and `72 × mi300x`."""
+_SHORT_WORD = re.compile(r" (?=\w{1,2}\b)")
+"""The space before the `gb` of a title: a unit stays with what it measures."""
 _NO_BREAK = "\u00a0"
 
 Style = Callable[[str], str]
@@ -42,12 +44,17 @@ def _longest_word(texts: Sequence[str]) -> int:
     return max((len(word) for text in texts for word in _TOGETHER.sub(_NO_BREAK, text).split(" ")), default=0)
 
 
+def _texts(column: Column) -> list[str]:
+    """Return the title, its short words tied to the word before, and the cells."""
+    return [_SHORT_WORD.sub(_NO_BREAK, column.title), *column.cells]
+
+
 def _least(column: Column) -> int:
-    """Return the width a column needs: its longest word, and for text what keeps a cell on two lines."""
-    width = max(_longest_word([column.title, *column.cells]), 1)
-    longest = max(map(len, column.cells), default=0)
-    width = max(width, longest // _MOST_LINES)
-    while width < longest and any(len(wrapped(cell, width)) > _MOST_LINES for cell in column.cells):
+    """Return the width a column needs: its longest word, and what keeps its title and each cell on two lines."""
+    texts = _texts(column)
+    longest = max(map(len, texts))
+    width = max(_longest_word(texts), longest // _MOST_LINES, 1)
+    while width < longest and any(len(wrapped(text, width)) > _MOST_LINES for text in texts):
         width += 1
     return width
 
@@ -63,8 +70,8 @@ def _widths(columns: Sequence[Column], width: int) -> list[int]:
     """
     widths = [_least(c) for c in columns]
     if _total(widths) > width:
-        widths = [_longest_word([c.title, *c.cells]) for c in columns]
-    wanted = [max(len(text) for text in (c.title, *c.cells)) for c in columns]
+        widths = [_longest_word(_texts(c)) for c in columns]
+    wanted = [max(map(len, _texts(c))) for c in columns]
     for _ in range(width - _total(widths)):
         lacking = [most - given for most, given in zip(wanted, widths, strict=True)]
         if max(lacking) <= 0:
@@ -85,8 +92,9 @@ def _lines(columns: Sequence[Column], widths: Sequence[int], bold: Style) -> lis
         ]
         return [_GAP.join(parts).rstrip() for parts in zip(*padded, strict=True)]
 
-    body = [line for texts in zip(*(c.cells for c in columns), strict=True) for line in row(texts)]
-    return [*map(bold, row([c.title for c in columns])), "─" * _total(widths), *body]
+    titles, *cells = zip(*map(_texts, columns), strict=True)
+    body = [line for texts in cells for line in row(texts)]
+    return [*map(bold, row(titles)), "─" * _total(widths), *body]
 
 
 def _hidden_last(columns: Sequence[Column]) -> list[int]:

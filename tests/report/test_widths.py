@@ -293,3 +293,25 @@ def test_importance_by_what_a_column_holds() -> None:
     """Money and accuracy come before other numbers, those before text, sources last."""
     assert rank_of("x", "USD/h") == rank_of("accuracy") == rank_of("usd_per_gpu_hour") == Rank.MONEY
     assert rank_of("price_source", text=True) < rank_of("engine", text=True) < rank_of("gpus", "GPUs") < Rank.MONEY
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_header_takes_two_lines_at_most(name: str) -> None:
+    """No title is folded word by word, except in a table whose last columns do not fit the width."""
+    for width in (80, 100):
+        text = at_width(name, width)
+        for block in header_blocks(text):
+            rule = max((line for line in text.splitlines() if line.startswith("──")), key=len)
+            if len(rule) <= width:
+                heads = [line for line in block if re.search(r"\w {3,}\w|^ {3,}", line)]
+                assert len(heads) <= 2, (width, heads)
+
+
+def test_a_short_word_stays_with_the_word_before_it() -> None:
+    """`memory gb per s` breaks after `gb`, and a column that would need three lines is hidden before that."""
+    key = Column("id", ["h100-sxm"], Rank.KEY, text=True)
+    rate = Column("memory gb per s", ["3,350"], Rank.NUMBER)
+    link = Column("link gb per s one way", ["450"], Rank.DETAIL)
+    lines = fitted(Table([key, rate, link]), 24, str)
+    assert [line.split("   ")[-1].strip() for line in lines[:2]] == ["memory gb", "per s"]
+    assert hidden("\n".join(lines)) == ["link gb per s one way"]
