@@ -14,6 +14,8 @@ _FOLDERS = (
     *(k.folder for k in sorted(KINDS, key=lambda k: k.command is None) if k.folder and k is not SCENARIO),
 )
 """Folders to search for a name: questions before data, since both may have the same name."""
+FILE_SUFFIXES = (".yaml", ".yml", ".json")
+"""Endings of a name that is a file's."""
 FILE_BY_PATH = "A file is given by its path."
 """Ends the message about an unknown name where a file would do."""
 
@@ -27,7 +29,7 @@ def open_named(name: str, catalog: Catalog, folders: Sequence[str]) -> tuple[Doc
         return parse_document(read_stdin(), "stdin"), Path.cwd()
     path = Path(name)
     shipped = _shipped(name, catalog, folders)
-    if shipped is None and (exists(path) or path.suffix in {".yaml", ".yml", ".json"} or "/" in name or "\\" in name):
+    if shipped is None and (exists(path) or path.suffix in FILE_SUFFIXES or "/" in name or "\\" in name):
         return read_document(path), path.parent
     shipped = shipped or _shipped(name, catalog, _FOLDERS)
     return None if shipped is None else (read_document(shipped, where=catalog.shown(shipped)), shipped.parent)
@@ -39,7 +41,7 @@ def open_model(name: str, catalog: Catalog, *, folder: Path | None = None, where
     A relative path is looked for here, then in `folder`. Raises BadInputError for a file that is not there or is bad,
     DataMissingError for an unknown name.
     """
-    if not name.endswith((".json", ".yaml", ".yml")):
+    if not name.endswith(FILE_SUFFIXES):
         return catalog.find(ModelSpec, name, where=where)
     places = (Path(name), *([folder / name] if folder else []))
     path = next((place for place in places if place.exists()), None)

@@ -9,6 +9,7 @@ import numpy as np
 
 from planner.catalog.hardware import EngineSpec, GpuSpec
 from planner.catalog.model import ModelSpec
+from planner.catalog.open_named import FILE_SUFFIXES
 from planner.fleet.estimate import Estimate
 from planner.fleet.result_fields import columns_of
 from planner.options.candidates import Candidate, Layout
@@ -65,7 +66,7 @@ def ranked_options(
     scenario: Scenario, candidates: Sequence[Candidate], found: Estimate, chosen: Sequence[int], model: ModelSpec
 ) -> list[Option]:
     """Return the options of the chosen candidates, with their results."""
-    digest = scenario_hash(scenario)
+    digest = scenario_hash(scenario, model)
     values_of = {name: np.asarray(getattr(found, name))[list(chosen)].tolist() for name in columns_of(Estimate)}
     options = []
     for position, index in enumerate(chosen):
@@ -131,7 +132,21 @@ def machine_basis(
     return "assumed" if gpu.confidence == "low" else BASES[weakest]
 
 
-def scenario_hash(scenario: Scenario) -> str:
-    """Return h and 12 hexadecimal digits over the question as validated; no spreadsheet takes it for a number."""
+def scenario_hash(scenario: Scenario, model: ModelSpec) -> str:
+    """Return h and 12 hexadecimal digits over the question as validated; no spreadsheet takes it for a number.
+
+    Of a file that the question names, what was read from it counts, and not where it lies.
+    """
     data = scenario.spec.model_dump(mode="json", exclude={"overrides", "sources", "title"})
-    return "h" + hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()[:12]
+    if scenario.spec.model.endswith(FILE_SUFFIXES):
+        data["model"] = model.model_dump(mode="json", exclude={"id", "name", "sources"})
+    text = json.dumps(_without_file_names(data), sort_keys=True)
+    return "h" + hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def _without_file_names(data: Any) -> Any:  # noqa: ANN401 - JSON of any shape
+    """Return data without the names of histogram files, whose points stand beside them."""
+    if isinstance(data, dict):
+        named = data.get("histogram") is not None
+        return {k: None if named and k == "histogram" else _without_file_names(v) for k, v in data.items()}
+    return [_without_file_names(part) for part in data] if isinstance(data, list) else data
