@@ -176,12 +176,19 @@ def changed(document: Document, key: Key, value: Any, place: str, source: str | 
 
     `place` is where the new value stands, `source` the name of its source.
     """
-    data = _assign(document.data, key, value, place)
+    data = _assign(document.data, key, _plain(value), place)
     positions = {k: v for k, v in document.positions.items() if k[: len(key)] != key}
     origins = {**{k: v for k, v in document.origins.items() if k[: len(key)] != key}, key: place}
     names = {k: v for k, v in document.source_names.items() if k[: len(key)] != key}
     names[key] = source or ""
     return replace(document, data=data, positions=positions, origins=origins, source_names=names)
+
+
+def _plain(value: Any) -> Any:  # noqa: ANN401 - plain data of any shape
+    """Return a value from Python as a document holds it: its lists as tuples, at any depth."""
+    if isinstance(value, Mapping):
+        return {name: _plain(part) for name, part in value.items()}
+    return tuple(map(_plain, value)) if isinstance(value, list | tuple) else value
 
 
 def _assign(data: Any, key: Key, value: Any, place: str) -> Any:  # noqa: ANN401 - plain data of any shape

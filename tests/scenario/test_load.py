@@ -332,3 +332,21 @@ def test_every_shipped_scenario_builds_with_each_of_its_overrides() -> None:
         assert baseline.spec.name == name
         for override in baseline.spec.overrides:
             assert build_scenario(document, folder, override=override).label == f"{name}/{override}"
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "text"),
+    [
+        ("fleet.gpus", ["h100-sxm", "l4"], "[h100-sxm, l4]"),
+        ("fleet", {"tensor_parallel": [1, 2]}, "{tensor_parallel: [1, 2]}"),
+        ("workload.input_tokens", {"points": [[10, 1], [20, 3]]}, "{points: [[10, 1], [20, 3]]}"),
+        (
+            "workload.classes",
+            [{"name": "a", "share": 1.0, "input_tokens": {"points": [[5, 1]]}}],
+            "[{name: a, share: 1.0, input_tokens: {points: [[5, 1]]}}]",
+        ),
+    ],
+)
+def test_a_list_from_python_is_what_the_command_line_reads(path: str, value: Any, text: str) -> None:
+    """A Python list at any depth gives the question that the same list in YAML gives."""
+    assert build(**{path: value}).spec == build(**{path: parse_value(text, "--set")}).spec
