@@ -9,6 +9,7 @@ import click
 
 from planner.catalog.benchmark_points import share_of_right
 from planner.catalog.catalog import Catalog
+from planner.catalog.open_named import FILE_SUFFIXES
 from planner.documents.yaml_reader import exists
 from planner.errors import EXIT_GATE_FAILED, Alarm, BadInputError, DataMissingError, suggestion, unknown
 from planner.fleet.result_fields import DIMENSIONLESS
@@ -19,7 +20,15 @@ from planner.report.columns import choose_fields
 from planner.report.output import emit
 from planner.report.page import Page
 from planner.report.registry import FORMATS
-from planner.scenario.load import Scenario, build_scenario, load_scenario, open_scenario, parse_value
+from planner.scenario.load import (
+    Scenario,
+    build_scenario,
+    load_scenario,
+    open_scenario,
+    parse_path,
+    parse_value,
+    undoes,
+)
 from planner.wording import plural
 
 DEFAULT_SCENARIO = "o1-class"
@@ -113,32 +122,39 @@ def changes(
     sets: Sequence[str], gpu: Sequence[str], model: str | None, precision: Sequence[str], engine: str | None
 ) -> dict[str, Any]:
     """Return path -> value of --set and of the short options (--gpu, --model, --precision, --engine)."""
-    found: dict[str, Any] = {}
+    found: dict[str, tuple[str, Any]] = {}
     if gpu:
-        found["fleet.gpus"] = _names(gpu)
+        found["fleet.gpus"] = (f"--gpu {','.join(gpu)}", _names(gpu))
     if model:
-        found["model"] = (
-            str(Path(model).resolve())
-            if Path(model).suffix in {".json", ".yaml", ".yml"} and exists(Path(model))
-            else model
-        )
+        is_file = Path(model).suffix in FILE_SUFFIXES and exists(Path(model))
+        found["model"] = (f"--model {model}", str(Path(model).resolve()) if is_file else model)
     if precision:
-        found["fleet.precisions"] = _names(precision)
+        found["fleet.precisions"] = (f"--precision {','.join(precision)}", _names(precision))
     if engine:
-        found["engine"] = engine
-    return found | read_sets(sets)
+        found["engine"] = (f"--engine {engine}", engine)
+    return _with_sets(found, sets)
 
 
 def read_sets(sets: Sequence[str]) -> dict[str, Any]:
-    """Return path -> value of --set. Raises BadInputError where one has no value."""
-    found: dict[str, Any] = {}
+    """Return path -> value of --set. Raises BadInputError where one has no value or contradicts another."""
+    return _with_sets({}, sets)
+
+
+def _with_sets(options: Mapping[str, tuple[str, Any]], sets: Sequence[str]) -> dict[str, Any]:
+    """Return path -> value of short options, given as (what was typed, value) by path, and of --set."""
+    found = dict(options)
     for text in sets:
-        path, equals, value = text.partition("=")
+        path, equals, raw = text.partition("=")
         path = path.strip()
         if not equals:
             raise BadInputError(f"{text!r} has no value; expected PATH=VALUE", where="--set")
-        found[path] = parse_value(value, f"--set {path}")
-    return found
+        value, typed = parse_value(raw, f"--set {path}"), f"--set {text}"
+        key = parse_path(path, where="--set")
+        for other, (earlier, held) in found.items():
+            if undoes(key, value, parse_path(other), held):
+                raise BadInputError(f"{earlier} and {typed} contradict each other; expected one of them")
+        found[path] = (typed, value)
+    return {path: value for path, (_, value) in found.items()}
 
 
 def _names(texts: Sequence[str]) -> tuple[str, ...]:

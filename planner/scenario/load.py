@@ -215,6 +215,37 @@ def _replaced_by(name: str) -> set[str]:
     return {f for group in EXCLUSIVE if name in group for f in group if f != name} | REPLACES.get(name, set())
 
 
+def undoes(later: Key, new: Any, earlier: Key, value: Any) -> bool:  # noqa: ANN401 - plain data of any shape
+    """Return whether setting a field to `new` drops or replaces some of the `value` that another was set to before.
+
+    A field that is added to a mapping set before undoes nothing, nor does null beside an alternative.
+
+    >>> undoes(("fleet", "gpus"), "l4", ("fleet",), {"gpus": "h200-sxm"})
+    True
+    >>> undoes(("fleet", "headroom"), 0.2, ("fleet",), {"gpus": "h200-sxm"})
+    False
+    """
+    given: Any
+    for depth, name in enumerate(later):
+        if depth < len(earlier):
+            given = {earlier[depth]: value}
+        else:
+            given = dict(enumerate(value)) if isinstance(value, tuple) else value
+        if not isinstance(given, dict):
+            return given is not None
+        if new is not None and any(_exclude(name, other) and held is not None for other, held in given.items()):
+            return True
+        if name not in given:
+            return False
+        value = given[name]
+    return len(earlier) > len(later) or bool(value != new)
+
+
+def _exclude(a: str | int, b: str | int) -> bool:
+    """Return whether a mapping takes only one of two fields."""
+    return a in _replaced_by(str(b)) and b in _replaced_by(str(a))
+
+
 def _histograms(data: Any, key: Key) -> list[Key]:  # noqa: ANN401 - plain data of any shape
     """Return the keys of all {histogram: file} mappings."""
     if isinstance(data, dict):

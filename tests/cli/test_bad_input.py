@@ -540,3 +540,67 @@ def test_an_effort_stays_where_the_multiplier_is_cleared(call: Call) -> None:
     cleared = json.loads(call("estimate", *sets, "--set", "workload.reasoning_multiplier=null").out)["results"]
     assert [{**row, "scenario_hash": None} for row in alone] == [{**row, "scenario_hash": None} for row in cleared]
     assert alone[0]["reasoning_multiplier"] > 1
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        (("--set", "slo.ttft_p95_s=1"), ("--set", "slo.ttft_p95_s=2")),
+        (("--set", "model=deepseek-r1"), ("--set", "model=null")),
+        (("--set", "fleet={gpus: h100-sxm}"), ("--set", "fleet.gpus=h200-sxm")),
+        (("--set", "workload.users.count=5"), ("--set", "workload.users={count: 3, answers_per_day: 1}")),
+        (("--set", "workload.users.count=5"), ("--set", "workload.answers_per_day=7")),
+        (("--set", "workload.effort=default"), ("--set", "workload.reasoning_multiplier=2")),
+        (("--set", "workload.users={count: 5}"), ("--set", "workload.users.count=6")),
+        (("--set", "demand={growth_per_month: 0.1}"), ("--set", "demand={burst: 2}")),
+        (("--gpu", "h100-sxm"), ("--set", "fleet.gpus=h200-sxm")),
+        (("--gpu", "h100-sxm"), ("--set", "fleet={headroom: 0.2}")),
+        (("--model", "deepseek-r1"), ("--set", "model=deepseek-v3")),
+        (("--precision", "fp8"), ("--set", "fleet.precisions=bf16")),
+        (("--engine", "vllm"), ("--set", "engine=sglang")),
+    ],
+)
+def test_settings_that_contradict_each_other_are_refused(
+    call: Call, first: tuple[str, str], second: tuple[str, str]
+) -> None:
+    """A field set twice, with its parent, or beside one that it excludes: both are named, in either order."""
+    for one, other in ((first, second), (second, first)):
+        outcome = call("estimate", "chat-assistant", *one, *other)
+        assert (outcome.code, outcome.out) == (2, "")
+        (line,) = outcome.errors
+        assert all(f"{flag} {value}" in line for flag, value in (first, second))
+        assert "contradict each other" in line
+
+
+def test_a_mapping_set_after_one_of_its_fields_is_refused(call: Call) -> None:
+    """The mapping would drop the field; in the other order the field is added to it."""
+    outcome = call("estimate", "chat-assistant", "--set", "fleet.availability=0.99", "--set", "fleet={headroom: 0.2}")
+    assert (outcome.code, outcome.out) == (2, "")
+    (line,) = outcome.errors
+    assert "--set fleet.availability=0.99 and --set fleet={headroom: 0.2} contradict each other" in line
+
+
+@pytest.mark.parametrize("command", ["payback", "quota", "budget"])
+def test_an_economic_question_refuses_contradictory_settings_too(call: Call, command: str) -> None:
+    """The rule is the same for every file that --set changes."""
+    outcome = call(command, "--set", "title=a", "--set", "title=b")
+    assert (outcome.code, outcome.out) == (2, "")
+    assert "--set title=a and --set title=b contradict each other" in outcome.err
+
+
+@pytest.mark.parametrize(
+    "sets",
+    [
+        ("slo.ttft_p95_s=2", "slo.ttft_p95_s=2.0"),
+        ("slo.ttft_p95_s=2", "slo.ttft_p99_s=3"),
+        ("workload.input_tokens.mean=1000", "workload.input_tokens.cv=1"),
+        ("workload.effort=null", "workload.reasoning_multiplier=2"),
+        ("fleet={headroom: 0.2, gpus: h200-sxm}", "fleet.availability=0.99"),
+        ("fleet={headroom: 0.2, gpus: h200-sxm}", "fleet.headroom=0.2"),
+    ],
+)
+def test_settings_that_can_all_hold_are_taken(call: Call, sets: tuple[str, ...]) -> None:
+    """The same value twice, neighbours, an addition to a mapping, and null beside an alternative do not contradict."""
+    outcome = call("estimate", "chat-assistant", *(p for s in sets for p in ("--set", s)))
+    assert outcome.code in {0, 1}
+    assert outcome.errors == []
