@@ -313,6 +313,34 @@ def test_shared_indexers_are_not_cached_twice() -> None:
     assert sum(g.layers for g in groups) == 78
 
 
+@pytest.mark.parametrize(
+    ("vision", "hidden_size", "expected"),
+    [
+        # built on the meta device by transformers 5.24: encoder and projector of the class's defaults
+        (
+            {"depth": 27, "hidden_size": 1152, "intermediate_size": 4304, "patch_size": 16, "spatial_merge_size": 2,
+             "temporal_patch_size": 2, "deepstack_visual_indexes": [8, 16, 24], "model_type": "qwen3_vl"},
+            3584,
+            567e6,
+        ),
+        (
+            {"num_hidden_layers": 24, "hidden_size": 1024, "intermediate_size": 4096, "patch_size": 14,
+             "model_type": "clip_vision_model"},
+            4096,
+            324e6,
+        ),
+    ],
+)  # fmt: skip
+def test_vision_encoders_count_in_memory(vision: dict[str, Any], hidden_size: int, expected: float) -> None:
+    """A vision transformer's weights follow from its sizes; without them the config says nothing."""
+    text = {**LLAMA, "hidden_size": hidden_size}
+    spec = spec_of({"model_type": "llava", "text_config": text, "vision_config": vision})
+    assert spec.encoder_parameters == pytest.approx(expected, rel=0.1)
+    assert "counts in memory alone" in str(spec.notes)
+    bare = spec_of({"model_type": "llava", "text_config": text, "vision_config": {"model_type": "siglip"}})
+    assert bare.encoder_parameters == 0.0
+
+
 def test_the_text_part_of_a_multimodal_config() -> None:
     """Gemma 3's vision tower is left out, and the notes say so."""
     spec = read_config(OWN / "google--gemma-3-12b-it_config.json").spec

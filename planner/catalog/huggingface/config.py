@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from planner.catalog.huggingface.encoders import vision_parameters
 from planner.catalog.huggingface.fields import EXPECTED, Fields, LayerPart, class_defaults, place_of_key, read_json
 from planner.catalog.huggingface.formats import weight_formats
 from planner.catalog.huggingface.ignored import ignored_note
@@ -104,6 +105,7 @@ def model_from_config(
         "unread_parameters": float(image_experts + _adapters(f, h, layers)) or None,
         "weights": formats,
         "kv_cache_format": cache_format(quantized) if quantized else None,
+        "encoder_parameters": vision_parameters(config, h),
         "notes": _notes(config, f) or None,
         "sources": {"config": {"title": f"Hugging Face config.json {where}", "checked": class_defaults()["checked"]}},
     }
@@ -246,6 +248,8 @@ def _sibling_quantization(path: Path) -> Mapping[str, Any] | None:
 def _notes(config: Mapping[str, Any], f: Fields) -> str:
     towers = [name.removesuffix("_config") for name in _TOWERS if config.get(name)]
     notes = [f"The {' and '.join(towers)} tower is left out: text part only."] if towers else []
+    if encoder := vision_parameters(config, f.count("hidden_size")):
+        notes = [f"The vision tower, about {encoder / 1e9:.2f}e9 parameters by its sizes, counts in memory alone."]
     if f.optional("num_nextn_predict_layers", "num_mtp_modules", "mtp_num_hidden_layers"):
         notes.append("Multi-token-prediction layers are left out.")
     if ignored := ignored_note(f):
