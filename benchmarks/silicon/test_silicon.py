@@ -342,12 +342,16 @@ def test_counts_on_the_file() -> None:
 
 
 def test_every_benchmark_row_is_understood() -> None:
-    """`predict` knows every model, GPU, engine and format of the recommended rows."""
+    """`predict` knows every model, GPU, engine and format of the recommended rows.
+
+    One is said not to start: MiniMax-M2.5 in blocks of 128 with TP8, whose file does not say that experts stay whole.
+    """
     rows = benchmark_rows(measured())
     assert len(rows) == 2487
     first = {tuple(r[name] for name in ("model", "gpu", "engine", "precision", "kv_precision")): r for r in rows}
     errors = {r["error"] for r in predict(list(first.values()), CATALOG)}
-    assert all("does not fit" in error for error in errors - {""})
+    refused = {error for error in errors - {""} if "does not fit" not in error}
+    assert refused == {"does not start: expert width 1536/8 = 192 is not a multiple of fp8-block's block of 128"}
 
 
 def number(value: float | None) -> str:

@@ -111,8 +111,14 @@ def _engine_keys(option: Candidate) -> list[Key]:
     """Return the keys of the factors, and of the limits that apply to the option's device."""
     factors, gpu = option.machine.engine.spec.factors, option.machine.gpu.spec
     applied = factors.limits.index(factors.limits_for(gpu))
-    keys: list[Key] = [("factors", n) for n in _fields(factors) if n in factors.model_fields_set and n != "limits"]
+    keys: list[Key] = [
+        ("factors", n) for n in _fields(factors) if n in factors.model_fields_set and n not in _NO_NUMBERS
+    ]
     return keys + [("factors", "limits", applied, n) for n in ("max_running_sequences", "max_batched_tokens")]
+
+
+_NO_NUMBERS = {"limits", "memory_share_of"}
+"""Factors that are no numbers of their own."""
 
 
 def _format_keys(scenario: Scenario, catalog: Catalog, option: Candidate, model: Loaded[ModelSpec]) -> list[Key]:

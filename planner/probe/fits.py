@@ -126,14 +126,16 @@ def as_found(cases: Cases, check: Check) -> Cases:
     """Return cases with the GPU as it is now: free memory, clocks under the power cap, the link in use.
 
     An engine takes its usual share of the total (`memory_utilization`) if that much is free, else all that is free,
-    so the memory counted is min(total, free / memory_utilization).
+    so the memory counted is min(total, free / memory_utilization). Of the total that the driver reports, it keeps as
+    much as of the spec's.
     """
     gpu, speed = cases.gpu, check.speed
     totals = [g.memory_total_bytes for g in check.gpus]
     frees = [g.memory_free_bytes for g in check.gpus]
     memory = gpu.memory_bytes
-    if all(t is not None for t in totals):
-        memory = np.full_like(memory, min(t for t in totals if t is not None))
+    if check.spec is not None and all(t is not None for t in totals):
+        kept = (check.spec.spec.memory_usable_bytes or check.spec.spec.memory_bytes) - memory
+        memory = min(t for t in totals if t is not None) - kept
     if all(f is not None for f in frees):
         memory = np.minimum(memory, min(f for f in frees if f is not None) / cases.engine.memory_utilization)
     link = gpu.link_bytes_per_s
@@ -141,6 +143,7 @@ def as_found(cases: Cases, check: Check) -> Cases:
         link = np.full_like(link, check.link_bytes_per_s)
     return cases.replaced(
         gpu__memory_bytes=memory,
+        gpu__memory_available_bytes=np.minimum(memory, gpu.memory_available_bytes),
         gpu__link_bytes_per_s=link,
         gpu__hbm_bytes_per_s=gpu.hbm_bytes_per_s * speed.decode,
         gpu__attention_flop_per_s=gpu.attention_flop_per_s * speed.prefill,
@@ -159,7 +162,7 @@ def _fits(options: Sequence[Candidate], count: int, here: Cases, by_spec: Cases,
         found.fits > 0,
         found.meets_slo > 0,
         found.limit,
-        here.gpu.memory_bytes * here.engine.memory_utilization,
+        np.minimum(here.gpu.memory_bytes * here.engine.memory_utilization, here.gpu.memory_available_bytes),
         np.maximum(memory.kv_bytes_longest_request - memory.kv_capacity_bytes, 0.0),
         found.max_concurrency_per_replica,
         *(np.nan_to_num(e.output_tokens_per_s_per_gpu * gpus) for e in (found, ideal)),

@@ -226,7 +226,7 @@ def test_equal_cards_are_one_line(capsys: pytest.CaptureFixture[str], tmp_path: 
     assert run(["check-gpu", "--facts", str(host), "--model", "llama-3.3-70b", "--precision", "bf16"]) == 0
     out = capsys.readouterr().out
     assert "GPUs 0-7: NVIDIA H100 80GB HBM3 = h100-sxm" in out
-    assert "llama-3.3-70b on 8 x h100-sxm, 71.7 GiB for the engine on each" in out
+    assert "llama-3.3-70b on 8 x h100-sxm, 72.8 GiB for the engine on each" in out
 
 
 def test_measured_rates_have_no_fit(capsys: pytest.CaptureFixture[str]) -> None:
