@@ -20,7 +20,7 @@ CATALOG = Catalog()
 MODELS = {"llama-3.1-8b": "1", "qwen3-32b": "2", "llama-3.1-70b": "4"}
 TRUTH = {
     "memory_efficiency": 0.7, "compute_efficiency": 0.5, "layer_overhead_s": 2e-5, "request_overhead_s": 0.06,
-    "sequence_overhead_s": 2e-5,
+    "sequence_overhead_s": 2e-5, "step_overhead_s": 3.5e-4,
 }  # fmt: skip
 EXPERTS = {
     "expert_memory_efficiency", "expert_half_width", "moe_overhead", "shared_expert_overhead", "mla_overhead",
