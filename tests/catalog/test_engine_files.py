@@ -40,18 +40,18 @@ def test_known_errors_lie_around_one(name: str) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "line"),
     [
-        ("tpot: [0.896, 1.17]", "tpot: [1.17, 0.896]",
-         "errors.known.tpot: [1.17, 0.896] is in descending order; expected the lower number first"),
-        ("tpot: [0.896, 1.17]", "tpot: [-0.9, 1.17]",
+        ("tpot: [0.893, 1.18]", "tpot: [1.18, 0.893]",
+         "errors.known.tpot: [1.18, 0.893] is in descending order; expected the lower number first"),
+        ("tpot: [0.893, 1.18]", "tpot: [-0.9, 1.18]",
          "errors.known.tpot[0]: -0.9 is negative; expected a number above 0"),
-        ("tpot: [0.896, 1.17]", "tpot: [0, 1.17]", "errors.known.tpot[0]: 0 is zero; expected a number above 0"),
-        ("tpot: [0.896, 1.17]", "tpot: [a, 1.17]", "errors.known.tpot[0]: 'a' is text; expected a number"),
-        ("tpot: [0.896, 1.17]", "tpot: [0.9]",
+        ("tpot: [0.893, 1.18]", "tpot: [0, 1.18]", "errors.known.tpot[0]: 0 is zero; expected a number above 0"),
+        ("tpot: [0.893, 1.18]", "tpot: [a, 1.18]", "errors.known.tpot[0]: 'a' is text; expected a number"),
+        ("tpot: [0.893, 1.18]", "tpot: [0.9]",
          "errors.known.tpot: [0.9] is not a pair; expected two numbers, the lower one first"),
-        ("tpot: [0.896, 1.17]", "tpot: [0.8, 1, 1.2]",
+        ("tpot: [0.893, 1.18]", "tpot: [0.8, 1, 1.2]",
          "errors.known.tpot: [0.8, 1, 1.2] is not a pair; expected two numbers, the lower one first"),
-        ("tpot: [0.896, 1.17]", "tpot: 1.1", "errors.known.tpot: 1.1 is not valid here; expected a list"),
-        ("tpot: [0.896, 1.17]", "tpott: [0.896, 1.17]", "errors.known.tpott: unknown field. Did you mean tpot?"),
+        ("tpot: [0.893, 1.18]", "tpot: 1.1", "errors.known.tpot: 1.1 is not valid here; expected a list"),
+        ("tpot: [0.893, 1.18]", "tpott: [0.893, 1.18]", "errors.known.tpott: unknown field. Did you mean tpot?"),
         ("  known:", "  knwon:", "errors.knwon: unknown field. Did you mean known?"),
         ("  lengths:\n", "  length:\n", "errors.length: unknown field. Did you mean lengths?"),
         ("  gpus: [b200", "  gpu: [b200", "fitted_on.gpu: unknown field. Did you mean gpus?"),
@@ -76,7 +76,7 @@ def test_what_is_wrong_is_one_line(old: str, new: str, line: str) -> None:
 
 def test_equal_bounds_and_no_errors_are_fine() -> None:
     """A range may be a point; an engine file needs neither errors nor what it was fitted on."""
-    point = TEXT.replace("tpot: [0.896, 1.17]", "tpot: [1.0, 1.0]")
+    point = TEXT.replace("tpot: [0.893, 1.18]", "tpot: [1.0, 1.0]")
     errors = load(EngineSpec, parse_document(point, "mine.yaml")).spec.errors
     assert errors is not None
     assert errors.known.tpot == (1.0, 1.0)

@@ -147,8 +147,8 @@ def test_a_bad_engine_file_is_named_where_it_is_read(call: Call, scenario_file: 
     folder = tmp_path / "mine" / "hardware" / "engines"
     folder.mkdir(parents=True)
     text = (ENGINES / "vllm.yaml").read_text(encoding="utf-8")
-    (folder / "vllm.yaml").write_text(text.replace("tpot: [0.896, 1.17]", "tpot: [1.17, 0.896]"), encoding="utf-8")
-    says = "errors.known.tpot: [1.17, 0.896] is in descending order; expected the lower number first"
+    (folder / "vllm.yaml").write_text(text.replace("tpot: [0.893, 1.18]", "tpot: [1.18, 0.893]"), encoding="utf-8")
+    says = "errors.known.tpot: [1.18, 0.893] is in descending order; expected the lower number first"
     refused = call("estimate", scenario_file, "--catalog", tmp_path / "mine")
     assert (refused.code, refused.out, len(refused.errors)) == (2, "", 1)
     assert refused.errors[0].startswith(f"error: {folder / 'vllm.yaml'}:")
