@@ -109,13 +109,17 @@ def _plan(row: Mapping[str, Any], names: Names, catalog: Catalog) -> dict[str, A
 
 
 def _layouts(row: Mapping[str, Any], names: Names) -> Iterator[Run]:
-    """Yield the run of a row, or one for each number of GPUs in a fast domain where it leaves the layout open."""
+    """Yield the run of a row; where it leaves the layout open, one for each tensor parallelism in a fast domain.
+
+    Where none is that small, the smallest there is.
+    """
     run = resolve({**row, **_NO_LOAD}, names)
     if run.layout is not None:
         yield run
         return
     most = max(run.machine.domain_gpus, run.machine.node_gpus)
-    yield from (one for one in choices(run) if one.layout and one.layout.gpus <= most)
+    options = choices(run)
+    yield from [one for one in options if one.layout and one.layout.tensor <= most] or options[:1]
 
 
 def _results(run: Run, catalog: Catalog) -> dict[str, Any]:

@@ -136,6 +136,14 @@ def test_the_smallest_layout_that_starts() -> None:
     assert found[1]["gpus"] * 80e9 > 140e9
 
 
+@pytest.mark.parametrize("stated", [{"pipeline_parallel": "16"}, {"expert_parallel": "16", "model": "qwen3-30b-a3b"}])
+def test_a_layout_beyond_the_fast_domain_is_planned(stated: dict[str, str]) -> None:
+    """Stages and experts may need more GPUs than fast links connect: there is a plan all the same."""
+    plan = plan_rows([{"model": "llama-3.1-8b", "gpu": "l4"} | stated], CATALOG)[0]
+    assert plan["error"] == ""
+    assert plan["gpus"] >= 16
+
+
 def test_every_gpu_that_an_engine_runs_on() -> None:
     """Without a GPU there is a plan of each; those that start come first, the fewest GPUs first."""
     plans = plan_row({"model": "qwen3-0.6b", "engine": "trtllm"}, Names(CATALOG), CATALOG)
