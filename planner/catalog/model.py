@@ -37,6 +37,11 @@ class AttentionGroup(Spec):
     """Width of the indexer's key, cached per token; absent where a layer reuses the selection of another layer."""
     compression: Count = 1
     """Tokens of context that share one cache entry (compressed attention), the indexer's key included."""
+    compressor_tokens: Count | None = None
+    """Tokens whose uncompressed states (32-bit keys and scores) wait for their entry: `compression`, twice that where
+    entries overlap."""
+    local_window: Count | None = None
+    """Tokens of plain context that a compressed layer caches beside its entries; part of `state_elements`."""
     sinks: bool = False
     """Whether every head has a learned sink logit (gpt-oss), which not every attention kernel takes."""
     shared_kv: bool = False

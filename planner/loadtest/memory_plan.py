@@ -13,10 +13,8 @@ from planner.catalog.parameters import count_parameters
 from planner.errors import BadInputError, PlannerError, unknown
 from planner.loadtest.lookups import Names
 from planner.loadtest.run import NUMBERS, Run, cases_of, choices, resolve
-from planner.options.lowering_model import lower_model
 from planner.serving import memory
 from planner.serving.cases import Cases, ignoring_float_errors
-from planner.serving.normal import Array
 
 INPUTS = (
     "id",
@@ -130,7 +128,7 @@ def _results(run: Run, catalog: Catalog) -> dict[str, Any]:
         activations, others = memory.activation_bytes_per_gpu(cases), memory.other_bytes_per_gpu(cases)
         cache = memory.kv_capacity_bytes(cases, weights, activations, others)
         longest = memory.longest_context_tokens(cases, cache)
-        request = memory.startup_bytes(cases, _in_flight(run, cases))
+        request = memory.startup_bytes(cases)
         concurrency = np.maximum(cache, 0.0) / request * cases.layout.data_parallel
     accepted, engine = run.model.max_context_tokens, run.machine.engine.spec
     fits = bool(longest >= 1.0)
@@ -144,7 +142,7 @@ def _results(run: Run, catalog: Catalog) -> dict[str, Any]:
         "activation_bytes_per_gpu": float(activations),
         "other_bytes_per_gpu": float(others),
         "cache_bytes_per_gpu": float(cache),
-        "kv_bytes_per_token": kv_bytes_per_token(run),
+        "kv_bytes_per_token": kv_bytes_per_token(cases),
         "cache_tokens": float(np.floor(concurrency * accepted)),
         "max_concurrency_at_max_model_len": float(concurrency),
         "longest_context_tokens": float(longest),
@@ -166,16 +164,11 @@ def _why(*, fits: bool, too_short: bool, run: Run, cache: float, longest: float)
     return ""
 
 
-def _in_flight(run: Run, cases: Cases) -> Array:
-    """Return the tokens of steps in flight that windowed layers keep room for at start-up."""
-    return np.asarray(run.machine.engine.spec.steps_in_flight * cases.engine.max_batched_tokens)
-
-
-def kv_bytes_per_token(run: Run) -> float:
+def kv_bytes_per_token(cases: Cases) -> float:
     """Return what one more token of a request adds to the cache of the whole model while all windows last [bytes].
 
     Every layer counts once, however many ranks keep a copy.
     """
-    columns = lower_model(run.model, [run.precision])
-    elements = ("kv_full", "kv_window", "kv_sparse", "latent_full", "latent_sparse", "index")
-    return run.kv_bytes * sum(float(getattr(columns, f"{name}_elements")) for name in elements)
+    one = np.ones(())
+    one_gpu = dataclasses.replace(cases.layout, tensor_parallel=one)
+    return float(memory.cache_bytes(dataclasses.replace(cases, layout=one_gpu), one, one, one))

@@ -18,6 +18,7 @@ from planner.loadtest.layouts import LOADS, Pool, deployments
 from planner.loadtest.lookups import SETTINGS, Names
 from planner.options.candidates import Candidate, Layout, Machine, Precision
 from planner.options.lowering import lower_machine
+from planner.options.lowering_workload import found_share
 from planner.options.startup import why_not
 from planner.scenario.load import parse_cell
 from planner.scenario.scenario import MOST_DRAFTED, USUAL_ACCEPTANCE
@@ -37,6 +38,7 @@ NUMBERS = (
     "concurrency",
     "request_rate",
     "cached_share",
+    "shared_tokens",
     "prefill_gpus",
     "decode_gpus",
     "speculative_tokens",
@@ -84,6 +86,9 @@ def resolve(row: Row, names: Names) -> Run:
         raise BadInputError(
             "concurrency and request_rate are given together; expected one, or neither for maximum load"
         )
+    stated = None if math.isnan(numbers["cached_share"]) else numbers["cached_share"]
+    tokens = numbers["input_tokens"], numbers["shared_tokens"]
+    numbers["cached_share"] = found_share(stated, *tokens, where=lambda _: "")
     given = {name: numbers[name] for name in EngineSettings.model_fields}
     settings = {name: "" if math.isnan(value) else f"{value:.10g}" for name, value in given.items()}
     model = names.model_up_to(row["model"], settings["max_model_len"])
@@ -124,7 +129,7 @@ def _number(name: str, cell: str | float | None) -> float:
     if cell is None or (isinstance(cell, str) and not cell.strip()):
         if name in {"input_tokens", "output_tokens"}:
             raise BadInputError(f"{name} is missing; expected a number of tokens")
-        return {"cached_share": 0.0}.get(name, math.nan)
+        return 0.0 if name == "shared_tokens" else math.nan
     value = parse_cell(cell, name) if isinstance(cell, str) else cell
     if not isinstance(value, int | float) or isinstance(value, bool):
         raise BadInputError(f"{name} {cell!r} is not a number")
@@ -208,6 +213,7 @@ def _workloads(runs: Sequence[Run]) -> WorkloadColumns:
         answer_tokens_mean=output,
         max_tokens=2.0 * output,
         cached_share=column("cached_share"),
+        shared_tokens=column("shared_tokens"),
         **constant,
         **once,
     )

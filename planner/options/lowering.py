@@ -34,8 +34,14 @@ from planner.serving.normal import Array
 
 T = TypeVar("T")
 _NAN = float("nan")
-_OF_CASE = {"collective_bytes", "max_running_sequences", "max_batched_tokens", "layer_equivalents"}
-"""Columns of an engine that also depend on the GPU or the model."""
+_OF_CASE = {
+    "collective_bytes",
+    "max_running_sequences",
+    "max_batched_tokens",
+    "steps_in_flight",
+    "layer_equivalents",
+}
+"""Columns of an engine that are no factors, or also depend on the GPU or the model."""
 _FACTORS = tuple(
     name for name in EngineColumns.__dataclass_fields__ if name not in _OF_CASE and not name.endswith("_memory_share")
 )
@@ -181,6 +187,7 @@ def _engine(model: ModelSpec, options: Sequence[Candidate]) -> EngineColumns:
         named |= {
             "max_running_sequences": limits.max_running_sequences,
             "max_batched_tokens": limits.max_batched_tokens,
+            "steps_in_flight": machine.engine.spec.steps_in_flight,
         }
         return [float(named[name]) for name in EngineColumns.__dataclass_fields__ if name in named]
 

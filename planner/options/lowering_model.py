@@ -8,8 +8,9 @@ import numpy as np
 from planner.catalog.hardware import FormatSpec
 from planner.catalog.model import AttentionGroup, FfnGroup, ModelSpec
 from planner.catalog.parameters import ParameterCounts, count_parameters, indexer_parameters
+from planner.options import cache_bytes
 from planner.options.candidates import Precision
-from planner.serving.columns import ModelColumns
+from planner.serving.model_columns import ModelColumns
 
 
 def lower_model(model: ModelSpec, precisions: Sequence[Precision]) -> ModelColumns:
@@ -50,7 +51,11 @@ def lower_model(model: ModelSpec, precisions: Sequence[Precision]) -> ModelColum
         "kv_sparse_elements": sum(kv_elements(g) for g in gqa if g.sparse_top_k and not g.window),
         "latent_full_elements": sum(kv_elements(g) for g in mla if not g.sparse_top_k),
         "latent_sparse_elements": sum(kv_elements(g) for g in mla if g.sparse_top_k),
-        "index_elements": sum(g.layers * (g.index_head_dim or 0) / g.compression for g in mixers),
+        "index_elements": sum(cache_bytes.index_elements(g) for g in mixers),
+        "index_bytes": sum(cache_bytes.index_bytes(g) for g in mixers),
+        "scaled_full_bytes": sum(cache_bytes.scaled_bytes(g) for g in mixers if not g.window and not g.sparse_top_k),
+        "scaled_window_bytes": sum(cache_bytes.scaled_bytes(g) for g in mixers if g.window),
+        "scaled_sparse_bytes": sum(cache_bytes.scaled_bytes(g) for g in mixers if g.sparse_top_k and not g.window),
         "window_tokens": max(windows, default=np.inf),
         "sparse_top_k": max(top_k, default=np.inf),
         "state_heads": max((g.heads for g in model.attention if g.kind == "linear"), default=1),
@@ -77,7 +82,10 @@ def _memory_scalars(model: ModelSpec, counts: ParameterCounts) -> dict[str, floa
     gqa = [group for group in model.attention if group.kind == "gqa"]
     mla = [group for group in model.attention if group.kind == "mla"]
     latents = sum(group.layers * _latent_parameters(group, h) for group in mla)
+    in_flight, per_request = cache_bytes.pool_tokens(model.attention)
     return {
+        "pool_tokens_in_flight": in_flight,
+        "pool_tokens_per_request": per_request,
         "vocab_size": model.vocab_size,
         "kv_parameters": sum(group.layers * _key_value_parameters(group, h) for group in gqa),
         "replicated_parameters": counts.router + counts.norms + latents,

@@ -72,7 +72,8 @@ def lower_workload(spec: ScenarioSpec, model: ModelSpec, place: Place) -> Worklo
         return WorkloadColumns(*np.full((len(WorkloadColumns.__dataclass_fields__), 1), math.nan))
     rows: list[tuple[float, ...]] = []
     for index, (cls, share) in enumerate(_shares(workload)):
-        rows += _class_rows(_filled(cls, workload), share, model, _place_of_fields(workload, index, place))
+        where = _place_of_fields(workload, index, place)
+        rows += _class_rows(_filled(cls, workload), share, workload.shared_tokens, model, where)
     columns = np.asarray(rows, dtype=np.float64).T
     return WorkloadColumns(*columns)
 
@@ -81,7 +82,7 @@ def _place_of_fields(workload: WorkloadSpec, index: int, place: Place) -> FieldP
     """Return the function that gives the place of a field: in the class where that sets it, else in the workload."""
 
     def where(name: str) -> str:
-        own = workload.classes and getattr(workload.classes[index], name) is not None
+        own = workload.classes and getattr(workload.classes[index], name, None) is not None
         return place(("workload", "classes", index, name) if own else ("workload", name))
 
     return where
@@ -99,7 +100,7 @@ def lower_pauses(spec: ScenarioSpec, model: ModelSpec, place: Place) -> PauseCol
         if one.agent.kv_cache == "held":
             held += pauses
             where = _place_of_fields(spec.workload, index, place)
-            tokens += pauses * _held_between_turns(one, model, where)
+            tokens += pauses * (_held_between_turns(one, model, where) - spec.workload.shared_tokens)
     if not total:
         return None
     return PauseColumns(*(np.asarray(v) for v in (total, held, tokens / held if held else 0.0)))
@@ -134,9 +135,13 @@ def _filled(cls: RequestClass, base: RequestClass) -> RequestClass:
     return cls.model_copy(update=update)
 
 
-def _class_rows(cls: RequestClass, share: float, model: ModelSpec, where: FieldPlace) -> list[tuple[float, ...]]:
+def _class_rows(
+    cls: RequestClass, share: float, shared_tokens: float, model: ModelSpec, where: FieldPlace
+) -> list[tuple[float, ...]]:
     rows: list[tuple[float, ...]] = []
     for given, answer in product(components(cls.input_tokens or _NONE), components(cls.answer_tokens or _NONE)):
+        stated = None if cls.cached_share is None else moments(cls.cached_share).mean
+        found = found_share(stated, given.mean, shared_tokens, where, "workload.")
         multiplier, generated_cv, thinking_cv = _thinking(cls, answer, model, where)
         _check_context(cls, given.mean, answer, multiplier, model.max_context_tokens, where)
         rows += [
@@ -153,10 +158,44 @@ def _class_rows(cls: RequestClass, share: float, model: ModelSpec, where: FieldP
                 float(cls.samples_per_answer or 1),
                 float(cls.turns_per_answer or 1),
                 float(cls.max_tokens or model.max_context_tokens),
+                shared_tokens,
             )
-            for turn, cached in turns(cls, given, answer, multiplier)
+            for turn, cached in turns(cls, given, found, answer, multiplier)
         ]
     return rows
+
+
+def found_share(
+    stated: float | None, input_tokens: float, shared_tokens: float, where: FieldPlace, path: str = ""
+) -> float:
+    """Return the share of an input that is found in the prefix cache [1]: as stated, else what all requests share.
+
+    Parameters
+    ----------
+    stated : share [1]; None where nothing is stated.
+    input_tokens, shared_tokens : of a request [tokens].
+    where, path : place of a field, and what stands before its name, for errors.
+
+    Raises BadInputError where more is shared than an input has, or than is found.
+    """
+    if shared_tokens > input_tokens:
+        raise BadInputError(
+            f"{path}shared_tokens: {shared_tokens:,g} is more than an input of {input_tokens:,.0f} tokens; expected "
+            "a part of every input",
+            where=where("shared_tokens"),
+        )
+    least = shared_tokens / input_tokens
+    if stated is not None and stated < least * (1.0 - _ROUNDING):
+        raise BadInputError(
+            f"{path}cached_share: {stated:g} of {input_tokens:,.0f} input tokens is less than the {shared_tokens:,g} "
+            f"shared_tokens; expected at least {least:.4g}, or none",
+            where=where("cached_share"),
+        )
+    return least if stated is None else stated
+
+
+_ROUNDING = 0.01
+"""A share written with two digits may be this much below."""
 
 
 def _check_context(
@@ -173,15 +212,17 @@ def _check_context(
         )
 
 
-def turns(cls: RequestClass, given: Moments, answer: Moments, multiplier: float) -> list[tuple[Moments, float]]:
+def turns(
+    cls: RequestClass, given: Moments, first: float, answer: Moments, multiplier: float
+) -> list[tuple[Moments, float]]:
     """Return (input of a turn with its share of the turns, share of it found in the prefix cache).
 
     Turn j of an agent reads I + (j - 1)(kept + tool) tokens: the first prompt and, of each turn before, what it kept
     of its output and the tool's result. Held, all of the last turn's input is found again, and its output where the
-    next turn reads it as it was written (dropped thinking moves what follows it). Freed, only the part of the first
-    prompt that others share is found. Consecutive turns beyond `_MOST_TURNS` are taken together, at their mean.
+    next turn reads it as it was written (dropped thinking moves what follows it). Freed, only the share `first` of the
+    first prompt, which others share, is found. Consecutive turns beyond `_MOST_TURNS` are taken together, at their
+    mean.
     """
-    first = moments(cls.cached_share or _NONE).mean
     count, agent = int(cls.turns_per_answer or 1), cls.agent
     if agent is None:
         return [(given, first)]

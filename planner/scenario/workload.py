@@ -139,6 +139,9 @@ def _of_class(cls: RequestClass) -> str:
 class WorkloadSpec(RequestClass):
     """The workload of a scenario: one class, or several in `classes`."""
 
+    shared_tokens: NonNegative = 0.0
+    """Tokens at the start of every input that are the same in all requests, as a system prompt: part of `input_tokens`,
+    found in the prefix cache, and held there once for all sequences of a replica."""
     tokens_per_day: TokensPerDay | None = None
     classes: tuple[MixedClass, ...] = ()
 

@@ -19,13 +19,13 @@ from planner.serving.columns import (
     FleetColumns,
     GpuColumns,
     LayoutColumns,
-    ModelColumns,
     OfferColumns,
     PauseColumns,
     QualityColumns,
     SloColumns,
     WorkloadColumns,
 )
+from planner.serving.model_columns import ModelColumns
 from planner.serving.normal import Array
 
 

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from planner.serving.columns import EngineColumns, GpuColumns, LayoutColumns, ModelColumns
+from planner.serving.columns import EngineColumns, GpuColumns, LayoutColumns
 from planner.serving.memory import BYTES_PER_ACTIVATION
+from planner.serving.model_columns import ModelColumns
 from planner.serving.normal import Array
 
 COLLECTIVES_PER_LAYER = 2.0

@@ -205,8 +205,10 @@ class TokenDemand:
     context_mean: Array
     """Context of a running sequence, averaged over its time (length-biased)."""
     context_second_moment: Array
+    shared_tokens: Array
+    """Start of every input that is the same in all requests: held once, part of the context of every sequence."""
     held_mean: Array
-    """KV tokens a running sequence holds: as context, but samples of one answer share their prompt."""
+    """KV tokens a running sequence holds of its own: as context, but samples of one answer share their prompt."""
     held_second_moment: Array
     longest_request_tokens: Array
     """99th percentile of input plus output of one sequence: what must fit at all."""
@@ -240,7 +242,8 @@ def token_demand(workload: WorkloadColumns) -> TokenDemand:
         E[X^2] = sum w u n (E[I^2] E[G] + E[I] E[G^2] + E[G^3]/3) / sum w u n E[G]
 
     since long answers are seen more often than short ones (the inspection paradox), and each is seen at a uniform age.
-    The cache holds the prompt of n samples once: I/n in place of I. A prefill token attends to what stands before it:
+    The cache holds the first S shared tokens of all prompts once, and the prompt of n samples once: (I - S)/n in place
+    of I. A prefill token attends to what stands before it:
 
         E[Y] = sum w u E[I^2] (1 - c^2)/2 / sum w u E[I] (1 - c)
         E[Y^2] = sum w u E[I^3] (1 - c^3)/3 / sum w u E[I] (1 - c)
@@ -252,7 +255,8 @@ def token_demand(workload: WorkloadColumns) -> TokenDemand:
     g1, g2, g3 = censored_moments((1, 2, 3), uncut, w.generated_tokens_cv, w.max_tokens)
     i1, squared_spread = w.input_tokens_mean, 1.0 + np.square(w.input_tokens_cv)
     i2, i3 = np.square(i1) * squared_spread, np.power(i1, 3.0) * np.power(squared_spread, 3.0)
-    held1, held2 = i1 / w.samples_per_answer, i2 / np.square(w.samples_per_answer)
+    own = i2 - w.shared_tokens * (2.0 * i1 - w.shared_tokens)  # E[(I - S)^2]
+    held1, held2 = (i1 - w.shared_tokens) / w.samples_per_answer, own / np.square(w.samples_per_answer)
     mu, sigma = lognormal_parameters(uncut, w.generated_tokens_cv)
     beyond = normal_cdf((mu - np.log(w.max_tokens)) / np.maximum(sigma, _SMALLEST_SIGMA))
     cut_share = np.where(sigma > 0.0, beyond, uncut > w.max_tokens)
@@ -283,6 +287,7 @@ def token_demand(workload: WorkloadColumns) -> TokenDemand:
         prefill_context_second_moment=total(requests * i3 * (1.0 - np.power(w.cached_share, 3.0)) / 3.0) / some_prefill,
         context_mean=total(sequences * (i1 * g1 + 0.5 * g2)) / output,
         context_second_moment=total(sequences * (i2 * g1 + i1 * g2 + g3 / 3.0)) / output,
+        shared_tokens=np.max(w.shared_tokens, axis=-1),
         held_mean=total(sequences * (held1 * g1 + 0.5 * g2)) / output,
         held_second_moment=total(sequences * (held2 * g1 + held1 * g2 + g3 / 3.0)) / output,
         longest_request_tokens=mixture_quantile(0.99, i1, w.input_tokens_cv, np.full_like(i1, np.inf), requests, one)

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from planner.serving.cases import Cases
-from planner.serving.columns import LayoutColumns, ModelColumns
+from planner.serving.columns import LayoutColumns
 from planner.serving.lengths import TokenDemand, deviation_of_minimum, mean_of_minimum
+from planner.serving.model_columns import ModelColumns
 from planner.serving.normal import Array
 
 BYTES_PER_ACTIVATION = 2.0
@@ -38,6 +39,8 @@ class Memory:
     """Sequences whose cache finds room in a replica, over all its data-parallel ranks."""
     max_running_sequences: Array
     """The same, or the engine's own limit where that is lower."""
+    common_bytes: Array
+    """KV cache on one GPU that does not grow with the batch: shared tokens, blocks of the tokens in flight."""
     paused_bytes: Array
     """KV cache on one GPU of conversations that wait for a tool, while a replica runs all it can."""
 
@@ -136,13 +139,15 @@ def kv_split(tensor_parallel: Array, kv_heads: Array) -> Array:
 def cache_bytes(cases: Cases, full: Array, window: Array, sparse: Array) -> Array:
     """Return the KV cache of some tokens on one GPU, were all layers on one pipeline stage.
 
-    q [(F full + V window + S sparse)/min(TP, KV heads) + L full + L' sparse + Z full]. F, V, S are elements per token
-    of GQA layers with full, windowed or sparse attention, L and L' those of MLA latents in full and sparse layers,
-    which every TP rank keeps whole, Z those of indexer keys.
+    q [(F full + V window + S sparse)/min(TP, KV heads) + L full + L' sparse + Z full] + X full + [q <= 1] (Y_F full
+    + Y_V window + Y_S sparse). F, V, S are elements per token of GQA layers with full, windowed or sparse attention, L
+    and L' those of MLA latents in full and sparse layers, which every TP rank keeps whole, Z those of indexer keys in
+    the cache's format, X bytes of indexer keys with a format of their own, Y bytes of scales and of positions that keep
+    16 bits, beside a cache of 8 bits.
 
     Parameters
     ----------
-    cases : for elements per token [1], bytes per element q and TP.
+    cases : for elements [1] and bytes per token, bytes per element q and TP.
     full, window, sparse : tokens that the layers of each kind hold or read [tokens].
 
     Returns
@@ -152,12 +157,15 @@ def cache_bytes(cases: Cases, full: Array, window: Array, sparse: Array) -> Arra
     """
     m, layout = cases.model, cases.layout
     return np.asarray(
-        (
+        layout.kv_bytes
+        * (
             (m.kv_full_elements * full + m.kv_window_elements * window + m.kv_sparse_elements * sparse)
             / kv_split(layout.tensor_parallel, m.kv_heads)
             + (m.latent_full_elements * full + m.latent_sparse_elements * sparse + m.index_elements * full)
         )
-        * layout.kv_bytes
+        + m.index_bytes * full
+        + (layout.kv_bytes <= 1.0)
+        * (m.scaled_full_bytes * full + m.scaled_window_bytes * window + m.scaled_sparse_bytes * sparse)
     )
 
 
@@ -166,38 +174,79 @@ def state_bytes(cases: Cases) -> Array:
     return np.asarray(cases.model.state_bytes / np.minimum(cases.layout.tensor_parallel, cases.model.state_heads))
 
 
+def in_flight_tokens(cases: Cases) -> Array:
+    """Return the tokens of the steps in flight of a rank, which have room in the cache [tokens]."""
+    return np.asarray(cases.engine.steps_in_flight * cases.engine.max_batched_tokens)
+
+
+def _pooled(cases: Cases) -> Array:
+    """Return where layers of all kinds draw equal blocks from one pool."""
+    return np.asarray((cases.model.pool_tokens_per_request > 0.0) & (cases.engine.steps_in_flight > 0.0))
+
+
+def _growing_bytes(cases: Cases) -> Array:
+    """Return what a token adds to the cache once all windows are full [bytes]."""
+    return cache_bytes(cases, np.ones(()), np.zeros(()), np.ones(()))
+
+
+def request_bytes(cases: Cases, full: Array, window: Array) -> Array:
+    """Return cache and state of a sequence on one GPU [bytes], were all layers on one pipeline stage.
+
+    Where layers draw equal blocks from one pool, windows and states fill theirs badly: they take the room of as many
+    tokens of context as `pool_tokens_per_request` says, instead of their own size.
+
+    Parameters
+    ----------
+    cases : for the cache of a token and the state.
+    full, window : tokens that layers hold without and with a window [tokens].
+    """
+    alone = cache_bytes(cases, full, window, full) + state_bytes(cases)
+    from_pool = (full + cases.model.pool_tokens_per_request) * _growing_bytes(cases)
+    return np.where(_pooled(cases), from_pool, alone)
+
+
+def in_flight_bytes(cases: Cases) -> Array:
+    """Return what the tokens in flight take of a pool of equal blocks [bytes], were all layers on one stage.
+
+    0 where layers have caches of their own.
+    """
+    tokens = cases.model.pool_tokens_in_flight * in_flight_tokens(cases)
+    return np.where(_pooled(cases), tokens * _growing_bytes(cases), 0.0)
+
+
 def held_bytes(cases: Cases, tokens: Array) -> Array:
     """Return cache and state of a sequence that holds a known number of tokens [bytes], were all layers on one stage.
 
     Windowed layers keep no more than their window.
     """
-    return cache_bytes(cases, tokens, np.minimum(tokens, cases.model.window_tokens), tokens) + state_bytes(cases)
+    return request_bytes(cases, tokens, np.minimum(tokens, cases.model.window_tokens))
 
 
-def startup_bytes(cases: Cases, in_flight_tokens: Array) -> Array:
+def startup_bytes(cases: Cases) -> Array:
     """Return the cache on one GPU that an engine counts for one request of the longest length when it starts [bytes].
 
     Unlike in the steady state, windowed layers keep the steps in flight beside their window, min(W - 1 + F, L).
 
     Parameters
     ----------
-    cases : for the longest length L (the model's context), the window W [tokens] and the cache of a token.
-    in_flight_tokens : F, tokens of the steps in flight [tokens].
+    cases : for the longest length L (the model's context), the window W, the tokens in flight F [tokens] and the cache
+        of a token.
 
     References
     ----------
     vLLM, `SlidingWindowSpec.max_memory_usage_bytes`; "Maximum concurrency" of its start-up log is the room over this.
     """
     longest, window = cases.model.max_context_tokens, cases.model.window_tokens
-    windowed = np.minimum(window - 1.0 + in_flight_tokens, longest)
-    held = cache_bytes(cases, longest, windowed, longest) + state_bytes(cases)
+    windowed = np.minimum(window - 1.0 + in_flight_tokens(cases), longest)
+    held = request_bytes(cases, longest, windowed) + in_flight_bytes(cases)
     return np.asarray(held / cases.layout.pipeline_parallel)
 
 
 def longest_context_tokens(cases: Cases, capacity_bytes: Array) -> Array:
     """Return the longest request that the cache of a replica holds alone, no longer than the model's context.
 
-    The bytes of t tokens are s + b min(t, W) + a t: state s, windowed layers b up to their window W, the others a.
+    The bytes of t tokens are s + b min(t, W) + a t: state and tokens in flight s, windowed layers b up to their window
+    W, the others a.
 
     Parameters
     ----------
@@ -210,8 +259,10 @@ def longest_context_tokens(cases: Cases, capacity_bytes: Array) -> Array:
         Input and output together [tokens], rounded down; 0 where not even the state fits.
     """
     none, one, m = np.zeros(()), np.ones(()), cases.model
-    growing, windowed = cache_bytes(cases, one, none, one), cache_bytes(cases, none, one, none)
-    room = capacity_bytes * cases.layout.pipeline_parallel - state_bytes(cases)
+    growing = _growing_bytes(cases)
+    windowed = request_bytes(cases, none, one) - request_bytes(cases, none, none)
+    fixed = request_bytes(cases, none, none) + in_flight_bytes(cases)
+    room = capacity_bytes * cases.layout.pipeline_parallel - fixed
     window = np.where(windowed > 0.0, m.window_tokens, 0.0)
     inside, beyond = room / (growing + windowed), (room - windowed * window) / growing
     tokens = np.where(inside <= window, inside, np.where(room > windowed * window, beyond, inside))
@@ -262,12 +313,16 @@ def build_memory(cases: Cases, tokens: TokenDemand) -> Memory:
     stage = 1.0 / layout.pipeline_parallel
     held, second = tokens.held_mean, tokens.held_second_moment
     window = mean_of_minimum(held, second, m.window_tokens)
-    mean = (cache_bytes(cases, held, window, held) + state_bytes(cases)) * stage
+    mean = request_bytes(cases, held, window) * stage
     # Cache bytes are linear in the tokens of each kind of layer, which grow together: the same sum of deviations.
     spread = np.sqrt(np.maximum(second - np.square(held), 0.0))
-    sd = cache_bytes(cases, spread, deviation_of_minimum(held, second, m.window_tokens), spread) * stage
-    fitting = running_limit(capacity, mean, sd, e.kv_overflow_z) * layout.data_parallel
+    windows = np.where(_pooled(cases), 0.0, deviation_of_minimum(held, second, m.window_tokens))
+    sd = cache_bytes(cases, spread, windows, spread) * stage
+    in_flight, shared = in_flight_bytes(cases), tokens.shared_tokens
+    common = (in_flight + np.where(shared > 0.0, held_bytes(cases, shared), 0.0)) * stage
+    fitting = running_limit(capacity - common, mean, sd, e.kv_overflow_z) * layout.data_parallel
     limit = e.max_running_sequences * layout.data_parallel * layout.pipeline_parallel
+    longest = held_bytes(cases, tokens.longest_request_tokens) + in_flight
     return Memory(
         weight_bytes=np.asarray(weights),
         activation_bytes=activations,
@@ -275,8 +330,9 @@ def build_memory(cases: Cases, tokens: TokenDemand) -> Memory:
         kv_capacity_bytes=capacity,
         kv_bytes_per_sequence=np.asarray(mean),
         kv_bytes_per_sequence_sd=np.asarray(sd),
-        kv_bytes_longest_request=np.asarray(held_bytes(cases, tokens.longest_request_tokens) * stage),
+        kv_bytes_longest_request=np.asarray(longest * stage),
         sequences_that_fit=np.asarray(fitting),
         max_running_sequences=np.asarray(np.minimum(fitting, limit)),
+        common_bytes=np.asarray(common),
         paused_bytes=np.zeros(()),
     )

@@ -9,9 +9,10 @@ from planner.serving import step
 from planner.serving.attention import FLOP_PER_MAC, decode_attention_s, prefill_attention_s, prefill_chunk
 from planner.serving.cases import Cases
 from planner.serving.collectives import collectives
-from planner.serving.columns import ModelColumns, PauseColumns
+from planner.serving.columns import PauseColumns
 from planner.serving.lengths import TokenDemand, token_demand
-from planner.serving.memory import Memory, build_memory, held_bytes, running_limit
+from planner.serving.memory import Memory, build_memory, cache_bytes, held_bytes, running_limit, state_bytes
+from planner.serving.model_columns import ModelColumns
 from planner.serving.normal import Array
 from planner.serving.roots import solve_increasing
 
@@ -130,7 +131,8 @@ def _memory_beside_pauses(cases: Cases, replica: Replica, pauses: PauseColumns) 
     """Return the memory of a replica whose cache also holds conversations that wait for a tool.
 
     At a rate lambda, lambda T conversations wait (Little's law), so the batch B that fits leaves room for them:
-    B mu + z sqrt(B) sigma = K - lambda(B) T held / DP. More batch is more rate and less room: one solution.
+    B mu + z sqrt(B) sigma = K - K' - lambda(B) T held / DP, K' the cache common to all. More batch is more rate and
+    less room: one solution.
     """
     memory, ranks = replica.memory, cases.layout.data_parallel
     held = held_bytes(cases, pauses.held_tokens)
@@ -142,7 +144,9 @@ def _memory_beside_pauses(cases: Cases, replica: Replica, pauses: PauseColumns) 
     def excess(log_running: Array, inputs: tuple[Replica, Array, Array, Array]) -> Array:
         replica, bytes_seconds, ranks, z = inputs
         memory = replica.memory
-        room = memory.kv_capacity_bytes - answers_per_s(np.exp(log_running), replica) * bytes_seconds
+        room = (
+            memory.kv_capacity_bytes - memory.common_bytes - answers_per_s(np.exp(log_running), replica) * bytes_seconds
+        )
         fitting = running_limit(room, memory.kv_bytes_per_sequence, memory.kv_bytes_per_sequence_sd, z) * ranks
         return np.asarray(log_running - np.log(np.maximum(fitting, _NOTHING)))
 
@@ -164,8 +168,8 @@ _NOTHING, _WIDEST = 1e-12, 30.0
 def prompt_transfer_s(prefill: Cases, decode: Cases, prefill_replicas: Array, decode_replicas: Array) -> Array:
     """Return the time the KV cache of a mean prompt takes from a prefill replica to a decode replica.
 
-    All GPUs of the smaller replica send or receive their part at once: over the links where both pools stand in one
-    scale-up domain, else over the network.
+    Shared tokens are there already. All GPUs of the smaller replica send or receive their part at once: over the links
+    where both pools stand in one scale-up domain, else over the network.
 
     Parameters
     ----------
@@ -178,13 +182,15 @@ def prompt_transfer_s(prefill: Cases, decode: Cases, prefill_replicas: Array, de
         Time from the last byte written by prefill to the last byte there [s].
     """
     w, g, e = prefill.workload, prefill.gpu, prefill.engine
-    prompt = np.sum(w.share * w.input_tokens_mean, axis=-1)
+    prompt = np.sum(w.share * (w.input_tokens_mean - w.shared_tokens), axis=-1)
     sizes = [c.layout.tensor_parallel * c.layout.pipeline_parallel * c.layout.data_parallel for c in (prefill, decode)]
     in_one_domain = sizes[0] * prefill_replicas + sizes[1] * decode_replicas <= g.scale_up_domain_gpus
     rate = np.where(in_one_domain, g.link_bytes_per_s * e.link_efficiency, g.network_bytes_per_s * e.network_efficiency)
     one_gpu = dataclasses.replace(prefill.layout, tensor_parallel=np.ones_like(prompt))
     senders = np.minimum(prefill.layout.tensor_parallel, decode.layout.tensor_parallel)
-    return np.asarray(held_bytes(dataclasses.replace(prefill, layout=one_gpu), prompt) / (senders * rate))
+    whole = dataclasses.replace(prefill, layout=one_gpu)
+    sent = cache_bytes(whole, prompt, np.minimum(prompt, whole.model.window_tokens), prompt) + state_bytes(whole)
+    return np.asarray(sent / (senders * rate))
 
 
 def dense_weight_bytes(model: ModelColumns) -> Array:

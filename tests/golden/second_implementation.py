@@ -101,8 +101,10 @@ def read(case: dict) -> Bag:
     v.n1, v.n2 = v.prefill / v.requests, total(lambda c: c.wu * c.i2 * c.new**2) / v.requests
     v.x1 = total(lambda c: c.wun * (c.i1 * c.g1 + c.g2 / 2)) / v.generated
     v.x2 = total(lambda c: c.wun * (c.i2 * c.g1 + c.i1 * c.g2 + c.g3 / 3)) / v.generated
-    v.held1 = total(lambda c: c.wun * (c.i1 / c.n * c.g1 + c.g2 / 2)) / v.generated
-    v.held2 = total(lambda c: c.wun * (c.i2 / c.n**2 * c.g1 + c.i1 / c.n * c.g2 + c.g3 / 3)) / v.generated
+    v.shared = parts[0].shared_tokens
+    own1, own2 = (lambda c: (c.i1 - v.shared) / c.n), (lambda c: (c.i2 - 2 * v.shared * c.i1 + v.shared**2) / c.n**2)
+    v.held1 = total(lambda c: c.wun * (own1(c) * c.g1 + c.g2 / 2)) / v.generated
+    v.held2 = total(lambda c: c.wun * (own2(c) * c.g1 + own1(c) * c.g2 + c.g3 / 3)) / v.generated
     v.y1 = total(lambda c: c.wu * c.i2 * (1.0 - c.cached_share**2) / 2) / v.prefill
     v.y2 = total(lambda c: c.wu * c.i3 * (1.0 - c.cached_share**3) / 3) / v.prefill
     long_input = quantiles([(c.wu, c.i1, c.input_tokens_cv, math.inf, 1) for c in parts], 0.99)
@@ -131,7 +133,15 @@ def cache_bytes(v: Bag, full: float, window: float, sparse: float) -> float:
     """Return cache bytes on one GPU, over all pipeline stages, of these (capped) lengths."""
     split = v.kv_full_elements * full + v.kv_window_elements * window + v.kv_sparse_elements * sparse
     whole = v.latent_full_elements * full + v.latent_sparse_elements * sparse + v.index_elements * full
-    return v.kv_bytes * (split / v.kv_ranks + whole)
+    scales = v.scaled_full_bytes * full + v.scaled_window_bytes * window + v.scaled_sparse_bytes * sparse
+    return v.kv_bytes * (split / v.kv_ranks + whole) + v.index_bytes * full + (scales if v.kv_bytes <= 1.0 else 0.0)
+
+
+def one_request(v: Bag, full: float, window: float) -> float:
+    """Return what a request holds of a GPU's cache: of its own, or in blocks of a pool that all layers share."""
+    if v.pool_tokens_per_request and v.steps_in_flight:
+        return cache_bytes(v, full + v.pool_tokens_per_request, 0.0, full + v.pool_tokens_per_request) / v.pp
+    return (cache_bytes(v, full, window, full) + v.state_bytes / min(v.tp, v.state_heads)) / v.pp
 
 
 def memory(v: Bag) -> tuple[bool, float]:
@@ -154,29 +164,32 @@ def memory(v: Bag) -> tuple[bool, float]:
     room -= v.left_free_bytes + tokens * v.left_free_bytes_per_batched_token + v.size * v.left_free_bytes_per_gpu
     room = min(room, v.memory_available_bytes) - v.weight_memory_share * weights
     room -= v.activation_memory_share * max(step, sampling) + v.other_memory_share * others
-    state, x = v.state_bytes / min(v.tp, v.state_heads) / v.pp, v.long_request
+    x, started = v.long_request, v.pool_tokens_in_flight * v.steps_in_flight * tokens
+    pooled = v.pool_tokens_per_request > 0.0 and v.steps_in_flight > 0.0
+    moving = cache_bytes(v, started, 0.0, started) / v.pp
     window = mean_of_minimum(v.held1, v.held2, v.window_tokens)
-    mean = cache_bytes(v, v.held1, window, v.held1) / v.pp + state
+    mean = one_request(v, v.held1, window)
     spread = math.sqrt(max(v.held2 - v.held1**2, 0.0))
     square = censored_moment(v.held1, spread / v.held1, v.window_tokens, 2)
     capped = math.sqrt(max(square - window**2, 0.0))
-    z = v.kv_overflow_z * cache_bytes(v, spread, capped, spread) / v.pp
+    z = v.kv_overflow_z * cache_bytes(v, spread, 0.0 if pooled else capped, spread) / v.pp
     low, high = 0, int(v.max_context_tokens) + 1  # the longest request alone lies between, in whole tokens
     while high - low > 1:
         tokens = (low + high) // 2
-        alone = cache_bytes(v, tokens, min(tokens, v.window_tokens), tokens) / v.pp + state
+        alone = one_request(v, tokens, min(tokens, v.window_tokens)) + moving
         low, high = (tokens, high) if alone <= room else (low, tokens)
     v.longest_alone = float(low)
-    fits = room >= cache_bytes(v, x, min(x, v.window_tokens), x) / v.pp + state
+    fits = room >= one_request(v, x, min(x, v.window_tokens)) + moving
+    prefix = one_request(v, v.shared, min(v.shared, v.window_tokens)) if v.shared else 0.0
     fits = fits and v.inputs / v.requests + v.output <= v.max_context_tokens
 
     def batch_in(free: float) -> float:
-        return ((math.sqrt(z**2 + 4.0 * mean * max(free, 0.0)) - z) / (2.0 * mean)) ** 2 * v.dp
+        return ((math.sqrt(z**2 + 4.0 * mean * max(free - prefix - moving, 0.0)) - z) / (2.0 * mean)) ** 2 * v.dp
 
     found = batch_in(room)
     if v.held_pause_s > 0.0 and found > 0.0:
         y = v.held_tokens
-        waits = v.held_pause_s / v.dp * (cache_bytes(v, y, min(y, v.window_tokens), y) / v.pp + state)
+        waits = v.held_pause_s / v.dp * one_request(v, y, min(y, v.window_tokens))
         found = bisect_log(lambda b: b < batch_in(room - rate(v, b) * waits), found * 1e-12, found)
     return fits, min(found, v.max_running_sequences * v.dp * v.pp)
 

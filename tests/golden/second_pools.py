@@ -28,9 +28,11 @@ class Second:
     def prompt_bytes(self) -> float:
         """Return the cache of a mean prompt over all GPUs."""
         r, prompt = self.r, self.prompt
-        elements = r.kv_full_elements * prompt + r.kv_window_elements * min(prompt, r.window_tokens)
-        elements += (r.kv_sparse_elements + r.latent_full_elements + r.latent_sparse_elements) * prompt
-        return r.kv_bytes * (elements + r.index_elements * prompt) + r.state_bytes
+        split, window = r.kv_ranks, min(prompt, r.window_tokens)
+        r.kv_ranks = 1.0
+        found = self.one.cache_bytes(r, prompt, window, prompt) + r.state_bytes
+        r.kv_ranks = split
+        return float(found)
 
     def first(self, f: float, batch: float) -> Callable[[str], float]:
         """Return the time to first token by percentile at a load of the reader and a batch of the writer."""
@@ -109,8 +111,8 @@ class Second:
 
     @property
     def prompt(self) -> float:
-        """Return the mean prompt of a request, each answer counted once."""
-        return self.v.mean_prompt
+        """Return what is sent of a mean prompt, each answer counted once."""
+        return self.v.mean_prompt - self.v.shared
 
 
 def pool(one: ModuleType, v: Bag, served: float) -> tuple[dict[str, float], float]:

@@ -13,11 +13,12 @@ import pytest
 from planner.fleet.estimate import Estimate, estimate
 from planner.serving import columns
 from planner.serving.cases import Cases
+from planner.serving.model_columns import ModelColumns
 
 CASES, POOLS_CASES, PAUSES_CASES = 50, 12, 12
 Case = dict
 GROUPS = {
-    "model": columns.ModelColumns,
+    "model": ModelColumns,
     "gpu": columns.GpuColumns,
     "engine": columns.EngineColumns,
     "layout": columns.LayoutColumns,
@@ -119,6 +120,12 @@ def random_model(rng: random.Random, layout: dict[str, float], memory: float) ->
         "latent_full_elements",
         "latent_sparse_elements",
         "index_elements",
+        "index_bytes",
+        "scaled_full_bytes",
+        "scaled_window_bytes",
+        "scaled_sparse_bytes",
+        "pool_tokens_in_flight",
+        "pool_tokens_per_request",
         "decode_macs_full",
         "decode_macs_window",
         "decode_macs_sparse",
@@ -159,7 +166,13 @@ def random_model(rng: random.Random, layout: dict[str, float], memory: float) ->
             "prefill_macs_sparse": heads * 320.0 * rest,
         }
     if attention.startswith("sparse"):
-        model |= {"index_elements": 128.0 * rest, "decode_macs_index": 64.0 * 128.0 * rest}
+        key = {"index_elements": 128.0} if attention == "sparse gqa" else {"index_bytes": 132.0}
+        model |= {name: width * rest for name, width in key.items()} | {"decode_macs_index": 64.0 * 128.0 * rest}
+    if attention in ("sparse mla", "sparse gqa", "window") and rng.random() < 0.5:
+        kinds = {"full": mixed, "window": rest if attention == "window" else 0.0, "sparse": rest}
+        model |= {f"scaled_{kind}_bytes": 80.0 * count for kind, count in kinds.items()}
+    if attention == "sparse gqa" and rng.random() < 0.5:
+        model |= {"pool_tokens_in_flight": 104.0, "pool_tokens_per_request": 6656.0}
     return model
 
 
@@ -218,6 +231,7 @@ def random_engine(rng: random.Random) -> dict[str, float]:
         "weight_memory_share": rng.choice([1.0, 0.9]),
         "activation_memory_share": rng.choice([1.0, 0.0]),
         "other_memory_share": rng.choice([1.0, 0.9]),
+        "steps_in_flight": rng.choice([0.0, 1.0, 2.0]),
         "kv_overflow_z": rng.choice([0.0, 1.645, 2.326]),
         "max_running_sequences": float(rng.choice([32, 128, 256, 1024])),
         "max_batched_tokens": float(rng.choice([1024, 2048, 8192, 16384])),
@@ -229,6 +243,7 @@ def random_workload(rng: random.Random) -> list[dict[str, float]]:
     components = rng.choice([1, 1, 2, 3])
     shares = [rng.uniform(0.2, 1.0) for _ in range(components)]
     samples, turns = rng.choice([1, 1, 1, 4]), rng.choice([1, 1, 1, 5])
+    shared = rng.choice([0.0, 0.0, 50.0, 100.0])
     return [
         {
             "share": share / sum(shares),
@@ -243,6 +258,7 @@ def random_workload(rng: random.Random) -> list[dict[str, float]]:
             "samples_per_answer": float(samples if rng.random() < 0.5 else rng.choice([1, 1, 2, 8])),
             "turns_per_answer": float(turns if rng.random() < 0.5 else rng.choice([1, 1, 3])),
             "max_tokens": float(rng.choice([1024, 8192, 32768, 131072])),
+            "shared_tokens": shared,
         }
         for share in shares
     ]

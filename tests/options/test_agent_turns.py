@@ -52,9 +52,7 @@ def by_hand(
 def test_turns_are_the_conversation_walked_through(*, keeps: bool, held: bool, multiplier: float) -> None:
     """Each turn's input and what of it is read anew are those of a conversation followed step by step."""
     agent = {"tool_tokens": 300.0, "keeps_thinking": keeps, "kv_cache": "held" if held else "freed"}
-    found = turns(
-        cls(turns_per_answer=6, agent=agent, cached_share=0.4), Moments(1000.0, 0.0), Moments(100.0, 0.0), multiplier
-    )
+    found = turns(cls(turns_per_answer=6, agent=agent), Moments(1000.0, 0.0), 0.4, Moments(100.0, 0.0), multiplier)
     walked = by_hand(6, 300.0, multiplier=multiplier, keeps=keeps, held=held, shared=0.4)
     assert [t.mean for t, _ in found] == pytest.approx([i for i, _ in walked])
     assert [t.mean * (1.0 - c) for t, c in found] == pytest.approx([u for _, u in walked])
@@ -64,7 +62,7 @@ def test_turns_are_the_conversation_walked_through(*, keeps: bool, held: bool, m
 def test_many_turns_are_grouped_without_losing_a_token() -> None:
     """100 turns in 16 groups: tokens per answer are those of the 100 turns one by one."""
     agent = {"tool_tokens": 300.0}
-    found = turns(cls(turns_per_answer=100, agent=agent), Moments(1000.0, 0.0), Moments(100.0, 0.0), 1.0)
+    found = turns(cls(turns_per_answer=100, agent=agent), Moments(1000.0, 0.0), 0.0, Moments(100.0, 0.0), 1.0)
     walked = by_hand(100, 300.0, multiplier=1.0, keeps=False, held=True, shared=0.0)
     assert len(found) == 16
     assert 100 * sum(t.weight * t.mean for t, _ in found) == pytest.approx(sum(i for i, _ in walked))
@@ -74,7 +72,7 @@ def test_many_turns_are_grouped_without_losing_a_token() -> None:
 def test_a_turn_without_growth_is_a_repeated_request() -> None:
     """Tools that return nothing and an answer of next to nothing: the agent is the request sent again."""
     agent = {"tool_tokens": 0.0, "kv_cache": "freed"}
-    rows = turns(cls(turns_per_answer=4, agent=agent), Moments(1000.0, 0.5), Moments(1e-9, 0.2), 1.0)
+    rows = turns(cls(turns_per_answer=4, agent=agent), Moments(1000.0, 0.5), 0.0, Moments(1e-9, 0.2), 1.0)
     assert [t.mean for t, _ in rows] == pytest.approx([1000.0] * 4)
     assert [t.cv for t, _ in rows] == pytest.approx([0.5] * 4)
 

@@ -40,7 +40,7 @@ overrides:
 FIXED = "cannot be overridden; expected a field of the scenario"
 NO_PATH = "is not a field path; expected e.g. workload.reasoning_multiplier"
 TIERS = "'on_demand', 'spot', 'committed_1y', 'committed_3y', 'capacity_block' or 'owned'"
-NEAR = "answer_tokens, max_tokens, answers_per_month"
+NEAR = "answer_tokens, shared_tokens, max_tokens"
 
 
 def build(override: str | None = None, overrides: str = "  a: {}", **changes: Any) -> Scenario:

@@ -141,7 +141,7 @@ NOT_A_LENGTH = "expected a number, {mean, cv}, {p50, p90} or {histogram: file.cs
             "answer_token",
             "1",
             "7:17 workload.answer_token",
-            "unknown field. Did you mean answer_tokens, max_tokens, answers_per_month?",
+            "unknown field. Did you mean answer_tokens, shared_tokens, max_tokens?",
         ),
     ],
 )

@@ -14,12 +14,12 @@ from planner.serving.columns import (
     FleetColumns,
     GpuColumns,
     LayoutColumns,
-    ModelColumns,
     OfferColumns,
     QualityColumns,
     SloColumns,
     WorkloadColumns,
 )
+from planner.serving.model_columns import ModelColumns
 
 NONE = float("nan")
 ENDLESS = float("inf")
@@ -34,7 +34,8 @@ MODEL = {
     "decode_macs_full": 1e5, "decode_macs_window": 0, "decode_macs_sparse": 0, "decode_macs_index": 0,
     "prefill_macs_full": 1e5, "prefill_macs_window": 0, "prefill_macs_sparse": 0, "max_context_tokens": 1e5,
     "vocab_size": 1e5, "kv_parameters": 0, "replicated_parameters": 0, "encoder_parameters": 0, "expert_padding": 1,
-    "block_width": 0,
+    "block_width": 0, "index_bytes": 0, "scaled_full_bytes": 0, "scaled_window_bytes": 0, "scaled_sparse_bytes": 0,
+    "pool_tokens_in_flight": 0, "pool_tokens_per_request": 0,
 }  # fmt: skip
 GPU = {
     "memory_bytes": 8e10, "memory_available_bytes": 8e10,
@@ -52,6 +53,7 @@ ENGINE = {
     "max_batched_tokens": 8000, "layer_equivalents": 10, "collective_bytes": 0, "sampler_bytes_per_logit": 0,
     "encoder_reserve_bytes": 0, "left_free_bytes": 0, "left_free_bytes_per_batched_token": 0,
     "left_free_bytes_per_gpu": 0, "weight_memory_share": 1, "activation_memory_share": 1, "other_memory_share": 1,
+    "steps_in_flight": 0,
 }  # fmt: skip
 LAYOUT = {
     "tensor_parallel": 1, "pipeline_parallel": 1, "data_parallel": 1, "expert_parallel": 1, "kv_bytes": 2,
@@ -60,7 +62,7 @@ LAYOUT = {
 WORKLOAD = {
     "share": 1, "input_tokens_mean": 1000, "input_tokens_cv": 0, "answer_tokens_mean": 101, "reasoning_multiplier": 1,
     "generated_tokens_cv": 0, "answer_tokens_cv": 0, "thinking_tokens_cv": 0, "cached_share": 0,
-    "samples_per_answer": 1, "turns_per_answer": 1, "max_tokens": 1e9,
+    "samples_per_answer": 1, "turns_per_answer": 1, "max_tokens": 1e9, "shared_tokens": 0,
 }  # fmt: skip
 DEMAND = {"answers_per_s": 1, "peak_to_mean": 1, "burst": 1}
 SLO = dict.fromkeys(

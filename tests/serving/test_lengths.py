@@ -38,6 +38,7 @@ MIXED = {
     "samples_per_answer": 1.0,
     "turns_per_answer": 1.0,
     "max_tokens": 1e9,
+    "shared_tokens": 0.0,
 }
 
 
@@ -135,6 +136,26 @@ def test_samples_share_their_prompt_in_memory_but_not_in_reads() -> None:
     """Eight samples hold an eighth of the prompt each, yet each reads all of it."""
     found = demand(samples_per_answer=8.0)
     assert found.context_mean[()] - found.held_mean[()] == pytest.approx(1000.0 * 7 / 8)
+
+
+def test_shared_tokens_are_read_by_all_and_held_once() -> None:
+    """A prompt of 1,000 tokens, 600 of them shared: a sequence reads 1,000 and holds 400 of its own, half with two."""
+    plain, shared = demand(), demand(shared_tokens=600.0)
+    assert float(shared.shared_tokens) == 600.0
+    assert float(shared.context_mean) == float(plain.context_mean) == 1050.0
+    assert float(shared.held_mean) == pytest.approx(400.0 + 50.0)
+    assert float(demand(shared_tokens=600.0, samples_per_answer=2.0).held_mean) == pytest.approx(200.0 + 50.0)
+
+
+def test_shared_tokens_do_not_vary() -> None:
+    """Held tokens of a prompt of 600 shared ones and others that vary are those others, drawn and counted."""
+    rng = np.random.default_rng(5)
+    sigma = np.sqrt(np.log1p(0.25))
+    prompts = rng.lognormal(np.log(1000.0) - sigma**2 / 2.0, sigma, 400_000)
+    held = prompts - 300.0 + rng.uniform(0.0, 100.0, prompts.size)  # a uniform age of 100 tokens
+    found = demand(shared_tokens=300.0, input_tokens_cv=0.5)
+    assert float(found.held_mean) == pytest.approx(held.mean(), rel=0.01)
+    assert float(found.held_second_moment) == pytest.approx(np.square(held).mean(), rel=0.02)
 
 
 def test_one_component_and_two_equal_halves_have_the_same_quantile() -> None:

@@ -16,7 +16,9 @@ from planner.serving.memory import (
     cache_bytes,
     held_bytes,
     kv_split,
+    longest_context_tokens,
     running_limit,
+    startup_bytes,
     weight_bytes_per_gpu,
 )
 
@@ -181,6 +183,40 @@ def test_sequences_that_fit_by_division(case: Build) -> None:
     assert float(staged.kv_bytes_longest_request) == pytest.approx(1101 * 1e4)
     ranks = memory(case, layout__data_parallel=2.0)
     assert float(ranks.sequences_that_fit) == pytest.approx(2 * float(found.sequences_that_fit))
+
+
+def test_a_shared_prompt_leaves_room_for_more(case: Build) -> None:
+    """10,000 of 12,000 prompt tokens shared: they take their room once, each sequence its own 2,000 and its output."""
+    workload = {"workload__input_tokens_mean": 12_000.0, "workload__shared_tokens": 10_000.0}
+    found, weights = memory(case, **workload), 4.4e9
+    token = 1e4 * 2
+    assert float(found.common_bytes) == 10_000 * token
+    expected = (80e9 - weights - 10_000 * token) / ((2000 + 101 / 2) * token)
+    assert float(found.sequences_that_fit) == pytest.approx(expected)
+    assert float(found.kv_bytes_longest_request) == pytest.approx((12_000 + 101) * token)
+
+
+def test_blocks_of_a_common_pool(case: Build) -> None:
+    """A request takes 500 tokens' room beside its context, each of 2 x 8,000 tokens in flight that of 3 tokens."""
+    pool = {"model__pool_tokens_per_request": 500.0, "model__pool_tokens_in_flight": 3.0, "model__state_bytes": 1e9}
+    found, token = memory(case, **pool, engine__steps_in_flight=2.0), 1e4 * 2
+    assert float(found.common_bytes) == 3 * 16_000 * token
+    assert float(found.kv_bytes_per_sequence) == pytest.approx((1000 + 101 / 2 + 500) * token)
+    c = case(**pool, engine__steps_in_flight=2.0)
+    assert float(startup_bytes(c)) == (1e5 + 500 + 3 * 16_000) * token
+    assert float(longest_context_tokens(c, startup_bytes(c))) == 1e5
+    assert float(longest_context_tokens(c, startup_bytes(c) - 999 * token)) == 1e5 - 999
+    elsewhere = memory(case, **pool)  # an engine whose layers have caches of their own
+    assert float(elsewhere.common_bytes) == 0.0
+    assert float(elsewhere.kv_bytes_per_sequence) == pytest.approx((1000 + 101 / 2) * token + 1e9)
+
+
+def test_scales_and_indexer_keys(case: Build) -> None:
+    """An 8-bit cache has scales beside its elements; keys of the indexer have 8 bits whatever the cache has."""
+    changes = {"model__kv_full_elements": 0.0, "model__latent_sparse_elements": 576.0, "model__index_bytes": 132.0}
+    changes |= {"model__scaled_sparse_bytes": 80.0, "layout__tensor_parallel": 8.0}
+    assert cache(case, 1.0, **changes, layout__kv_bytes=1.0) == 788
+    assert cache(case, 1.0, **changes, layout__kv_bytes=2.0) == 576 * 2 + 132
 
 
 def test_the_spread_of_constant_lengths_is_that_of_their_age(case: Build) -> None:

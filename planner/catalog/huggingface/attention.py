@@ -162,6 +162,7 @@ def compressed(f: Fields, h: int, ratio: object) -> dict[str, Any]:
     weights = h * rank + rank * heads * width + h * width
     weights += heads * width * out_rank + f.count("o_groups") * out_rank * h
     group: dict[str, Any] = {"kind": "gqa", "heads": heads, "kv_heads": 1, "head_dim": width, "shared_kv": True}
+    group |= {"qk_rope_head_dim": rope} if (rope := f.optional("qk_rope_head_dim")) else {}
     if isinstance(ratio, bool) or not isinstance(ratio, int) or ratio < 0:
         f.fail("compress_ratios", f"{ratio!r} is not valid here; expected whole numbers of at least 0")
     if not ratio:
@@ -169,6 +170,7 @@ def compressed(f: Fields, h: int, ratio: object) -> dict[str, Any]:
     overlapping = 2 if ratio <= _FINE else 1
     weights += 2 * h * width * overlapping
     group |= {"compression": ratio, "state_elements": window * width}
+    group |= {"compressor_tokens": ratio * overlapping, "local_window": window}
     if ratio <= _FINE:
         index_heads, index_width = f.count("index_n_heads"), f.count("index_head_dim")
         weights += rank * index_heads * index_width + h * index_heads + 2 * h * index_width * overlapping

@@ -104,12 +104,19 @@ def model_from_config(
         "per_layer_embedding_parameters": table or None,
         "unread_parameters": float(image_experts + _adapters(f, h, layers)) or None,
         "weights": formats,
-        "kv_cache_format": cache_format(quantized) if quantized else None,
+        "kv_cache_format": _cache_format(quantized, token_mixers),
         "encoder_parameters": vision_parameters(config, h),
         "notes": _notes(config, f) or None,
         "sources": {"config": {"title": f"Hugging Face config.json {where}", "checked": class_defaults()["checked"]}},
     }
     return {key: value for key, value in data.items() if value is not None}
+
+
+def _cache_format(quantized: Fields | None, token_mixers: Iterable[LayerPart]) -> str | None:
+    """Return the format that the checkpoint asks for; engines keep compressed attention in 8 bits, whatever it asks."""
+    if any("compression" in mixer.fields for mixer in token_mixers):
+        return "fp8"
+    return cache_format(quantized) if quantized else None
 
 
 def text_fields(config: Mapping[str, Any], where: str = "config.json", text: str = "") -> Fields:
