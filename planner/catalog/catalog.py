@@ -14,7 +14,8 @@ from planner.catalog.hardware import AssumptionsFile, FormatsFile, FormatSpec
 from planner.catalog.kinds import kind_of_spec
 from planner.catalog.model import ModelSpec
 from planner.documents.spec import FileSpec, Loaded, Source, load
-from planner.documents.yaml_reader import read_document, read_text
+from planner.documents.text_file import read_text
+from planner.documents.yaml_reader import read_document
 from planner.errors import BadInputError, DataMissingError, suggestion, unknown
 
 CATALOG_VARIABLE = "PLANNER_CATALOG"

@@ -6,7 +6,8 @@ from pathlib import Path
 from planner.catalog.catalog import Catalog, Found
 from planner.catalog.kinds import KINDS, SCENARIO
 from planner.catalog.model import ModelSpec
-from planner.documents.yaml_reader import STDIN, Document, exists, parse_document, read_document, read_stdin
+from planner.documents.text_file import STDIN, exists, read_stdin
+from planner.documents.yaml_reader import Document, parse_document, read_document
 from planner.errors import BadInputError
 
 _FOLDERS = (

@@ -10,7 +10,7 @@ import click
 from planner.catalog.benchmark_points import share_of_right
 from planner.catalog.catalog import Catalog
 from planner.catalog.open_named import FILE_SUFFIXES
-from planner.documents.yaml_reader import exists
+from planner.documents.text_file import exists
 from planner.errors import EXIT_GATE_FAILED, Alarm, BadInputError, DataMissingError, suggestion, unknown
 from planner.fleet.result_fields import DIMENSIONLESS
 from planner.options.answer import Answer, answer

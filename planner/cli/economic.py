@@ -11,7 +11,8 @@ from planner.catalog.kinds import Kind, kind_of, questions_of, wrong_kind
 from planner.cli import common
 from planner.documents.csv_table import DIALECTS
 from planner.documents.spec import Loaded
-from planner.documents.yaml_reader import exists, read_document
+from planner.documents.text_file import exists
+from planner.documents.yaml_reader import read_document
 from planner.economics.page import QuestionResult
 from planner.economics.questions.asked import load_asked, load_document, open_asked
 from planner.errors import EXIT_GATE_FAILED

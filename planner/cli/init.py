@@ -8,7 +8,7 @@ import click
 
 from planner.catalog.kinds import SCENARIO
 from planner.documents.json_schema import json_schema
-from planner.documents.yaml_reader import exists, read_text
+from planner.documents.text_file import exists, read_text
 from planner.errors import BadInputError
 from planner.report.output import write_file
 

@@ -1,19 +1,20 @@
 """`planner memory`: what a replica's GPUs hold, whether the engine starts, and the longest request."""
 
-from collections.abc import Mapping
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import click
 
 from planner.catalog.catalog import Catalog
+from planner.catalog.engine_settings import EngineSettings
 from planner.cli import common
+from planner.cli.question_sheet import typed
 from planner.documents.csv_table import read_sheet
-from planner.documents.yaml_reader import read_text
+from planner.documents.text_file import STDIN, read_lines
 from planner.errors import EXIT_BAD_INPUT, EXIT_GATE_FAILED, EXIT_OK, BadInputError, unknown
 from planner.loadtest.lookups import Names
 from planner.loadtest.memory_plan import INPUTS, RESULTS, check_header, plan_row, plan_rows
-from planner.loadtest.startup_log import StartupLog, read_startup_log
+from planner.loadtest.startup_log import read_startup_log
 from planner.report.memory import beside_log, one_plan, plans
 from planner.report.page import Page, PageRow, Section
 
@@ -74,37 +75,65 @@ def command(
         if row:
             raise BadInputError(f"{next(iter(row))} is given beside {rows_file}; expected it as a column there")
         code = _show_sheet(rows_file, catalog, form, output)
+    elif log_file is not None:
+        code = _show_log(log_file, row, catalog, form, output)
     else:
-        log = read_startup_log(read_text(Path(log_file)).splitlines(), log_file) if log_file else None
-        code = _show_row(({"engine": log.engine} | dict(log.settings) if log else {}) | row, log, catalog, form, output)
+        code = _show_row(row, catalog, form, output)
     click.get_current_context().exit(code)
 
 
 def _settings(sets: tuple[str, ...]) -> dict[str, str]:
-    """Return the settings of --set by name. Raises BadInputError for one that engines do not have."""
-    found = {}
+    """Return the settings of --set by name.
+
+    Raises BadInputError for one that engines do not have, or that has two values.
+    """
+    found: dict[str, str] = {}
     for text in sets:
         name, equals, value = text.partition("=")
-        name = name.strip().removeprefix("engine_settings.")
+        name, value = name.strip().removeprefix("engine_settings."), value.strip()
         if not equals:
             raise BadInputError(f"{text!r} has no value; expected SETTING=VALUE", where="--set")
-        if name not in INPUTS:
-            raise BadInputError(unknown("setting", name, INPUTS), where="--set")
-        found[name] = value.strip()
+        if name in _OPTIONS:
+            raise BadInputError(f"{name} is no engine setting; expected {_OPTIONS[name][0]}", where="--set")
+        if name not in EngineSettings.model_fields:
+            raise BadInputError(unknown("setting", name, EngineSettings.model_fields), where="--set")
+        if found.setdefault(name, value) != value:
+            raise BadInputError(f"{name} is {found[name]} and {value}; expected one of them", where="--set")
     return found
 
 
-def _show_row(row: Mapping[str, Any], log: StartupLog | None, catalog: Catalog, form: str, output: str | None) -> int:
+def _show_row(row: Mapping[str, Any], catalog: Catalog, form: str, output: str | None) -> int:
     if not row.get("model"):
         raise BadInputError("no model is given; expected --model, e.g. --model llama-3.1-8b, or ROWS.csv or --log")
     rows = plan_row(row, Names(catalog), catalog)
-    if log is not None and row.get("gpu"):
-        section = beside_log(rows[0], log)
-        rows = [rows[0] | {f"logged_{name}": one.value for name, one in log.logged.items()}]
-    else:
-        section = one_plan(rows[0]) if row.get("gpu") else plans(rows)
-    _show(rows, [name for name in INPUTS if any(name in one for one in rows)], section, form, output)
-    return EXIT_OK if any(one["starts"] for one in rows) or log else EXIT_GATE_FAILED
+    _show(rows, one_plan(rows[0]) if row.get("gpu") else plans(rows), form, output)
+    return _exit_code(rows)
+
+
+def _show_log(log_file: str, asked: Mapping[str, str], catalog: Catalog, form: str, output: str | None) -> int:
+    """Show the plan of what a log says beside it. Raises BadInputError for options that say otherwise."""
+    where = "stdin" if log_file == STDIN else log_file
+    log = read_startup_log(read_lines(log_file, "the start-up log of an engine"), where)
+    stated = {"engine": log.engine, **log.settings}
+    for name, value in asked.items():
+        if name not in _NAMED_OTHERWISE and stated.get(name, value) != value:
+            raise BadInputError(f"{name} is {value}, and {where} says {stated[name]}; expected it once")
+    row = stated | dict(asked)
+    for name, what in (("model", "model"), ("gpu", "GPU")):
+        if not row.get(name):
+            raise BadInputError(f"does not say which {what} it is of; expected --{name}", where=where)
+    (plan,) = plan_row(row, Names(catalog), catalog)
+    logged = {f"logged_{name}": one.value for name, one in log.logged.items()}
+    _show([plan | logged], beside_log(plan, log), form, output)
+    return _exit_code([plan])
+
+
+_NAMED_OTHERWISE = ("model", "engine_version")
+"""What a log may call by a name that the catalogue does not know, a path or a build."""
+
+
+def _exit_code(rows: Sequence[Mapping[str, Any]]) -> int:
+    return EXIT_OK if any(one["starts"] for one in rows) else EXIT_GATE_FAILED
 
 
 def _show_sheet(rows_file: str, catalog: Catalog, form: str, output: str | None) -> int:
@@ -114,17 +143,23 @@ def _show_sheet(rows_file: str, catalog: Catalog, form: str, output: str | None)
         [{**row, **dict.fromkeys(RESULTS), "error": fault}] if fault else plan_rows([row], catalog)
         for row, fault in zip(sheet.rows, sheet.faults, strict=True)
     ]
+    where = "stdin" if rows_file == STDIN else rows_file
     for number, rows in zip(sheet.numbers, planned, strict=True):
         if rows[0]["error"]:
-            click.echo(f"error: {rows_file}:{number}: {rows[0]['error']}", err=True)
+            click.echo(f"error: {where}:{number}: {rows[0]['error']}", err=True)
     rows = [row for some in planned for row in some]
-    names = [*sheet.header, *(name for name in INPUTS if name not in sheet.header and any(name in r for r in rows))]
-    _show(rows, [name for name in names if name not in RESULTS], plans(rows), form, output)
+    _show(rows, plans(rows), form, output, sheet.header)
     return EXIT_BAD_INPUT if any(row["error"] for row in rows) else EXIT_OK
 
 
-def _show(rows: list[dict[str, Any]], inputs: list[str], section: Section, form: str, output: str | None) -> None:
+def _show(
+    rows: list[dict[str, Any]], section: Section, form: str, output: str | None, header: Sequence[str] = ()
+) -> None:
+    """Show plans: the columns of a sheet, the other inputs that a plan states, results, what a log says."""
+    others = [name for name in INPUTS if name not in header and any(name in row for row in rows)]
+    inputs = [name for name in (*header, *others) if name not in RESULTS]
     logged = dict.fromkeys(name for row in rows for name in row if name.startswith("logged_"))
     fields = [*inputs, *RESULTS, *logged]
-    filled = [PageRow(dict.fromkeys(fields) | row) for row in rows]
+    repeated = [{name: typed(name, v) if isinstance(v := row.get(name), str) else v for name in inputs} for row in rows]
+    filled = [PageRow(dict.fromkeys(fields) | row | given) for row, given in zip(rows, repeated, strict=True)]
     common.show(Page(fields, filled, [section], units=RESULTS), form, output)

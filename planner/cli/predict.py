@@ -6,7 +6,7 @@ from planner.catalog.catalog import Catalog
 from planner.cli import common
 from planner.cli.question_sheet import typed
 from planner.documents.csv_table import DIALECTS, read_sheet
-from planner.documents.yaml_reader import STDIN
+from planner.documents.text_file import STDIN
 from planner.errors import EXIT_BAD_INPUT
 from planner.loadtest.predict import INTERVALS, OUTPUTS, check_header, name_notes, predict, refused
 from planner.report.page import Page, PageRow
@@ -40,8 +40,7 @@ def command(
     predicted = iter(predict(whole, catalog))
     where = "stdin" if rows_file == STDIN else rows_file
     found = [
-        refused(row, fault.removeprefix(f"{where}:{number}: ")) if fault else next(predicted)
-        for row, fault, number in zip(sheet.rows, sheet.faults, sheet.numbers, strict=True)
+        refused(row, fault) if fault else next(predicted) for row, fault in zip(sheet.rows, sheet.faults, strict=True)
     ]
     answered = (*OUTPUTS, *INTERVALS)
     found = [row | {name: typed(name, row[name]) for name in header if name not in answered} for row in found]

@@ -7,7 +7,7 @@ from typing import Any
 from planner.catalog.catalog import Catalog
 from planner.documents.csv_table import Sheet, read_sheet
 from planner.documents.spec import field_names
-from planner.documents.yaml_reader import STDIN
+from planner.documents.text_file import STDIN
 from planner.errors import (
     EXIT_BAD_INPUT,
     EXIT_GATE_FAILED,
@@ -91,7 +91,7 @@ def answer_rows(
     """Yield (input cells, answer, error) for each row; a bad row does not stop the others."""
     for cells, number, fault in zip(sheet.rows, sheet.numbers, sheet.faults, strict=True):
         if fault:
-            yield cells, None, fault
+            yield cells, None, f"{where}:{number}: {fault}"
             continue
         try:
             found = answer_row(cells, f"{where}:{number}", baselines, catalog, sets)

@@ -13,7 +13,7 @@ from planner.catalog.market import PricesFile
 from planner.catalog.parameters import count_parameters
 from planner.cli import common
 from planner.documents.spec import Loaded, load, today
-from planner.documents.yaml_reader import exists, read_text
+from planner.documents.text_file import exists, read_text
 from planner.errors import PlannerError
 from planner.options.answer import find_model
 from planner.options.candidates import candidates

@@ -8,8 +8,9 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from planner.documents.yaml_reader import STDIN, read_stdin, read_text
+from planner.documents.text_file import STDIN, read_stdin, read_text
 from planner.errors import BadInputError
+from planner.wording import plural
 
 DIALECTS = ("plain", "excel", "excel-eu")
 BOM = "\ufeff"
@@ -29,7 +30,9 @@ class Sheet(NamedTuple):
 
 def read_sheet(name: str) -> Sheet:
     """Read a CSV file, or stdin for `-`."""
-    return read_rows(read_stdin(), "stdin") if name == STDIN else read_rows(read_text(Path(name)), name)
+    if name == STDIN:
+        return read_rows(read_stdin(), "stdin")
+    return read_rows(read_text(Path(name), expected="a CSV file"), name)
 
 
 def read_rows(text: str, where: str) -> Sheet:
@@ -61,7 +64,7 @@ def read_rows(text: str, where: str) -> Sheet:
         wrong = len(cells) != len(header)
         sheet.rows.append(dict(zip_longest(header, values[: len(header)], fillvalue="")))
         sheet.numbers.append(number)
-        fault = f"{where}:{number}: has {len(cells)} cells; expected {len(header)}, as in the header"
+        fault = f"has {plural(len(cells), 'cell')}; expected {len(header)}, as in the header"
         sheet.faults.append(fault if wrong else "")
     if not sheet.rows:
         raise BadInputError("has a header but no rows; expected at least one", where=where)

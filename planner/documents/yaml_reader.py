@@ -6,7 +6,6 @@ and a number may be written `{value: 1, source: name}`.
 """
 
 import datetime as dt
-import errno
 import re
 import sys
 from collections.abc import Iterator
@@ -16,14 +15,12 @@ from typing import Any
 
 import yaml
 
-from planner.errors import BadInputError, SystemFailureError, did_you_mean
+from planner.documents.text_file import read_text
+from planner.errors import BadInputError
 
 Key = tuple[str | int, ...]
 """A path into a document, e.g. ("workload", "classes", 0, "share")."""
-STDIN = "-"
-"""The file name that means standard input."""
 
-MAX_FILE_BYTES = 10_000_000
 MAX_NODES = 200_000
 _NUMBER = re.compile(r"[-+]?(\d[\d_]*\.?[\d_]*|\.\d+)([eE][-+]?\d+)?")
 LEADING_ZERO = re.compile(r"[-+]?0\d+")
@@ -113,68 +110,9 @@ def _ancestors(key: Key) -> Iterator[Key]:
     return (key[:size] for size in range(len(key), -1, -1))
 
 
-def exists(path: Path) -> bool:
-    """Return whether a path exists; False for a name that no file can have."""
-    try:
-        return path.exists()
-    except (OSError, ValueError):
-        return False
-
-
 def read_document(path: Path, *, where: str | None = None) -> Document:
     """Read a YAML file; `where` replaces its path in messages. Raises PlannerError with file, line and column."""
     return parse_document(read_text(path), where or str(path))
-
-
-def read_text(
-    path: Path, most: int = MAX_FILE_BYTES, hint: str = "expected a small text file", expected: str = "a YAML file"
-) -> str:
-    """Return the text of a UTF-8 file, with or without BOM.
-
-    A file of more than `most` bytes is refused with the `hint`, a directory with what was `expected`.
-    Raises BadInputError for a missing, unreadable, too large or binary file, SystemFailureError for a failing disk.
-    """
-    where = str(path)
-    try:
-        with path.open("rb") as file:  # one byte more: a device, pipe or growing log is seen to be too large
-            return _decoded(file.read(most + 1), where, most, hint)
-    except FileNotFoundError:
-        raise BadInputError(f"no such file.{_neighbours(path)}".removesuffix("."), where=where) from None
-    except IsADirectoryError:
-        raise BadInputError(f"is a directory; expected {expected}", where=where) from None
-    except PermissionError:
-        raise BadInputError("cannot be read: permission denied", where=where) from None
-    except OSError as error:
-        if error.errno in {errno.EINVAL, errno.ENAMETOOLONG}:
-            raise BadInputError(f"is not a usable file name ({error.strerror})", where=where) from None
-        raise SystemFailureError(f"cannot be read: {error.strerror}", where=where) from None
-    except ValueError as error:
-        raise BadInputError(f"is not a usable file name ({error})", where=where) from None
-
-
-def _neighbours(path: Path) -> str:
-    """Return a sentence with the files in the same folder whose names are similar to a missing one."""
-    try:
-        return did_you_mean(path.name, (p.name for p in path.parent.iterdir()))
-    except OSError:
-        return ""
-
-
-def read_stdin() -> str:
-    """Return the text of standard input, as UTF-8 in every locale. Raises BadInputError where it is closed."""
-    if sys.__stdin__ is None:
-        raise BadInputError("is closed; expected text", where="stdin")
-    buffer = getattr(sys.stdin, "buffer", None)
-    return sys.stdin.read() if buffer is None else _decoded(buffer.read(MAX_FILE_BYTES + 1), "stdin")
-
-
-def _decoded(content: bytes, where: str, most: int = MAX_FILE_BYTES, hint: str = "expected a small text file") -> str:
-    if len(content) > most:
-        raise BadInputError(f"is larger than {most:,} bytes; {hint}", where=where)
-    try:
-        return content.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        raise BadInputError("is not UTF-8 text; expected a text file", where=where) from None
 
 
 def parse_document(text: str, where: str) -> Document:

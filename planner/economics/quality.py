@@ -15,7 +15,7 @@ from planner import units
 from planner.catalog.benchmark_points import BenchmarkFile, Point
 from planner.catalog.catalog import Catalog
 from planner.documents.spec import Loaded
-from planner.documents.yaml_reader import exists
+from planner.documents.text_file import exists
 from planner.economics.accuracy_model import pareto
 from planner.economics.api import find_price
 from planner.economics.api_price import ApiPrice

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from planner.errors import BadInputError
 
 _GIB = float(2**30)
-_NUMBER = r"-?[\d,]*\.?\d+"
+_NUMBER = r"-?(?:[\d,]*\.?\d+(?:e[-+]?\d+)?|nan|inf)"
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ _PRINTED = {
 """What engines print of their memory, in GiB even where SGLang calls it GB."""
 _TAKES_LEAST = ("cache_bytes_per_gpu", "cache_tokens", "max_concurrency_at_max_model_len")
 """Results of which the rank with the least counts; of the others it is the one with the most."""
-_SETTINGS = {
+_PATTERNS = {
     "vllm": {
         "model": r"(?:\bmodel=|'model': |'model_tag': )'([^']+)'|\bvllm serve ([\w./-]+)",
         "engine_version": r"vLLM API server version v?([\w.+]+)|LLM engine \(v([\w.+]+)\)",
@@ -86,9 +86,14 @@ _SETTINGS = {
         "max_num_batched_tokens": r"\bchunked_prefill_size=(\d+)",
     },
 }
+_SETTINGS = {engine: {name: re.compile(text) for name, text in own.items()} for engine, own in _PATTERNS.items()}
+"""What engines print of their settings: column -> pattern. The first line that matches counts."""
 _OPEN = "auto"
 """What an engine prints for a setting that it is yet to choose."""
-"""What engines print of their settings: column -> patterns. The first line that matches counts."""
+_SAYS_MEMORY = re.compile(r"Gi?B\b|GPU KV cache size|oncurrency for|max_total_num_tokens")
+"""Every line that prints memory has one of these, and few others have."""
+_LARGEST_PRINTED = 1e18
+"""Bytes, tokens or requests that no deployment has."""
 
 
 def read_startup_log(lines: Iterable[str], where: str) -> StartupLog:
@@ -102,38 +107,51 @@ def read_startup_log(lines: Iterable[str], where: str) -> StartupLog:
     Raises
     ------
     BadInputError
-        No line says anything of memory.
+        No line says anything of memory, or one says what cannot be.
     """
-    text = list(lines)
-    found = {engine: dict(_logged(engine, text)) for engine in _PRINTED}
-    engine = max(found, key=lambda name: len(found[name]))
-    if not found[engine]:
+    values: dict[str, dict[str, list[LoggedValue]]] = {engine: {} for engine in _PRINTED}
+    settings: dict[str, dict[str, str]] = {engine: {} for engine in _SETTINGS}
+    for number, line in enumerate(lines, start=1):
+        says_memory = _SAYS_MEMORY.search(line)
+        if says_memory or not any(values.values()):  # settings come before sizes or beside them, requests after both
+            for engine, own in settings.items():
+                own.update(_settings(engine, line, own))
+        if says_memory:
+            for engine, of_result in values.items():
+                for name, value in _printed_in(engine, line, f"{where}:{number}"):
+                    of_result.setdefault(name, []).append(LoggedValue(value, number))
+    engine = max(values, key=lambda name: len(values[name]))
+    if not values[engine]:
         raise BadInputError(
             "no line of a start-up log of vLLM or SGLang says what memory was taken; expected lines such as "
             "'Available KV cache memory: 51.38 GiB' or 'max_total_num_tokens=367404'",
             where=where,
         )
-    return StartupLog(engine, dict(_settings(engine, text)), found[engine])
+    logged = {
+        name: (min if name in _TAKES_LEAST else max)(ranks, key=lambda one: one.value)
+        for name, ranks in values[engine].items()
+    }
+    chosen = {column: text for column, text in settings[engine].items() if text != _OPEN}
+    return StartupLog(engine, chosen, logged)
 
 
-def _logged(engine: str, lines: list[str]) -> Iterator[tuple[str, LoggedValue]]:
-    """Yield each result that the lines print, of its most constrained rank."""
-    values: dict[str, list[LoggedValue]] = {}
-    for number, line in enumerate(lines, start=1):
-        for pattern, unit in _PRINTED[engine]:
-            if match := pattern.search(line):
-                printed = {name: float(one.replace(",", "")) * unit for name, one in match.groupdict().items()}
-                total = printed.pop("values", 0.0)
-                for name, value in printed.items():
-                    values.setdefault(name, []).append(LoggedValue(value + total, number))
-    for name, ranks in values.items():
-        yield name, (min if name in _TAKES_LEAST else max)(ranks, key=lambda one: one.value)
+def _printed_in(engine: str, line: str, place: str) -> Iterator[tuple[str, float]]:
+    """Yield each result that a line prints. Raises BadInputError for a number that cannot be."""
+    for pattern, unit in _PRINTED[engine]:
+        if match := pattern.search(line):
+            printed = {name: float(text.replace(",", "")) * unit for name, text in match.groupdict().items()}
+            total = printed.pop("values", 0.0)
+            for name, value in printed.items():
+                if not abs(value + total) < _LARGEST_PRINTED:
+                    raise BadInputError(f"{match[0]!r} is not a size; expected a number below 1e9 GiB", where=place)
+                yield name, value + total
 
 
-def _settings(engine: str, lines: list[str]) -> Iterator[tuple[str, str]]:
-    """Yield each setting that the lines print."""
+def _settings(engine: str, line: str, known: Mapping[str, str]) -> dict[str, str]:
+    """Return the settings that a line prints and no line before it did."""
+    found = {}
     for column, pattern in _SETTINGS[engine].items():
-        match = next((m for m in map(re.compile(pattern).search, lines) if m), None)
-        text = next((group for group in match.groups() if group), _OPEN) if match else _OPEN
-        if text != _OPEN:
-            yield column, text.replace(",", "") if text[0].isdigit() else text
+        if column not in known and (match := pattern.search(line)):
+            text = next((group for group in match.groups() if group), _OPEN)
+            found[column] = text.replace(",", "") if text[0].isdigit() else text
+    return found

@@ -45,9 +45,9 @@ _LINES: Mapping[str, tuple[str, Callable[[Any], str]]] = {
     "other_bytes_per_gpu": ("other memory per GPU", gib),
     "cache_bytes_per_gpu": ("KV cache per GPU", gib),
     "kv_bytes_per_token": ("KV cache per token", _bytes),
-    "cache_tokens": ("KV cache of the replica, tokens", count),
-    "max_concurrency_at_max_model_len": ("requests of the longest length at once", _times),
-    "longest_context_tokens": ("longest request that fits, tokens", count),
+    "cache_tokens": ("KV cache, tokens", count),
+    "max_concurrency_at_max_model_len": ("longest requests at once", _times),
+    "longest_context_tokens": ("longest request, tokens", count),
 }
 """Result -> what it is called, and how it is printed."""
 
@@ -64,11 +64,14 @@ def name_of(plan: Plan) -> str:
 
 def one_plan(plan: Plan) -> Section:
     """Return a deployment, a line for each quantity."""
-    first = "starts" if plan["starts"] else f"does not start: {plan['why']}"
     names = [title for title, _ in _LINES.values()]
     values = [show(plan[name]) for name, (_, show) in _LINES.items()]
     columns = [Column("quantity", names, Rank.KEY, text=True), Column("planned", values, Rank.ANSWER)]
-    return Section(verdict=[f"{name_of(plan)}: {first}"], table=Table(columns), notes=[_COUNTED])
+    return Section(verdict=[_verdict(plan)], table=Table(columns), notes=[_COUNTED])
+
+
+def _verdict(plan: Plan) -> str:
+    return f"{name_of(plan)}: {'starts' if plan['starts'] else 'does not start: ' + str(plan['why'])}"
 
 
 _COUNTED = (
@@ -92,12 +95,16 @@ def plans(rows: Sequence[Plan]) -> Section:
         Column("cache/GPU", cells("cache_bytes_per_gpu", gib), Rank.NUMBER),
         Column("cache tokens", cells("cache_tokens", count), Rank.NUMBER),
         Column("longest request", cells("longest_context_tokens", count), Rank.ANSWER),
-        Column("why not", reasons, Rank.TEXT, text=True),
+        Column("why not", reasons, Rank.ANSWER, text=True),
     ]
-    models = list(dict.fromkeys(str(row.get("model")) for row in rows))
-    if len(models) > 1:
+    names = ("model", "precision", "engine", "engine_version")
+    model, precision, *engine = (sorted({str(row[name]) for row in rows if row.get(name)}) for name in names)
+    if len(model) > 1:
         columns.insert(0, Column("model", [str(row.get("model")) for row in rows], Rank.KEY, text=True))
-    return Section(table=Table(columns))
+        return Section(table=Table(columns))
+    formats = f" ({precision[0]})" if len(precision) == 1 else ""
+    on = " ".join(name[0] for name in engine if len(name) == 1)
+    return Section(verdict=[f"{model[0]}{formats}, {on or 'several engines'}"], table=Table(columns))
 
 
 def beside_log(plan: Plan, log: StartupLog) -> Section:
@@ -111,7 +118,7 @@ def beside_log(plan: Plan, log: StartupLog) -> Section:
         Column("quantity", [_LINES[name][0] for name in names], Rank.KEY, text=True),
         Column("planned", [_LINES[name][1](plan[name]) for name in names], Rank.ANSWER),
         Column("logged", [_LINES[n][1](one.value) for n, one in zip(names, logged, strict=True)], Rank.ANSWER),
-        Column("planned/logged", [_times(ratio) for ratio in ratios], Rank.NUMBER),
+        Column("ratio", [_times(ratio) for ratio in ratios], Rank.NUMBER),
         Column("line", [count(one.line) for one in logged], Rank.SOURCE),
     ]
-    return Section(verdict=[name_of(plan)], table=Table(columns))
+    return Section(verdict=[_verdict(plan)], table=Table(columns), notes=[_COUNTED])

@@ -11,15 +11,8 @@ from planner.catalog.catalog import Catalog
 from planner.catalog.kinds import SCENARIO, kind_of, wrong_kind
 from planner.catalog.open_named import FILE_BY_PATH, open_named
 from planner.documents.spec import Loaded, load
-from planner.documents.yaml_reader import (
-    LEADING_ZERO,
-    Document,
-    Key,
-    control_fault,
-    parse_document,
-    plain_scalar,
-    read_text,
-)
+from planner.documents.text_file import read_text
+from planner.documents.yaml_reader import LEADING_ZERO, Document, Key, control_fault, parse_document, plain_scalar
 from planner.errors import BadInputError, DataMissingError, unknown
 from planner.scenario.scenario import ScenarioSpec
 from planner.scenario.workload import RATE_FIELDS, THINKING_FIELDS

@@ -90,7 +90,69 @@ def test_a_log_beside_its_plan(tmp_path: Path) -> None:
     assert "58.11" in cells["KV cache per GPU"]
     result = json.loads(printed("--log", str(log), "--gpu", "h100-sxm", "-f", "json"))["results"][0]
     assert result["logged_cache_bytes_per_gpu"] == pytest.approx(58.11 * 2**30)
-    assert result["max_model_len"] == "8192"
+    assert result["max_model_len"] == 8192
+
+
+def test_a_log_from_stdin_of_any_size_and_in_any_encoding(tmp_path: Path) -> None:
+    """A long log with a byte that is not UTF-8 is read from a file and from stdin."""
+    text = (LOG + "INFO a request of caf\u00e9, model=x tokens=3\n" * 300_000).encode("latin-1")
+    log = tmp_path / "server.log"
+    log.write_bytes(text)
+    assert len(text) > 10_000_000
+    from_file = printed("--log", str(log), "--gpu", "h100-sxm", "-f", "csv")
+    piped = CliRunner().invoke(cli, ["memory", "--log", "-", "--gpu", "h100-sxm", "-f", "csv"], input=text)
+    assert piped.stdout == from_file
+    assert "58.11" in from_file
+
+
+def test_a_log_of_what_does_not_start(tmp_path: Path) -> None:
+    """The reason stands in the first line, and the exit code is 1, as without a log."""
+    log = tmp_path / "server.log"
+    log.write_text("INFO model='llama-3.1-70b'\nINFO Available KV cache memory: -60.00 GiB\n", encoding="utf-8")
+    table = printed("--log", str(log), "--gpu", "h100-sxm", "--tp", "1", code=1)
+    assert "does not start: out of memory" in table.splitlines()[0]
+
+
+@pytest.mark.parametrize("size", ["nan", "inf", "1e30", "9" * 400])
+def test_a_log_with_a_size_that_cannot_be(tmp_path: Path, size: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """One line with its place, in every format."""
+    log = tmp_path / "server.log"
+    log.write_text(LOG + f"INFO Available KV cache memory: {size} GiB\n", encoding="utf-8")
+    for form in ("table", "json"):
+        assert run(["memory", "--log", str(log), "--gpu", "l4", "-f", form]) == 2
+        said = "".join(capsys.readouterr())
+        assert "server.log:6: " in said
+        assert "is not a size; expected a number below 1e9 GiB" in said
+
+
+def test_a_log_contradicted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """An option may add to a log and name its model, not say something else."""
+    log = tmp_path / "server.log"
+    log.write_text(LOG, encoding="utf-8")
+    assert run(["memory", "--log", str(log), "--gpu", "l4", "--set", "max_model_len=9"]) == 2
+    assert "max_model_len is 9, and" in capsys.readouterr().err
+    assert run(["memory", "--log", str(log)]) == 2
+    assert "server.log: does not say which GPU it is of; expected --gpu" in capsys.readouterr().err
+    assert run(["memory", "--log", str(log), "--gpu", "h100-sxm", "--model", "qwen3-8b", "--pp", "1"]) == 0
+
+
+def test_a_ragged_row_is_named_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """File and line stand once, before what is wrong."""
+    sheet = tmp_path / "ragged.csv"
+    sheet.write_text("model,gpu\nllama-3.1-8b\n", encoding="utf-8")
+    assert run(["memory", str(sheet)]) == 2
+    assert capsys.readouterr().err == f"error: {sheet}:2: has 1 cell; expected 2, as in the header\n"
+
+
+def test_narrow_terminals_keep_the_answer(tmp_path: Path) -> None:
+    """At 40 columns planned and logged are still there; what stands alone says what it is of."""
+    log = tmp_path / "server.log"
+    log.write_text(LOG, encoding="utf-8")
+    found = CliRunner().invoke(cli, ["memory", "--log", str(log), "--gpu", "h100-sxm"], env={"COLUMNS": "40"})
+    assert "58.11 GiB" in found.stdout
+    assert max(map(len, found.stdout.splitlines())) <= 40
+    every = CliRunner().invoke(cli, ["memory", "--model", "llama-3.1-8b"], env={"COLUMNS": "40"})
+    assert every.stdout.startswith("llama-3.1-8b (bf16), vllm ")
 
 
 @pytest.mark.parametrize(
@@ -108,6 +170,13 @@ def test_a_log_beside_its_plan(tmp_path: Path) -> None:
         ),
         (("--model", "llama-3.1-8b", "--set", "max_num_seqs"), 2, "expected SETTING=VALUE"),
         (("--model", "llama-3.1-8b", "--gpu", "l4", "--engine", "vlm"), 3, "unknown engine 'vlm'"),
+        (("--model", "llama-3.1-8b", "--set", "tensor_parallel=2"), 2, "no engine setting; expected --tp"),
+        (("--model", "llama-3.1-8b", "--set", "model=x"), 2, "no engine setting; expected --model"),
+        (
+            ("--model", "llama-3.1-8b", "--set", "max_num_seqs=1", "--set", "max_num_seqs=2"),
+            2,
+            "max_num_seqs is 1 and 2; expected one of them",
+        ),
         (("--log", "nothing.log"), 2, "nothing.log: no such file"),
         (("rows.csv", "--log", "x"), 2, "ROWS.csv and --log are given together"),
         (("rows.csv", "--gpu", "l4"), 2, "gpu is given beside rows.csv"),

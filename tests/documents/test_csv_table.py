@@ -82,9 +82,9 @@ def test_numbers_are_the_lines_where_rows_start() -> None:
     [("1", 1, {"a": "1", "b": ""}), ("1,2,3", 3, {"a": "1", "b": "2"}), ("1,", 2, {"a": "1", "b": ""})],
 )
 def test_a_ragged_row_has_a_fault_and_stops_no_other(row: str, cells: int, read: dict[str, str]) -> None:
-    """Too few or too many cells are a fault of that row alone, with its line."""
+    """Too few or too many cells are a fault of that row alone."""
     sheet = read_rows(f"a,b\n{row}\n3,4\n", "s.csv")
-    fault = "" if cells == 2 else f"s.csv:2: has {cells} cells; expected 2, as in the header"
+    fault = "" if cells == 2 else f"has {cells} cell{'s' * (cells > 1)}; expected 2, as in the header"
     assert sheet.faults == [fault, ""]
     assert sheet.rows == [read, {"a": "3", "b": "4"}]
 

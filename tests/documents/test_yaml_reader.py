@@ -11,15 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from planner.documents.yaml_reader import (
-    MAX_FILE_BYTES,
-    Document,
-    parse_document,
-    path_text,
-    plain_scalar,
-    read_document,
-    read_text,
-)
+from planner.documents.text_file import MAX_FILE_BYTES, read_text
+from planner.documents.yaml_reader import Document, parse_document, path_text, plain_scalar, read_document
 from planner.errors import EXIT_BAD_INPUT, EXIT_SYSTEM, BadInputError, PlannerError
 
 

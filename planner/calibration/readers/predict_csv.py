@@ -31,7 +31,7 @@ def _read(text: str, where: str, given: Row) -> list[Row]:
     out: list[Row] = []
     for i, (own, line, fault) in enumerate(zip(sheet.rows, sheet.numbers, sheet.faults, strict=True), 1):
         if fault:
-            raise BadInputError(fault.removeprefix(f"{where}:{line}: "), where=f"{where}:{line}")
+            raise BadInputError(fault, where=f"{where}:{line}")
         filled = {name: given.get(name) for name in (*TEXTS, *NUMBERS)}
         if any(own.get(name) for name in LOADS):
             filled |= dict.fromkeys(LOADS)

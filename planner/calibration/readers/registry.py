@@ -15,7 +15,7 @@ from planner.calibration.readers import (
 )
 from planner.calibration.readers.base import Reader, values_given
 from planner.calibration.readers.documents import JSON_START, documents, peek
-from planner.documents.yaml_reader import read_text
+from planner.documents.text_file import read_text
 from planner.errors import BadInputError
 from planner.loadtest.run import Row
 

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 
 from planner.documents.spec import shown
-from planner.documents.yaml_reader import read_document, read_text
+from planner.documents.text_file import read_text
+from planner.documents.yaml_reader import read_document
 from planner.errors import BadInputError
 
 DEFAULTS = Path(__file__).with_name("defaults.yaml")

@@ -8,7 +8,8 @@ from typing import Any, TypeVar
 from planner.catalog.catalog import Catalog
 from planner.catalog.open_named import FILE_BY_PATH, open_named
 from planner.documents.spec import Loaded, load
-from planner.documents.yaml_reader import Document, exists
+from planner.documents.text_file import exists
+from planner.documents.yaml_reader import Document
 from planner.economics.questions.question import QuestionFile
 from planner.errors import DataMissingError, unknown
 from planner.scenario.load import changed, parse_path

@@ -9,7 +9,7 @@ import pytest
 
 from planner.calibration.readers import registry
 from planner.calibration.readers.registry import KINDS, read_benchmark
-from planner.documents import yaml_reader
+from planner.documents import text_file
 from planner.errors import BadInputError
 
 DATA = Path(__file__).parents[2] / "data" / "benchmarks"
@@ -171,7 +171,7 @@ def test_huge_files_name_the_lists(say: Say, monkeypatch: pytest.MonkeyPatch) ->
     assert "r: is larger than 500 bytes" in text
     assert all(word in text for word in ("ttfts", "itls", "--save-detailed", "--output-details", "sample_requests 0"))
     monkeypatch.undo()
-    monkeypatch.setattr(yaml_reader, "MAX_FILE_BYTES", 500)
+    monkeypatch.setattr(text_file, "MAX_FILE_BYTES", 500)
     assert "is not UTF-8" in say(b"\xff" * 600)
     assert "does not state the load" in say({k: v for k, v in PLAIN.items() if k != "request_rate"})
 
