@@ -1,6 +1,10 @@
 """Settings of a serving engine: those a user gives, over those of its release."""
 
 import re
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import model_validator
 
 from planner.catalog.hardware import EngineLimits, EngineSpec
 from planner.documents.spec import Count, Share, Spec
@@ -17,6 +21,23 @@ class EngineSettings(Spec):
     """Token budget of one step of a rank."""
     max_model_len: Count | None = None
     """Longest request that the engine accepts, prompt and answer [tokens]; the model's own length where absent."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _has_its_place(cls, data: Any) -> Any:  # noqa: ANN401 - whatever a file has there
+        for name, field in _ELSEWHERE.items():
+            if isinstance(data, Mapping) and name in data:
+                raise ValueError(f"{name} is {field} in a scenario")
+        return data
+
+
+_ELSEWHERE = {
+    "kv_cache_dtype": "fleet.kv_precision",
+    "quantization": "fleet.precisions",
+    "tensor_parallel_size": "fleet.tensor_parallel",
+    "num_speculative_tokens": "fleet.speculative_tokens",
+}
+"""Arguments of vLLM that are fields of their own."""
 
 
 def release_key(version: str) -> tuple[int, ...]:
@@ -48,7 +69,7 @@ def configured(engine: EngineSpec, version: str | None, settings: EngineSettings
         changes |= dict.fromkeys(_LEFT_FREE, 0.0) | {"memory_utilization": settings.gpu_memory_utilization}
     factors = engine.factors.model_copy(update=changes)
     if settings.max_num_seqs is not None or settings.max_num_batched_tokens is not None:
-        changes["limits"] = tuple(_limits(one, settings) for one in factors.limits)
+        changes["limits"] = tuple(_limits(one, settings, engine) for one in factors.limits)
     if not changes:
         return engine
     return engine.model_copy(update={"factors": engine.factors.model_copy(update=changes)})
@@ -58,6 +79,10 @@ _LEFT_FREE = ("left_free_bytes", "left_free_bytes_per_batched_token", "left_free
 """What an engine leaves free by default, in place of a share."""
 
 
-def _limits(limits: EngineLimits, settings: EngineSettings) -> EngineLimits:
-    changes = {"max_running_sequences": settings.max_num_seqs, "max_batched_tokens": settings.max_num_batched_tokens}
+def _limits(limits: EngineLimits, settings: EngineSettings, engine: EngineSpec) -> EngineLimits:
+    """Return limits with settings in their place; a default batch shrinks to a budget that must hold it."""
+    sequences, tokens = settings.max_num_seqs, settings.max_num_batched_tokens
+    if engine.budget_holds_sequences and sequences is None and tokens is not None:
+        sequences = min(limits.max_running_sequences, tokens)
+    changes = {"max_running_sequences": sequences, "max_batched_tokens": tokens}
     return limits.model_copy(update={name: value for name, value in changes.items() if value is not None})

@@ -301,6 +301,8 @@ class EngineSpec(FileSpec):
     older_releases: tuple[OlderRelease, ...] = ()
     holds_longest_request: bool = False
     """Whether it does not start where the cache is too small for one request of the longest length."""
+    budget_holds_sequences: bool = False
+    """Whether it does not start where a step has fewer tokens than the running batch may have sequences."""
     steps_in_flight: NonNegative = 0.0
     """Steps whose tokens windowed layers keep room for when the engine counts requests at start-up."""
     fitted_on: FittedOn | None = None

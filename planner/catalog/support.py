@@ -11,7 +11,7 @@ from pydantic import Field, model_validator
 from planner.catalog.engine_settings import release_key
 from planner.catalog.model import AttentionGroup
 from planner.documents.spec import Count, Day, FileSpec, Spec
-from planner.errors import DataMissingError, suggestion
+from planner.errors import DataMissingError, did_you_mean
 
 Outcome = Literal["native", "weight-only", "emulated", "refused"]
 """native: products run in the format; weight-only: weights are stored in it and widened to 16 bit for the product;
@@ -85,6 +85,10 @@ class SupportSpec(FileSpec):
     """Which kinds of attention have a kernel."""
     padded_formats: tuple[str, ...] = ()
     """Formats whose slices the engine pads to whole blocks; the others must divide."""
+    expert_parallel: Literal["all", "part"] = "part"
+    """all: experts are spread over all ranks of a replica or not at all; part: over any number that divides them."""
+    cache_formats: Annotated[tuple[str, ...], Field(min_length=1)]
+    """Formats that a KV cache may have."""
     settings: dict[str, SettingName] = Field(default_factory=dict)
     """Names of vLLM's settings -> this engine's own."""
     notes: str | None = None
@@ -110,10 +114,13 @@ class SupportSpec(FileSpec):
         known = [one.version for one in self.versions]
         found = [v for v in known if v == wanted or v.startswith(f"{wanted}.")]
         if not found:
-            text = f"unknown release of {self.name} {name!r}; the support table has {known[0]} to {known[-1]}."
-            raise DataMissingError(
-                text + suggestion(wanted, known, listing="it is under hardware/engines/support"), where=where
-            )
+            text = f"unknown release of {self.name} {name!r}; known are {known[0]} to {known[-1]}."
+            longer = next((v for v in reversed(known) if v.startswith(f"{wanted}0.")), "")
+            if longer:  # YAML drops the last 0 of a number
+                text += f' Did you mean "{wanted}0" (in quotes in YAML)?'
+            elif _RELEASE.match(wanted) and _key(wanted) < _key(known[-1]):
+                text += did_you_mean(wanted, known)
+            raise DataMissingError(text, where=where)
         return wanted if wanted in found else found[-1]
 
     def nearest(self, name: str) -> str:

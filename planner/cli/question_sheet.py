@@ -56,7 +56,13 @@ def _is_result(name: str) -> bool:
 
 
 def check_header(header: Sequence[str], where: str) -> None:
-    """Refuse columns that are not field paths, with the nearest name; id, note and x_ columns pass through."""
+    """Refuse columns that are not field paths, with the nearest name; id, note and x_ columns pass through.
+
+    Two columns for one field are refused, too.
+    """
+    for short, path in _SHORT_FORMS.items():
+        if short in header and path in header:
+            raise BadInputError(f"the columns {short!r} and {path!r} are the same field", where=f"{where}:1")
     for name in header:
         if _passes_through(name) or name in _SHORT_FORMS or _is_result(name):
             continue

@@ -69,9 +69,6 @@ class Names:
         def precision_of(name: str, model: str, *machine: str) -> Precision:
             return as_run(named_precision(name, catalog, self.model(model).spec), self.machine(*machine))
 
-        def format_of(name: str) -> FormatSpec:
-            return catalog.format(name)[1]
-
         self.model: Memo[Loaded[ModelSpec]] = Memo(lambda name: open_model(name, catalog).loaded)
         self.gpu: Memo[Loaded[GpuSpec]] = Memo(lambda name: catalog.get(GpuSpec, name))
         self.engine: Memo[Loaded[EngineSpec]] = Memo(lambda name: catalog.get(EngineSpec, name))
@@ -85,4 +82,5 @@ class Names:
         """By its name and the longest request that the engine accepts."""
         self.precision = Memo(precision_of)
         """By its name, the model's, and those of the machine that runs it."""
-        self.format = Memo(format_of)
+        self.format: Memo[tuple[str, FormatSpec]] = Memo(catalog.format)
+        """(key, spec) by any of its names."""

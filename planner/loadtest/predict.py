@@ -164,7 +164,8 @@ def _verdicts(found: LoadTests, runs: Sequence[Run]) -> list[dict[str, Any]]:
             verdict |= {"limit": "memory", "error": f"does not fit: weights and one request exceed the memory{where}"}
         elif found.too_long[i]:
             most = f"{run.model.max_context_tokens:,} tokens"
-            verdict |= {"limit": "context", "error": f"input and output exceed the model's context of {most}"}
+            what = "the model's context of" if math.isnan(run.numbers["max_model_len"]) else "max_model_len,"
+            verdict |= {"limit": "context", "error": f"input and output exceed {what} {most}"}
         elif found.overloaded[i]:
             served = f"{values['requests_per_s']:.4g} requests/s"
             verdict |= {"error": f"request_rate is more than it can serve, {served} at most"}

@@ -67,6 +67,7 @@ class Run:
     machine: Machine
     model: ModelSpec
     precision: Precision
+    kv_format: str
     kv_bytes: float
     layout: Layout | None
     """None: the row leaves it open; see `choices`."""
@@ -101,8 +102,8 @@ def resolve(row: Row, names: Names) -> Run:
     release = row.get("engine_version") or ""
     named = (row["gpu"], row.get("engine") or "vllm", release, *(settings[name] for name in SETTINGS))
     precision = names.precision(row.get("precision") or "native", row["model"], *named)
-    kv = names.format(row.get("kv_precision") or model.cache_format)
-    run = Run(names.machine(*named), model, precision, kv.weight_bytes, None, 1.0, None, numbers)
+    kv_format, kv = names.format(row.get("kv_precision") or model.cache_format)
+    run = Run(names.machine(*named), model, precision, kv_format, kv.weight_bytes, None, 1.0, None, numbers)
     options = choices(run)
     return options[0] if len(options) == 1 else run
 
@@ -121,7 +122,7 @@ def choices(run: Run) -> list[Run]:
 def _why_not(run: Run) -> str:
     """Return why the engine does not start a run's deployment; empty where it starts."""
     layouts = (run.layout, run.pool.layout if run.pool else None)
-    reasons = (why_not(run.model, run.machine, run.precision, layout) for layout in layouts if layout)
+    reasons = (why_not(run.model, run.machine, run.precision, layout, run.kv_format) for layout in layouts if layout)
     return next((reason for reason in reasons if reason), "")
 
 

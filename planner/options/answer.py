@@ -73,7 +73,6 @@ def answer(scenario: Scenario, catalog: Catalog, *, today: dt.date | None = None
     refuse_router(scenario)
     day = today or the_day()
     model, notes = find_model(scenario, catalog)
-    model = limited(model, scenario)
     if scenario.spec.fleet.kv_precision is None and model.spec.kv_cache_format:
         notes = [*notes, cache_note(model.spec)]
     options = candidates(scenario, catalog, model, day)
@@ -121,20 +120,22 @@ def refuse_router(scenario: Scenario, where: str = "") -> None:
 
 
 def find_model(scenario: Scenario, catalog: Catalog) -> tuple[Loaded[ModelSpec], list[str]]:
-    """Return the model a scenario names: a config.json, a spec file, or a name of the catalogue."""
+    """Return the model a scenario names, with the longest request that its engine accepts, and how the name was read.
+
+    A model is a config.json, a spec file, or a name of the catalogue. Raises BadInputError where `max_model_len` is
+    more than the model's own length.
+    """
     place = scenario.loaded.document.place(("model",))
     found = open_model(scenario.spec.model, catalog, folder=scenario.folder, where=place)
+    model = _limited(found.loaded, scenario)
     if scenario.spec.model.endswith(".json"):
-        notes = found.loaded.spec.notes
-        return found.loaded, [f"{PurePath(scenario.spec.model).name}: {notes}"] if notes else []
-    return found.loaded, [model_note(found)] if found.note else []
+        notes = model.spec.notes
+        return model, [f"{PurePath(scenario.spec.model).name}: {notes}"] if notes else []
+    return model, [model_note(found)] if found.note else []
 
 
-def limited(model: Loaded[ModelSpec], scenario: Scenario) -> Loaded[ModelSpec]:
-    """Return a model with the longest request that the scenario's engine accepts.
-
-    Raises BadInputError where that is more than the model's own length.
-    """
+def _limited(model: Loaded[ModelSpec], scenario: Scenario) -> Loaded[ModelSpec]:
+    """Return a model with the longest request that the scenario's engine accepts."""
     length, own = scenario.spec.engine_settings.max_model_len, model.spec.max_context_tokens
     if length is None:
         return model

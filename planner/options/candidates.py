@@ -121,11 +121,13 @@ def candidates(scenario: Scenario, catalog: Catalog, model: Loaded[ModelSpec], t
     machines = list(_machines(scenario, catalog))
     offers = offers_by_gpu(scenario, catalog, today)
     precisions = list(_precisions(scenario, catalog, model.spec))
+    cache = spec.fleet.kv_precision or model.spec.cache_format
+    cache, _ = catalog.format(cache, where=scenario.loaded.document.place(("fleet", "kv_precision")))
     for machine in machines:
         of_gpu: list[Offer | None] = list(offers.get(machine.gpu.spec.id, [])) or [None]
         wanted = spec.fleet.tensor_parallel
         layouts = [x for x in usual_layouts(model.spec, machine) if not wanted or x.tensor in wanted]
-        tried = [(as_run(p, machine), _starting(model.spec, machine, p, layouts)) for p in precisions]
+        tried = [(as_run(p, machine), _starting(model.spec, machine, p, layouts, cache)) for p in precisions]
         for layout in layouts:
             rentable = [o for o in of_gpu if _can_hold(o, layout, machine)] or [None]
             found += [
@@ -137,9 +139,11 @@ def candidates(scenario: Scenario, catalog: Catalog, model: Loaded[ModelSpec], t
     return found
 
 
-def _starting(model: ModelSpec, machine: Machine, precision: Precision, layouts: Sequence[Layout]) -> dict[Layout, str]:
+def _starting(
+    model: ModelSpec, machine: Machine, precision: Precision, layouts: Sequence[Layout], cache: str
+) -> dict[Layout, str]:
     """Return the layouts that start, each with an empty text; where none does, the first one with the reason."""
-    reasons = {layout: why_not(model, machine, precision, layout) for layout in layouts}
+    reasons = {layout: why_not(model, machine, precision, layout, cache) for layout in layouts}
     return {layout: why for layout, why in reasons.items() if not why} or dict(islice(reasons.items(), 1))
 
 

@@ -158,8 +158,10 @@ def nothing_meets(scenario: Scenario, results: Sequence[Option]) -> str:
             reasons = list(dict.fromkeys(option.why for option in results if option.why))
             more = f"; and {len(reasons) - _SHOWN} more reasons" if len(reasons) > _SHOWN else ""
             return f"no option starts: {'; '.join(reasons[:_SHOWN])}{more}"
-        if limits == {"context"}:
-            return "nothing fits: input and output together exceed the model's context length"
+        if "context" in limits:  # options with this limit have room: no other GPU or layout would help
+            accepted = scenario.spec.engine_settings.max_model_len
+            limit = f"max_model_len {accepted:,}" if accepted else "the model's context length"
+            return f"nothing fits: input and output together exceed {limit}"
         largest = max(option.gpus_per_replica or 0 for option in results if not option.why)
         return (
             f"nothing fits: the weights and the cache of one long request do not fit any candidate "

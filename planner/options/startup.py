@@ -73,7 +73,7 @@ def _widened(fmt: FormatSpec) -> FormatSpec:
     return fmt.model_copy(update={"compute": "fp16", "activation_scales": "tensor"})
 
 
-def why_not(model: ModelSpec, machine: "Machine", precision: "Precision", layout: "Layout") -> str:
+def why_not(model: ModelSpec, machine: "Machine", precision: "Precision", layout: "Layout", cache: str = "") -> str:
     """Return why an engine does not start a model in a layout on a GPU; empty where it starts.
 
     Parameters
@@ -83,14 +83,45 @@ def why_not(model: ModelSpec, machine: "Machine", precision: "Precision", layout
         of heads are checked.
     precision : formats of the weights, as published or as asked.
     layout : degrees of parallelism.
+    cache : format of the KV cache; the checkpoint's own by default.
 
     Returns
     -------
     str
         The first reason found, in words.
     """
+    settings = _settings(machine, cache or model.cache_format)
+    heads, kernels = _heads(model, layout), _kernels(model, machine, precision)
     blocks = _blocks(model, machine, precision, layout)
-    return next(chain(_heads(model, layout), _kernels(model, machine, precision), blocks), "")
+    return next(chain(settings, _degrees(model, machine, layout), heads, kernels, blocks), "")
+
+
+def _settings(machine: "Machine", cache: str) -> Iterator[str]:
+    """Yield settings that the engine does not take."""
+    engine, table = machine.engine.spec, machine.support
+    if table is not None and cache not in table.cache_formats:
+        yield f"{engine.name} keeps no KV cache in {cache}; it takes {', '.join(table.cache_formats)}"
+    limits = engine.factors.limits_for(machine.gpu.spec)
+    if engine.budget_holds_sequences and limits.max_running_sequences > limits.max_batched_tokens:
+        sequences, tokens = limits.max_running_sequences, limits.max_batched_tokens
+        yield f"max_num_seqs {sequences:,} is more than max_num_batched_tokens {tokens:,}"
+
+
+def _degrees(model: ModelSpec, machine: "Machine", layout: "Layout") -> Iterator[str]:
+    """Yield degrees of parallelism that do not go together."""
+    if layout.pipeline > model.layers:
+        yield f"PP{layout.pipeline} is more than the {model.layers} layers"
+    if layout.expert == 1:
+        return
+    ranks, experts = layout.tensor * layout.data, max((group.experts or 0 for group in model.ffn), default=0)
+    if ranks % layout.expert:
+        yield f"EP{layout.expert} does not divide TP x DP = {ranks}"
+    if machine.support is not None and machine.support.expert_parallel == "all" and layout.expert != ranks:
+        yield f"EP{layout.expert} is neither 1 nor TP x DP = {ranks}, as {machine.engine.spec.name} has it"
+    if not experts:
+        yield f"EP{layout.expert} needs experts, and {model.id} has none"
+    elif experts % layout.expert:
+        yield f"EP{layout.expert} does not divide {experts} experts"
 
 
 def _heads(model: ModelSpec, layout: "Layout") -> Iterator[str]:
@@ -98,7 +129,8 @@ def _heads(model: ModelSpec, layout: "Layout") -> Iterator[str]:
     tensor = layout.tensor
     for group in model.attention:
         if group.heads % tensor:
-            yield f"TP{tensor} does not divide {group.heads} attention heads"
+            kind = "heads of linear attention" if group.kind == "linear" else "attention heads"
+            yield f"TP{tensor} does not divide {group.heads} {kind}"
         if group.kind == "gqa" and group.kv_heads % tensor and tensor % group.kv_heads:
             yield f"{group.kv_heads} KV heads and TP{tensor}: neither divides the other"
 

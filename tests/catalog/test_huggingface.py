@@ -302,6 +302,14 @@ def test_a_field_nobody_asks_for_is_named() -> None:
     assert spec_of({**LLAMA, "widen_by": 2, "rope_theta": 1e6}).notes == "ignored: widen_by."
 
 
+def test_a_kind_of_model_that_was_not_checked_is_called_so() -> None:
+    """Its sizes are read by their names; a class of transformers that was counted has no such note."""
+    assert spec_of({**LLAMA, "model_type": "zzz"}).notes == (
+        "model_type 'zzz' is none of those checked: read by its fields alone."
+    )
+    assert spec_of(LLAMA).notes is None
+
+
 def test_shared_indexers_are_not_cached_twice() -> None:
     """GLM-5.2 has an indexer in every fourth layer: the others reuse its choice and cache no keys for it."""
     path = config_path("zai-org--GLM-5.2")
@@ -650,6 +658,17 @@ def test_bad_json(tmp_path: Path, content: str, message: str) -> None:
                 "config.json:14:5: quant_method: unknown quantization method 'fancy'. Known: fp8, "
                 "fbgemm_fp8, mxfp4, awq, gptq, auto-round, bitsandbytes, hqq, quark, torchao, "
                 "compressed-tensors, modelopt."
+            ),
+        ),
+        (
+            {"quantization_config": {"quant_method": "compressed-tensors", "config_groups": {}}},
+            ("config.json:15:5: config_groups: is empty or missing; expected the format of each group of matrices"),
+        ),
+        (
+            {"quantization_config": {"quant_method": "fp8", "weight_block_size": [0, 0]}},
+            (
+                "config.json:15:5: weight_block_size: [0, 0] is not valid here; expected the two sides of a block, as "
+                "[128, 128]"
             ),
         ),
         (

@@ -56,6 +56,7 @@ def test_read_right_or_refused(kind: str) -> None:
     if reason:
         assert re.search(r"expected|Known|Did you mean", reason)
         return
+    assert "none of those checked" not in (spec.notes or "")
     assert count_parameters(spec).total == pytest.approx(PUBLISHED.get(kind, row["parameters"]), rel=0.01)
     cached = sum(kv_elements(g) * g.compression for g in spec.attention if g.kind != "linear")
     if row["cache_elements_per_token"] is not None:

@@ -222,6 +222,36 @@ def test_validate_finds_a_bad_variant_before_anybody_asks_for_it(call: Call, sce
     assert call("estimate", scenario_file).code == 0
 
 
+def test_validate_knows_the_length_of_the_model(call: Call, tmp_path: Path) -> None:
+    """A longest request beyond the model's own is refused by `validate` as by `estimate`; one too short is named."""
+    text = """\
+name: t
+model: qwen3-8b
+engine: vllm
+engine_settings: {max_model_len: %s}
+workload: {answers_per_day: 1000, input_tokens: 5000, answer_tokens: 100}
+"""
+    path = tmp_path / "t.yaml"
+    path.write_text(text % "99999999", encoding="utf-8")
+    for command in ("validate", "estimate"):
+        outcome = call(command, path)
+        assert outcome.code == 2
+        assert outcome.errors == [f"error: {path}:4:34: max_model_len 99,999,999 is more than qwen3-8b's 40,960 tokens"]
+    path.write_text(text % "4096", encoding="utf-8")
+    outcome = call("estimate", path)
+    assert outcome.code == 1
+    assert "nothing fits: input and output together exceed max_model_len 4,096" in outcome.out
+
+
+def test_one_field_in_two_columns(call: Call, tmp_path: Path) -> None:
+    """A sheet that names its GPUs in two columns is refused, as one of them would be lost."""
+    sheet = tmp_path / "s.csv"
+    sheet.write_text("gpu,fleet.gpus\nl4,h100-sxm\n", encoding="utf-8")
+    outcome = call("estimate", "--from", sheet)
+    assert outcome.code == 2
+    assert outcome.errors == [f"error: {sheet}:1: the columns 'gpu' and 'fleet.gpus' are the same field"]
+
+
 def test_validate_goes_on_after_a_bad_file(call: Call, scenario_file: Path, tmp_path: Path) -> None:
     """Every file is told about; the worst exit code wins."""
     bad = tmp_path / "bad.yaml"

@@ -72,7 +72,6 @@ def test_half_of_the_reports_were_kept_out_of_the_rules() -> None:
         ("phi-4-14b", "bf16", Layout(8), "10 KV heads and TP8: neither divides the other"),
         ("phi-4-14b", "bf16", Layout(20), ""),  # copies of the KV heads: 20 is a multiple of 10
         ("qwen3-30b-a3b", "fp8-block", Layout(4), "expert width 768/4 = 192 is not a multiple of fp8-block's block"),
-        ("qwen3-30b-a3b", "fp8-block", Layout(4, expert=2), ""),  # two ranks share an expert: 384
         ("qwen3-30b-a3b", "fp8-block", Layout(1, data=4), "expert width 768/4"),  # all ranks slice the experts
         ("qwen3-30b-a3b", "fp8-block", Layout(1, data=4, expert=4), ""),
         ("qwen3-30b-a3b", "int4", Layout(4), "expert width 768/4 = 192 is not a multiple of int4's group of 128"),
@@ -87,6 +86,57 @@ def test_layouts_divide_the_model(model: str, precision: str, layout: Layout, wo
     """Heads, blocks and groups, with experts sliced over all ranks that do not keep them whole."""
     why = reason(model, machine("h100-sxm", "vllm"), precision, layout)
     assert why.startswith(words) if words else not why
+
+
+def test_two_ranks_share_an_expert_where_the_engine_spreads_them_over_some() -> None:
+    """768/2 = 384 holds three blocks of 128; vLLM spreads experts over all ranks or none."""
+    layout = Layout(4, expert=2)
+    assert not reason("qwen3-30b-a3b", machine("h100-sxm", "sglang"), "fp8-block", layout)
+    assert "EP2 is neither 1 nor TP x DP = 4" in reason("qwen3-30b-a3b", machine("h100-sxm", "vllm"), "bf16", layout)
+
+
+@pytest.mark.parametrize(
+    ("model", "layout", "words"),
+    [
+        ("qwen3-30b-a3b", Layout(2, expert=4), "EP4 does not divide TP x DP = 2"),
+        ("qwen3-30b-a3b", Layout(4, expert=3), "EP3 does not divide TP x DP = 4"),
+        ("qwen3-30b-a3b", Layout(1, expert=10**6), "EP1000000 does not divide"),
+        ("qwen3-30b-a3b", Layout(1, data=3, expert=3), "EP3 does not divide 128 experts"),
+        ("llama-3.1-8b", Layout(2, expert=2), "EP2 needs experts, and llama-3.1-8b has none"),
+        ("llama-3.1-8b", Layout(1, pipeline=64), "PP64 is more than the 32 layers"),
+        ("llama-3.1-8b", Layout(1, pipeline=32), ""),
+    ],
+)
+def test_degrees_go_together(model: str, layout: Layout, words: str) -> None:
+    """Expert parallelism divides the ranks and the experts; a pipeline stage has a layer."""
+    for engine in ("sglang", "vllm"):
+        why = reason(model, machine("h100-sxm", engine), "bf16", layout)
+        assert why.startswith(words) if words else not why
+
+
+def test_a_cache_has_a_format_that_the_engine_keeps() -> None:
+    """Formats of weights alone are refused for the cache, in a load test, a search and a plan."""
+    row = {"model": "llama-3.1-8b", "gpu": "h100-sxm", "input_tokens": 100, "output_tokens": 10, "concurrency": 1}
+    for fmt in ("int3", "nf4", "fp8-block"):
+        (found,) = predict([row | {"kv_precision": fmt, "tensor_parallel": 1}], CATALOG)
+        assert f"vLLM keeps no KV cache in {fmt}; it takes bf16, fp8" in str(found["error"])
+    assert not predict([row | {"kv_precision": "fp8", "tensor_parallel": 1}], CATALOG)[0]["error"]
+    asked = answer(
+        load_scenario("o1-class", CATALOG, changes={"fleet.kv_precision": "nf4", "engine": "sglang"}), CATALOG
+    )
+    assert "SGLang keeps no KV cache in nf4" in str(asked.best["why"])
+
+
+def test_a_step_has_a_token_for_each_sequence_of_vllm() -> None:
+    """A batch larger than the budget does not start; a default batch shrinks to a budget that is given alone."""
+    row = {"model": "llama-3.1-8b", "gpu": "h100-sxm", "input_tokens": 100, "output_tokens": 10, "tensor_parallel": 1}
+    (found,) = predict([row | {"max_num_batched_tokens": 256, "max_num_seqs": 512}], CATALOG)
+    assert "max_num_seqs 512 is more than max_num_batched_tokens 256" in str(found["error"])
+    (shrunk,) = predict([row | {"max_num_batched_tokens": 64}], CATALOG)
+    assert not shrunk["error"]
+    assert shrunk["running_batch"] <= 64
+    (other,) = predict([row | {"engine": "sglang", "max_num_batched_tokens": 256, "max_num_seqs": 512}], CATALOG)
+    assert not other["error"]
 
 
 def test_a_kernel_takes_whole_tiles() -> None:
@@ -236,7 +286,9 @@ def test_settings_of_a_scenario_reach_the_option(call: Call) -> None:
         (["engine_settings.gpu_memory_utilization=1.5"], 2, "is too large; expected a number of at most 1"),
         (["engine_settings.max_model_len=1.5"], 2, "expected a whole number"),
         (["engine_settings.max_model_len=1000000"], 2, "is more than deepseek-r1's 163,840 tokens"),
-        (["engine=vllm", "engine_version=0.99.0"], 3, "unknown release of vLLM '0.99.0'"),
+        (["engine_settings.kv_cache_dtype=fp8"], 2, "kv_cache_dtype is fleet.kv_precision in a scenario"),
+        (["engine=vllm", "engine_version=0.99.0"], 3, "unknown release of vLLM '0.99.0'; known are 0.5.0 to 0.33.0."),
+        (["engine=vllm", "engine_version=0.2"], 3, 'Did you mean "0.20" (in quotes in YAML)?'),
         (["engine=vllm", "engine_version=true"], 2, "expected text"),
         (["engine=any", "engine_version=0.33.0"], 2, "engine_version is given without one engine"),
     ],

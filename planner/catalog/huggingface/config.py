@@ -259,6 +259,9 @@ def _notes(config: Mapping[str, Any], f: Fields) -> str:
         notes = [f"The vision tower, about {encoder / 1e9:.2f}e9 parameters by its sizes, counts in memory alone."]
     if f.optional("num_nextn_predict_layers", "num_mtp_modules", "mtp_num_hidden_layers"):
         notes.append("Multi-token-prediction layers are left out.")
+    kinds = [str(kind) for kind in (config.get("model_type"), f.get("model_type")) if kind]
+    if kinds and not set(kinds) & set(class_defaults()["checked_types"]):
+        notes.append(f"model_type {kinds[-1]!r} is none of those checked: read by its fields alone.")
     if ignored := ignored_note(f):
         notes.append(ignored)
     return " ".join(notes)

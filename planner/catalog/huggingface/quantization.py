@@ -81,6 +81,8 @@ def scheme_of(q: Fields) -> Scheme:
         return Scheme(_algorithm(q, algorithm), excluded, listed)
     if method in {"fp8", "fbgemm_fp8"}:
         return Scheme(_eight_bit(q), () if listed else excluded, listed)
+    if method == "compressed-tensors" and not q.mapping("config_groups"):
+        q.fail("config_groups", "is empty or missing; expected the format of each group of matrices")
     if q.mapping("config_groups"):
         return _compressed_tensors(q, excluded, listed)
     if listed:
@@ -115,7 +117,12 @@ def cache_format(q: Fields) -> str | None:
 
 
 def _eight_bit(q: Fields) -> str:
-    return "fp8-block" if q.listing("weight_block_size") else "fp8"
+    sizes = q.listing("weight_block_size")
+    if any(isinstance(size, bool) or not isinstance(size, int) or size < 1 for size in sizes):
+        q.fail(
+            "weight_block_size", f"{list(sizes)} is not valid here; expected the two sides of a block, as [128, 128]"
+        )
+    return "fp8-block" if sizes else "fp8"
 
 
 def _algorithm(q: Fields, name: str) -> str:
