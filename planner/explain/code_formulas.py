@@ -5,7 +5,7 @@ from functools import cache
 from planner.explain.code_reader import CodeReader, Function
 from planner.explain.formulas import Formula, formulas
 from planner.fleet import bill, replicas, sizing
-from planner.serving import attention, collectives, memory, power, replica, step
+from planner.serving import attention, collectives, kv_cache, memory, power, replica, step
 
 _INLINED: tuple[Function, ...] = (
     attention.decode_attention_s,
@@ -16,8 +16,18 @@ _INLINED: tuple[Function, ...] = (
     collectives.all_gather_s_per_byte,
     collectives.all_to_all_s_per_byte,
     collectives.others_reached,
-    memory.cache_bytes,
-    memory.state_bytes,
+    kv_cache.cache_bytes,
+    kv_cache.state_bytes,
+    kv_cache.request_bytes,
+    kv_cache.held_bytes,
+    kv_cache.spread_bytes,
+    kv_cache.in_flight_bytes,
+    kv_cache.in_flight_tokens,
+    memory.running_limit,
+    memory.weight_bytes_per_gpu,
+    memory.activation_bytes_per_gpu,
+    memory.other_bytes_per_gpu,
+    memory.kv_capacity_bytes,
     replica.dense_weight_bytes,
     step.accepted_tokens,
     power.busy_power_w,
@@ -26,7 +36,13 @@ _INLINED: tuple[Function, ...] = (
     replicas.replica_availability,
     replicas.replicas_for_peak,
 )
-_NAMED: tuple[Function, ...] = (attention.prefill_chunk, memory.kv_split, sizing.peak_answers_per_s)
+_NAMED: tuple[Function, ...] = (
+    attention.prefill_chunk,
+    kv_cache.kv_split,
+    kv_cache.growing_bytes,
+    kv_cache.is_pooled,
+    sizing.peak_answers_per_s,
+)
 
 
 @cache
@@ -73,6 +89,27 @@ def _replica_and_bill() -> dict[str, Formula]:
     reader.locals(sizing.energy_of, billed="billed_gpus")
     for load in ("capacity", "peak"):
         reader.value(f"{load}.busy_power_w", power.busy_power_of, terms=load)
+    return reader.found | _memory()
+
+
+_OF_MEMORY = {
+    "weights": "weight_bytes",
+    "activations": "activation_bytes",
+    "others": "other_bytes",
+    "capacity": "kv_capacity_bytes",
+    "mean": "kv_bytes_per_sequence",
+    "sd": "kv_bytes_per_sequence_sd",
+    "longest": "kv_bytes_longest_request",
+    "fitting": "sequences_that_fit",
+    "common": "common_bytes",
+}
+"""Local name of `memory.build_memory` -> field of what it returns."""
+
+
+def _memory() -> dict[str, Formula]:
+    """Return what the memory of a GPU holds, by name."""
+    reader = CodeReader(_INLINED, _NAMED, "memory.", {name: f"memory.{of}" for name, of in _OF_MEMORY.items()})
+    reader.record("", memory.build_memory, tokens="tokens", paused_bytes="memory.paused_bytes")
     return reader.found
 
 

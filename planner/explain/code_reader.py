@@ -23,6 +23,7 @@ _WORDS = {
     "minimum": "min",
     "overlapped": "overlap",
     "mean_of_minimum": "capped",
+    "deviation_of_minimum": "capped_sd",
     "spare_replicas": "spares",
     "nan": "no_number",
 }
@@ -57,7 +58,7 @@ class CodeReader:
         body = _Body(self, function, _expressions(**names))
         for part in body.read().keywords:
             value = body.visit(part.value)
-            if ast.unparse(value) != group + part.arg:
+            if ast.unparse(value) != self.prefix + group + part.arg:
                 self.add(group + part.arg, value, body.comment_above(part))
 
     def locals(self, function: Function, **names: str) -> None:

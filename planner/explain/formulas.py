@@ -15,7 +15,7 @@ import numpy as np
 
 from planner import units
 from planner.fleet.replicas import spare_replicas
-from planner.serving.lengths import mean_of_minimum
+from planner.serving.lengths import deviation_of_minimum, mean_of_minimum
 from planner.serving.steady_state import QUANTILES
 from planner.serving.step import overlapped
 
@@ -30,6 +30,7 @@ FUNCTIONS: Functions = {
     "sqrt": np.sqrt,
     "square": np.square,
     "capped": lambda mean, second, cap: mean_of_minimum(np.asarray(mean), np.asarray(second), np.asarray(cap)),
+    "capped_sd": lambda mean, second, cap: deviation_of_minimum(np.asarray(mean), np.asarray(second), np.asarray(cap)),
     "overlap": lambda a, b, p: overlapped(np.asarray(a), np.asarray(b), np.asarray(p)),
     "spares": lambda r, up, target: spare_replicas(np.asarray(r), np.asarray(up), np.asarray(target)),
 }

@@ -14,7 +14,7 @@ from planner.fleet.replicas import Fleet
 from planner.fleet.result_fields import Results
 from planner.serving.cases import Cases
 from planner.serving.disaggregated import Deployment
-from planner.serving.memory import longest_context_tokens
+from planner.serving.kv_cache import longest_context_tokens
 from planner.serving.normal import Array, Mask, total
 from planner.serving.replica import Replica
 from planner.serving.slo import Capacity

@@ -13,7 +13,7 @@ from planner.catalog.parameters import count_parameters
 from planner.errors import BadInputError, PlannerError, unknown
 from planner.loadtest.lookups import Names
 from planner.loadtest.run import NUMBERS, Run, cases_of, choices, resolve
-from planner.serving import memory
+from planner.serving import kv_cache, memory
 from planner.serving.cases import Cases, ignoring_float_errors
 
 INPUTS = (
@@ -126,10 +126,10 @@ def _results(run: Run, catalog: Catalog) -> dict[str, Any]:
         cases = cases_of([run], catalog).rows_of_one()
         weights = memory.weight_bytes_per_gpu(cases.model, cases.layout)
         activations, others = memory.activation_bytes_per_gpu(cases), memory.other_bytes_per_gpu(cases)
-        cache = memory.kv_capacity_bytes(cases, weights, activations, others)
-        longest = memory.longest_context_tokens(cases, cache)
-        request = memory.startup_bytes(cases)
-        concurrency = np.maximum(cache, 0.0) / request * cases.layout.data_parallel
+        room = memory.kv_capacity_bytes(cases, weights, activations, others)
+        longest = kv_cache.longest_context_tokens(cases, room)
+        request = kv_cache.startup_bytes(cases)
+        concurrency = np.maximum(room, 0.0) / request * cases.layout.data_parallel
     accepted, engine = run.model.max_context_tokens, run.machine.engine.spec
     fits = bool(longest >= 1.0)
     too_short = engine.holds_longest_request and float(concurrency) < float(cases.layout.data_parallel)
@@ -141,23 +141,23 @@ def _results(run: Run, catalog: Catalog) -> dict[str, Any]:
         "weights_bytes_per_gpu": float(weights),
         "activation_bytes_per_gpu": float(activations),
         "other_bytes_per_gpu": float(others),
-        "cache_bytes_per_gpu": float(cache),
+        "cache_bytes_per_gpu": float(room),
         "kv_bytes_per_token": kv_bytes_per_token(cases),
         "cache_tokens": float(np.floor(concurrency * accepted)),
         "max_concurrency_at_max_model_len": float(concurrency),
         "longest_context_tokens": float(longest),
         "fits": fits,
         "starts": fits and not run.why_not and not too_short,
-        "why": run.why_not or _why(fits=fits, too_short=too_short, run=run, cache=float(cache), longest=float(longest)),
+        "why": run.why_not or _why(fits=fits, too_short=too_short, run=run, room=float(room), longest=float(longest)),
         "error": "",
     }
 
 
-def _why(*, fits: bool, too_short: bool, run: Run, cache: float, longest: float) -> str:
+def _why(*, fits: bool, too_short: bool, run: Run, room: float, longest: float) -> str:
     """Return why a deployment that its engine knows does not start; empty where it does."""
     if not fits:
-        room = "the cache has no room for a request" if cache > 0.0 else f"{-cache / 1e9:,.1f} GB per GPU are missing"
-        return f"out of memory: {room}"
+        missing = "the cache has no room for a request" if room > 0.0 else f"{-room / 1e9:,.1f} GB per GPU are missing"
+        return f"out of memory: {missing}"
     if too_short:
         accepted = run.model.max_context_tokens
         return f"one request of {accepted:,} tokens does not fit; expected max_model_len of at most {longest:,.0f}"
@@ -171,4 +171,4 @@ def kv_bytes_per_token(cases: Cases) -> float:
     """
     one = np.ones(())
     one_gpu = dataclasses.replace(cases.layout, tensor_parallel=one)
-    return float(memory.cache_bytes(dataclasses.replace(cases, layout=one_gpu), one, one, one))
+    return float(kv_cache.cache_bytes(dataclasses.replace(cases, layout=one_gpu), one, one, one))

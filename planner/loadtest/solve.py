@@ -10,7 +10,7 @@ from planner.loadtest.run import Run, layouts
 from planner.serving.cases import Cases, ignoring_float_errors
 from planner.serving.closed_loop import LoadTestResult, Traffic, run_load_test
 from planner.serving.disaggregated import Deployment, deployment_of
-from planner.serving.memory import longest_context_tokens
+from planner.serving.kv_cache import longest_context_tokens
 from planner.serving.normal import Array, Mask
 from planner.serving.power import average_power_w, busy_power_at
 from planner.serving.steady_state import length_quantiles

@@ -3,8 +3,8 @@
 import numpy as np
 
 from planner.serving.cases import Cases
+from planner.serving.kv_cache import cache_bytes, state_bytes
 from planner.serving.lengths import TokenDemand, mean_of_minimum
-from planner.serving.memory import cache_bytes, state_bytes
 from planner.serving.normal import Array
 
 FLOP_PER_MAC = 2.0

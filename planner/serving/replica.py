@@ -10,8 +10,9 @@ from planner.serving.attention import FLOP_PER_MAC, decode_attention_s, prefill_
 from planner.serving.cases import Cases
 from planner.serving.collectives import collectives
 from planner.serving.columns import PauseColumns
+from planner.serving.kv_cache import cache_bytes, held_bytes, state_bytes
 from planner.serving.lengths import TokenDemand, token_demand
-from planner.serving.memory import Memory, build_memory, cache_bytes, held_bytes, running_limit, state_bytes
+from planner.serving.memory import Memory, build_memory, running_limit
 from planner.serving.model_columns import ModelColumns
 from planner.serving.normal import Array
 from planner.serving.roots import solve_increasing
@@ -153,12 +154,7 @@ def _memory_beside_pauses(cases: Cases, replica: Replica, pauses: PauseColumns) 
     top = np.log(np.maximum(memory.sequences_that_fit, _NOTHING))
     inputs = (replica, bytes_seconds, ranks, cases.engine.kv_overflow_z)
     running = np.exp(solve_increasing(excess, top - _WIDEST, top, inputs))
-    return dataclasses.replace(
-        memory,
-        sequences_that_fit=running,
-        max_running_sequences=np.minimum(running, cases.engine.max_running_sequences * replica.ranks),
-        paused_bytes=np.asarray(answers_per_s(running, replica) * bytes_seconds),
-    )
+    return build_memory(cases, replica.tokens, np.asarray(answers_per_s(running, replica) * bytes_seconds))
 
 
 _NOTHING, _WIDEST = 1e-12, 30.0

@@ -9,18 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from planner.serving.cases import Cases
+from planner.serving.kv_cache import cache_bytes, held_bytes, kv_split, longest_context_tokens, startup_bytes
 from planner.serving.lengths import token_demand
-from planner.serving.memory import (
-    Memory,
-    build_memory,
-    cache_bytes,
-    held_bytes,
-    kv_split,
-    longest_context_tokens,
-    running_limit,
-    startup_bytes,
-    weight_bytes_per_gpu,
-)
+from planner.serving.memory import Memory, build_memory, running_limit, weight_bytes_per_gpu
 
 Build = Callable[..., Cases]
 
