@@ -135,6 +135,17 @@ def billed_output(
     usd_per_mtok_cached_input: Array | float,
     usd_per_mtok_output: Array | float,
 ) -> Array:
-    """Return the output tokens behind an API's bill: the inverse of `api_bill` [tokens]; its parameters."""
+    """Return the output tokens behind an API's bill: the inverse of `api_bill` [tokens]; its parameters.
+
+    Parameters
+    ----------
+    usd : the bill [USD].
+    input_tokens, cached_share, usd_per_mtok_input, usd_per_mtok_cached_input, usd_per_mtok_output : as in `api_bill`.
+
+    Returns
+    -------
+    Array
+        Output tokens, reasoning included [tokens]; negative where the input alone costs more than the bill.
+    """
     of_input = api_bill(input_tokens, cached_share, 0.0, usd_per_mtok_input, usd_per_mtok_cached_input, 0.0)
     return np.asarray((usd - of_input) * units.TOKENS_PER_MTOK / usd_per_mtok_output)

@@ -33,7 +33,19 @@ class MeasuredLoad:
 def measured_load(
     cases: Cases, input_rate: float, output_rate: float, tokens_per_day: tuple[float, float] | None
 ) -> MeasuredLoad:
-    """Return the load of a scenario with measured rates: from token volumes, or from answers and their lengths."""
+    """Return the load of a scenario with measured rates: from token volumes, or from answers and their lengths.
+
+    Parameters
+    ----------
+    cases : for the rate of answers [1/s] and their lengths [tokens], where no volume is given.
+    input_rate, output_rate : what one node was measured to prefill and to generate [tokens/s], > 0.
+    tokens_per_day : volume of input and output [tokens/day]; None where answers are counted.
+
+    Returns
+    -------
+    MeasuredLoad
+        Mean rates [tokens/s], shape of the cases. Input counts cached tokens, as the measured rate does.
+    """
     if tokens_per_day is not None:
         per_s = [np.asarray(tokens / units.SECONDS_PER_DAY) for tokens in tokens_per_day]
     else:
@@ -77,6 +89,16 @@ def measured_capacity(cases: Cases, load: MeasuredLoad) -> ReplicaCapacity:
 
     A mean below one node is allowed: at other hours the nodes do other work. Where the demand is tokens and no number
     of answers is known, a second's tokens stand for an answer.
+
+    Parameters
+    ----------
+    cases : for the GPUs of a node [1] and the rate of answers [1/s].
+    load : token rates and the measured rates of a node [tokens/s].
+
+    Returns
+    -------
+    ReplicaCapacity
+        Of one node as if it were a replica: lambda/(n_prefill + n_decode) answers/s.
     """
     prefill, decode = phase_nodes(load)
     rate = _counted(cases).demand.answers_per_s
@@ -99,7 +121,18 @@ def _counted(cases: Cases) -> Cases:
 
 
 def estimate_from_measured_rates(cases: Cases, load: MeasuredLoad) -> tuple[Estimate, ReplicaCapacity]:
-    """Return the estimate of nodes that serve at measured rates, and what one serves; latencies are unknown: NaN."""
+    """Return the estimate of nodes that serve at measured rates, and what one serves; latencies are unknown: NaN.
+
+    Parameters
+    ----------
+    cases : nodes of measured rate (`as_measured_nodes`), of any shape.
+    load : token rates and the measured rates of a node [tokens/s].
+
+    Returns
+    -------
+    tuple[Estimate, ReplicaCapacity]
+        Results of the cases' shape; those of single answers are NaN where only a token volume is known.
+    """
     with ignoring_float_errors():
         capacity, counted = measured_capacity(cases, load), _counted(cases)
         cost, rate = fleet_cost(counted, capacity), counted.demand.answers_per_s

@@ -26,7 +26,19 @@ class Fleet:
 
 
 def replicas_for_peak(peak_answers_per_s: Array, replica_answers_per_s: Array, headroom: Array) -> Array:
-    """Return ceil(peak / (capacity (1 - headroom))), at least 1, from rates [1/s] and a share [1]."""
+    """Return ceil(peak / (capacity (1 - headroom))), at least 1, from rates [1/s] and a share [1].
+
+    Parameters
+    ----------
+    peak_answers_per_s : rate in the peak hour [1/s].
+    replica_answers_per_s : the most one replica serves within the SLO [1/s], > 0; infinite where it has no work.
+    headroom : share of a replica's capacity that stays free [1], in 0..1, 1 excluded.
+
+    Returns
+    -------
+    Array
+        Replicas, spares not included [1]; NaN where a rate is.
+    """
     return np.asarray(
         np.maximum(np.ceil(peak_answers_per_s / (replica_answers_per_s * (1.0 - headroom)) * (1.0 - _ROUNDING)), 1.0)
     )
@@ -37,7 +49,24 @@ _ROUNDING = 1e-12
 
 
 def replica_availability(gpus_per_replica: Array, failures_per_gpu_hour: Array, repair_hours: Array) -> Array:
-    """Return the share of time a replica is up [1], 1 / (1 + failures x GPUs x repair): any GPU down takes it down."""
+    """Return the share of time a replica is up [1], 1 / (1 + failures x GPUs x repair): any GPU down takes it down.
+
+    Parameters
+    ----------
+    gpus_per_replica : GPUs of a replica [1].
+    failures_per_gpu_hour : failures of one GPU [1/h].
+    repair_hours : until a failed replica is back [h].
+
+    Returns
+    -------
+    Array
+        Share of time [1], in 0..1: mean time between failures over that and the repair.
+
+    References
+    ----------
+    Steady-state availability of an alternating renewal process: R. E. Barlow, F. Proschan, "Statistical Theory of
+    Reliability and Life Testing", 1975, chapter 7.
+    """
     return np.asarray(1.0 / (1.0 + failures_per_gpu_hour * gpus_per_replica * repair_hours))
 
 
@@ -47,6 +76,22 @@ def spare_replicas(replicas: Array, up: Array, target: Array) -> Array:
     The failures met before `replicas` successes are negative binomial: P(k) = C(R + k - 1, k) up^R down^k.
     Fleets that lose fewer than 40 replicas at a time are summed exactly; larger fleets use the normal
     quantile with the Cornish-Fisher skewness term.
+
+    Parameters
+    ----------
+    replicas : replicas R needed [1], whole.
+    up : probability that one is up [1], in 0..1.
+    target : probability that enough are up [1], below 1.
+
+    Returns
+    -------
+    Array
+        Spares k [1], whole.
+
+    References
+    ----------
+    Negative binomial distribution: N. L. Johnson, A. W. Kemp, S. Kotz, "Univariate Discrete Distributions", chapter 5;
+    E. A. Cornish, R. A. Fisher, "Moments and cumulants in the specification of distributions", 1938.
     """
     replicas, up, target = np.broadcast_arrays(replicas, up, target)
     down = 1.0 - up
@@ -80,6 +125,17 @@ def billed_gpus(
     """Return (GPUs billed [1], units billed [1]): whole nodes or instances where the offer sells them.
 
     A replica smaller than a unit shares it with others, a larger one takes whole units of its own.
+
+    Parameters
+    ----------
+    total_replicas : replicas with their spares [1].
+    gpus_per_replica, gpus_per_unit : GPUs of a replica, and of the unit that is sold [1], > 0.
+    sells_units : 1 where units are sold whole, 0 where GPUs are sold one by one [1].
+
+    Returns
+    -------
+    tuple[Array, Array]
+        GPUs that are paid for, and units; units are NaN where GPUs are sold one by one.
     """
     # replicas that share a unit
     replicas_per_unit = np.floor(gpus_per_unit / gpus_per_replica)

@@ -119,7 +119,21 @@ def fleet_results(
     token_money: TokenMoney,
     energy: Energy,
 ) -> dict[str, Array]:
-    """Return the result fields that follow from what a replica serves, however that was found."""
+    """Return the result fields that follow from what a replica serves, however that was found.
+
+    Parameters
+    ----------
+    cases : for demand, offer and quality.
+    fits, limit : whether a replica fits, and the index of its `Limit`.
+    capacity : what a replica serves within the SLO, and its GPUs.
+    cost, token_money, energy : machines and bill, bill by tokens, power and carbon.
+
+    Returns
+    -------
+    dict[str, Array]
+        Field of `Estimate` -> values of the cases' shape, in the unit its column has. Infinite where a replica serves
+        nothing; `estimate_of` makes that NaN.
+    """
     fleet, offer, seconds = cost.fleet, cases.offer, capacity.gpu_seconds_per_answer
     two_pools = capacity.prefill_gpus_per_replica > 0.0
     values = {
@@ -146,7 +160,18 @@ def fleet_results(
 
 
 def replica_results(cases: Cases, detail: EstimateDetail) -> dict[str, Array]:
-    """Return the result fields that only a model of the replica tells: lengths, latencies, what thinking costs."""
+    """Return the result fields that only a model of the replica tells: lengths, latencies, what thinking costs.
+
+    Parameters
+    ----------
+    cases : for the workload and the model's context.
+    detail : the replica, its loads and latencies, and what the same option takes without thinking.
+
+    Returns
+    -------
+    dict[str, Array]
+        Field of `Estimate` -> values of the cases' shape, in the unit its column has.
+    """
     tokens, w = detail.replica.tokens, cases.workload
     visible_each = w.share * w.turns_per_answer * w.samples_per_answer * w.answer_tokens_mean
     multiplier = detail.replica_capacity.gpu_seconds_per_answer / detail.gpu_seconds_per_answer_plain

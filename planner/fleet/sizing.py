@@ -17,7 +17,18 @@ from planner.serving.slo import Limit
 
 
 def fitting(cases: Cases, replica: Replica) -> tuple[Mask, Array]:
-    """Return (fits, limit): the weights, and the cache of one long request, must find room, within the context."""
+    """Return (fits, limit): the weights, and the cache of one long request, must find room, within the context.
+
+    Parameters
+    ----------
+    cases : for the model's context [tokens].
+    replica : its memory [bytes] and the lengths of requests [tokens].
+
+    Returns
+    -------
+    tuple[Mask, Array]
+        Whether a replica fits, and the index of the `Limit` that is in the way: memory first.
+    """
     memory, tokens = replica.memory, replica.tokens
     room = memory.kv_capacity_bytes >= memory.kv_bytes_longest_request
     mean = tokens.input_tokens_per_answer / tokens.requests_per_answer + tokens.generated_tokens_mean
@@ -78,6 +89,16 @@ def fleet_cost(cases: Cases, capacity: ReplicaCapacity) -> FleetCost:
 
     The demand may have more axes than the capacity: the demands down, the options across. Each of two pools is up
     with the root of the availability, so that both are with all of it.
+
+    Parameters
+    ----------
+    cases : demand, fleet, offer and quality; shape (demands, options) or (options,).
+    capacity : what a replica of each option serves within the SLO [1/s], and its GPUs; shape (options,).
+
+    Returns
+    -------
+    FleetCost
+        Machines [1] and money [USD] of the cases' shape; money is NaN where no price is known.
     """
     f, offer, target = cases.fleet, cases.offer, cases.fleet.availability
     with ignoring_float_errors():
@@ -99,13 +120,35 @@ def fleet_cost(cases: Cases, capacity: ReplicaCapacity) -> FleetCost:
 
 
 def sum_of_pools(decode: Fleet, prefill: Fleet) -> Fleet:
-    """Return both pools as one fleet; its replicas are those of the decode pool."""
+    """Return both pools as one fleet; its replicas are those of the decode pool.
+
+    Parameters
+    ----------
+    decode, prefill : machines of each pool; no machines where there is no prefill pool.
+
+    Returns
+    -------
+    Fleet
+        GPUs, spares and units of both added up [1].
+    """
     added = ("spare_replicas", "gpus", "nodes", "billed_gpus")
     return dataclasses.replace(decode, **{n: np.asarray(getattr(decode, n) + getattr(prefill, n)) for n in added})
 
 
 def energy_of(cases: Cases, billed: Array, gpu_power_w: Array) -> Energy:
-    """Return power [kW], energy [kWh, Wh] and carbon [kg] of paid GPUs that draw a power on average [W]."""
+    """Return power [kW], energy [kWh, Wh] and carbon [kg] of paid GPUs that draw a power on average [W].
+
+    Parameters
+    ----------
+    cases : for the overheads of nodes and building [1], the grid's emissions [g/kWh] and the rate of answers [1/s].
+    billed : GPUs that are paid for, and so run or wait [1].
+    gpu_power_w : mean power of one of them [W].
+
+    Returns
+    -------
+    Energy
+        At the meter of the building, over a month of 730 hours and by answer of the mean rate.
+    """
     e, answers_per_s = cases.energy, cases.demand.answers_per_s
     # at the meter
     power_kw = facility_power_kw(billed, gpu_power_w, e.node_power_overhead, e.pue)
@@ -125,7 +168,20 @@ def energy_of(cases: Cases, billed: Array, gpu_power_w: Array) -> Energy:
 
 
 def limit_of(cases: Cases, fits: Mask, fit_limit: Array, meets_slo: Mask, binds: Array, gpus: Array) -> Array:
-    """Return the index of the `Limit`: why a case does not fit, what binds its load, a fleet too large, no price."""
+    """Return the index of the `Limit`: why a case does not fit, what binds its load, a fleet too large, no price.
+
+    Parameters
+    ----------
+    cases : for the largest fleet allowed [1] and the price [USD/h].
+    fits, fit_limit : whether a replica fits, and the `Limit` that is in the way.
+    meets_slo, binds : whether some load meets the SLO, and the `Limit` of the largest one that does.
+    gpus : GPUs of the fleet [1].
+
+    Returns
+    -------
+    Array
+        Index of the `Limit` [1]: memory or context, then the fleet's size, then a missing price, then the load's.
+    """
     too_many = gpus > cases.fleet.max_gpus
     limit = np.where(~fits, fit_limit, np.where(meets_slo & too_many, Limit.MAX_GPUS, binds))
     unpriced = fits & meets_slo & ~too_many & np.isnan(cases.offer.usd_per_gpu_hour)
