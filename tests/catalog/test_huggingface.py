@@ -302,6 +302,62 @@ def test_a_field_nobody_asks_for_is_named() -> None:
     assert spec_of({**LLAMA, "widen_by": 2, "rope_theta": 1e6}).notes == "ignored: widen_by."
 
 
+def test_a_field_inside_a_part_that_nobody_asks_for_is_named() -> None:
+    """A nested mapping is followed like the config itself."""
+    linear = {"full_attn_layers": [2], "num_heads": 4, "head_dim": 16, "short_conv_kernel_size": 4, "widen_by": 2}
+    assert spec_of({**LLAMA, "linear_attn_config": linear}).notes == "ignored: linear_attn_config.widen_by."
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"model_type": "qwen2", "use_sliding_window": False, "sliding_window": 131072, "max_window_layers": 1},
+        {"sliding_window": 32, "layer_types": ["full_attention"] * 2},
+        {"n_embd": 64},
+        {"conv_dim": 64},
+        {"num_experts": 0, "num_experts_per_tok": 2, "moe_intermediate_size": 96},
+        {"layer_types": ["full_attention", "sliding_attention"], "sliding_window": 32, "sliding_window_pattern": 2},
+    ],
+)
+def test_a_field_that_cannot_matter_is_not_named(fields: dict[str, Any]) -> None:
+    """What is switched off, said twice, or belongs to kinds of layers that the model lacks changes nothing."""
+    assert spec_of({**LLAMA, **fields}).notes is None
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"n_embd": 128},
+        {"num_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 96, "experts_per_token": 3},
+        {"index_kpool": 4},
+        {"block_width": 96},
+    ],
+)
+def test_a_field_that_contradicts_or_may_matter_is_named(fields: dict[str, Any]) -> None:
+    """Of two spellings with two values one is used: the other is named, as is a size that nobody knows."""
+    assert spec_of({**LLAMA, **fields}).notes == f"ignored: {list(fields)[-1]}."
+
+
+def test_sizes_taken_from_the_class_are_said() -> None:
+    """GLM-4.5's class has 8 of 128 experts of width 1408 and one shared; Llama's has nothing to add here."""
+    config = {k: v for k, v in LLAMA.items() if k != "num_key_value_heads"}
+    spec = spec_of({**config, "model_type": "glm4_moe", "num_key_value_heads": 2, "num_hidden_layers": 3})
+    moe = next(group for group in spec.ffn if group.experts)
+    assert (moe.layers, moe.experts, moe.experts_per_token, moe.intermediate_size, moe.shared_experts) == (
+        *(2, 128, 8),
+        *(1408, 1),
+    )
+    assert "n_routed_experts 128" in (spec.notes or "")
+    assert spec_of(LLAMA).notes is None
+
+
+def test_a_null_is_an_answer() -> None:
+    """Mistral's class has a window of 4,096 tokens; a config that says null has none, one that is silent has it."""
+    mistral = {**LLAMA, "model_type": "mistral", "max_position_embeddings": 32768}
+    assert [g.window for g in spec_of({**mistral, "sliding_window": None}).attention] == [None]
+    assert [g.window for g in spec_of(mistral).attention] == [4096]
+
+
 def test_a_kind_of_model_that_was_not_checked_is_called_so() -> None:
     """Its sizes are read by their names; a class of transformers that was counted has no such note."""
     assert spec_of({**LLAMA, "model_type": "zzz"}).notes == (

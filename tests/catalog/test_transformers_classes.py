@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from planner.catalog.huggingface.class_sizes import assumed_sizes
 from planner.catalog.huggingface.config import model_from_config
 from planner.catalog.model import ModelSpec
 from planner.catalog.parameters import count_parameters
@@ -24,6 +25,9 @@ from planner.options.lowering_model import kv_elements
 COUNTS = Path(__file__).resolve().parents[1] / "data" / "transformers_counts.json.gz"
 PUBLISHED = {"longcat_flash": 560e9}
 """LongCat's class allocates projections for 256 experts that compute nothing; the published model has none."""
+HEAD_HELD_TWICE = {"falcon"}
+"""The class ties the head to the embedding; the published checkpoint holds both."""
+PARTS = ("thinker_config", "text_config", "llm_config", "language_config")
 NO_DECODER = re.compile(
     r"is an encoder|is an encoder-decoder|is_encoder_decoder|is a speech model|is a vision model|GitForCausalLM"
 )
@@ -61,6 +65,21 @@ def test_read_right_or_refused(kind: str) -> None:
     cached = sum(kv_elements(g) * g.compression for g in spec.attention if g.kind != "linear")
     if row["cache_elements_per_token"] is not None:
         assert cached == row["cache_elements_per_token"]
+
+
+@pytest.mark.parametrize("kind", [kind for kind, row in classes().items() if assumed_sizes(kind, {}, part=False)])
+def test_a_config_without_its_defaults_is_the_same_model(kind: str) -> None:
+    """Fields that a config leaves out take the value of its class: the counts of transformers stay."""
+    row = classes()[kind]
+    silent = {name: value for name, value in row["config"].items() if name not in assumed_sizes(kind, {}, part=False)}
+    try:
+        read(row)
+    except BadInputError:
+        return
+    if kind in HEAD_HELD_TWICE or any(isinstance(value, dict) for name, value in silent.items() if name in PARTS):
+        return
+    spec = read({**row, "config": silent})
+    assert count_parameters(spec).total == pytest.approx(PUBLISHED.get(kind, row["parameters"]), rel=0.01)
 
 
 def test_few_decoders_are_refused() -> None:

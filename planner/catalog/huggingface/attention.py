@@ -15,6 +15,7 @@ _FINE = 4
 def mixer(f: Fields, h: int, kind: str) -> LayerPart:
     """Return one token mixer of a layer; `f` holds what is true for that layer."""
     if kind == COMPRESSED:
+        f.settle("num_key_value_heads")
         return LayerPart(compressed(f, h, _compress_rate(f)))
     if kind not in {FULL, WINDOW}:
         return LayerPart(recurrent(f, h, kind))
@@ -39,13 +40,13 @@ def _widths(f: Fields, h: int, *, sliding: bool) -> dict[str, Any]:
 
     def named(name: str) -> tuple[str, ...]:
         own = f"swa_{name}"
-        return (own, name) if sliding and f.optional(own) else (name,)
+        return (own, name) if sliding and f.has(own) else (name,)
 
     wide = not sliding and f.optional("global_head_dim") is not None
-    heads = f.count(*named("num_attention_heads"))
+    heads = f.count("num_attention_heads_per_layer", *named("num_attention_heads"))
     head_dim = f.optional("global_head_dim" if wide else "", *named("head_dim"))
     if head_dim is None:
-        if h % heads:
+        if h % heads and not f.flag("rounds_head_dim"):
             f.fail(
                 "num_attention_heads", f"{heads} does not divide the hidden size {h}; expected head_dim or a divisor"
             )
@@ -61,10 +62,12 @@ def _widths(f: Fields, h: int, *, sliding: bool) -> dict[str, Any]:
 def _kv_heads(f: Fields, heads: int, names: tuple[str, ...], *, wide: bool) -> int:
     """Return the KV heads: given, one (multi-query attention), or as many as query heads."""
     if f.string("model_type") == "falcon" and not f.flag("new_decoder_architecture"):
+        f.settle("num_key_value_heads")
         return 1 if f.flag("multi_query") else heads
     if wide and f.optional("num_global_key_value_heads"):
         return f.count("num_global_key_value_heads")
     if f.has(*names):
+        f.settle("multi_query")
         return f.count(*names)
     return 1 if f.flag("multi_query") else heads
 
@@ -79,6 +82,7 @@ def _block_sparse(f: Fields) -> dict[str, Any]:
         tokens = f.count("index_topk_blocks") * f.count("index_block_size")
         heads, width = f.count("index_n_heads"), f.count("index_head_dim")
     else:
+        f.settle("index_topk_blocks", "index_block_size", "index_n_heads", "index_head_dim")
         return {}
     return {"sparse_top_k": tokens, "index_heads": heads, "index_head_dim": width}
 
@@ -125,6 +129,7 @@ def _small_weights(f: Fields, h: int, group: dict[str, Any]) -> float:
 
 def _latent(f: Fields, h: int, kind: str) -> LayerPart:
     """Return a multi-head latent attention layer, with the indexer of DeepSeek sparse attention where it has one."""
+    f.settle("head_dim", "num_key_value_heads", "qk_head_dim")
     rope, nope = f.optional("qk_rope_head_dim") or 0, f.count("qk_nope_head_dim")
     if f.get("no_rope_layers") == 0:  # this layer has no positions: its keys are all latent
         rope, nope = 0, nope + rope

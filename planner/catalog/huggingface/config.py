@@ -13,10 +13,11 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from planner.catalog.huggingface.class_sizes import assumed_sizes, part_type
 from planner.catalog.huggingface.encoders import vision_parameters
 from planner.catalog.huggingface.fields import EXPECTED, Fields, LayerPart, class_defaults, place_of_key, read_json
 from planner.catalog.huggingface.formats import weight_formats
-from planner.catalog.huggingface.ignored import ignored_note
+from planner.catalog.huggingface.ignored import assumed_note, ignored_note
 from planner.catalog.huggingface.kinds import depth
 from planner.catalog.huggingface.layers import layers_of
 from planner.catalog.huggingface.quantization import cache_format
@@ -28,12 +29,13 @@ from planner.errors import BadInputError
 _NESTED = ("thinker_config", "text_config", "llm_config", "language_config")
 _FLATTENED = ("ffn_config", "attn_config")
 """Parts of a text model's config that hold its own sizes (DBRX, MPT)."""
+_TIED = "tie_word_embeddings"
 _INHERITED = (
     "torch_dtype",
     "dtype",
     "quantization_config",
     "quantization",
-    "tie_word_embeddings",
+    _TIED,
     "expert_dtype",
     "architectures",
 )
@@ -122,21 +124,39 @@ def _cache_format(quantized: Fields | None, token_mixers: Iterable[LayerPart]) -
 def text_fields(config: Mapping[str, Any], where: str = "config.json", text: str = "") -> Fields:
     """Return the fields of the text model, with what its class adds; nulls dropped."""
     own: Mapping[str, Any] = {k: v for k, v in config.items() if k not in _TOWERS}
+    given: set[str] = set(own)
+    ties_head: dict[str, Any] = {}
+    nested_part = False
     while outer := next((n for n in _NESTED if isinstance(own.get(n), Mapping) and own[n]), None):
         inherited = {n: own[n] for n in _INHERITED if own.get(n) is not None}
         nested = {k: v for k, v in own[outer].items() if v is not None}
         # The class of the whole model ties its head or not, whatever the text part says.
-        ties = {n: inherited[n] for n in ("tie_word_embeddings",) if n in inherited}
-        own = {"model_type": own.get("model_type")} | inherited | nested | ties
-    for part in _FLATTENED:
-        if isinstance(own.get(part), Mapping):
-            own = {**own[part], **{k: v for k, v in own.items() if k != part}}
-    kind = own.get("model_type") or config.get("model_type") or ""
+        ties = {n: inherited[n] for n in (_TIED,) if n in inherited}
+        given = {*own[outer], *inherited}
+        kind = _kind(own, where)
+        nested_part = True
+        ties_head = ties_head or {n: v for n, v in assumed_sizes(kind, {}, part=True).items() if n == _TIED}
+        own = {"model_type": part_type(kind, outer) or kind} | inherited | nested | ties
+    for name in _FLATTENED:
+        if isinstance(own.get(name), Mapping):
+            own = {**own[name], **{k: v for k, v in own.items() if k != name}}
+            given.update(own)
+    kind = _kind(own, where) or _kind(config, where)
+    facts = class_defaults()["defaults"].get(kind, {})
+    assumed = assumed_sizes(kind, dict.fromkeys({*given, *facts}), part=nested_part)
+    if _TIED in assumed:
+        assumed |= ties_head
+    merged = {**assumed, **facts, "model_type": kind, **{k: v for k, v in own.items() if k != "model_type"}}
+    data = {k: v for k, v in merged.items() if v is not None}
+    return Fields(data, where, text, settled=set(facts) - given, assumed=assumed)
+
+
+def _kind(config: Mapping[str, Any], where: str) -> str:
+    """Return the model_type of a config, empty where it has none."""
+    kind = config.get("model_type") or ""
     if not isinstance(kind, str):
         raise BadInputError(f"model_type: {shown(kind)} is not valid here; expected text", where=where)
-    defaults = class_defaults()["defaults"].get(kind, {})
-    merged = {**defaults, "model_type": kind, **{k: v for k, v in own.items() if k != "model_type"}}
-    return Fields({k: v for k, v in merged.items() if v is not None}, where, text)
+    return kind
 
 
 def checkpoint_name(path: Path, config: Mapping[str, Any]) -> str:
@@ -262,6 +282,5 @@ def _notes(config: Mapping[str, Any], f: Fields) -> str:
     kinds = [str(kind) for kind in (config.get("model_type"), f.get("model_type")) if kind]
     if kinds and not set(kinds) & set(class_defaults()["checked_types"]):
         notes.append(f"model_type {kinds[-1]!r} is none of those checked: read by its fields alone.")
-    if ignored := ignored_note(f):
-        notes.append(ignored)
+    notes += [note for note in (assumed_note(f), ignored_note(f)) if note]
     return " ".join(notes)

@@ -48,7 +48,7 @@ def _shape(f: Fields) -> dict[str, Any]:
 def _dense_width(f: Fields, h: int) -> int:
     own = f.optional("dense_intermediate_size")
     if own is None and not f.has("intermediate_size") and not f.flag("gated", default=True):
-        return _MATRICES_SCALE * h
+        return (f.optional("expansion_ratio") or _MATRICES_SCALE) * h
     width = own or f.count("intermediate_size")
     if f.flag("block_auto_adjust_ff_dim"):
         multiple = f.count("block_multiple_of")

@@ -33,12 +33,26 @@ class Fields:
     text: str = ""
     """The file's text, where the config was read from one."""
     seen: set[str] = field(default_factory=set, compare=False)
-    """Names the reader has asked for, shared by every view of the level: the others are ignored."""
+    """Names whose values the reader used, shared by every view of the level: the others are ignored."""
+    settled: set[str] = field(default_factory=set, compare=False)
+    """Names whose values cannot matter, beside what else the config says; shared by every view of the level."""
+    parts: dict[str, set[str]] = field(default_factory=dict, compare=False)
+    """Nested mappings the reader went into -> the names used there; shared by every view of the level."""
+    assumed: Mapping[str, Any] = field(default_factory=dict, compare=False)
+    """What the model's class takes for fields that the config leaves out; part of `data`."""
 
     def get(self, name: str) -> Any:  # noqa: ANN401 - whatever the file holds
         """Return a field as it stands, None where it is absent; it counts as used."""
         self.seen.add(name)
         return self.data.get(name)
+
+    def settle(self, *names: str) -> None:
+        """Say that some fields, under any spelling, cannot matter here."""
+        self.settled.update(spellings(names))
+
+    def view(self, changes: Mapping[str, Any]) -> "Fields":
+        """Return the level with some fields changed; what is used there counts as used here."""
+        return Fields({**self.data, **changes}, self.where, self.text, self.seen, self.settled, self.parts)
 
     def has(self, *names: str) -> bool:
         """Return whether any of some fields is given, under any of its spellings."""
@@ -58,8 +72,10 @@ class Fields:
         Every field may stand under any of its spellings in the table of synonyms.
         """
         spelled = spellings(names)
-        found = [(n, value) for n in spelled if (value := self.get(n)) is not None]
-        return found[0] if found else (spelled[0], None)
+        name = next((n for n in spelled if self.data.get(n) is not None), spelled[0])
+        value = self.get(name)
+        self.seen.update(n for n in spelled if self.data.get(n) == value)  # said twice is not ignored
+        return name, value
 
     def count(self, *names: str) -> int:
         """Return a whole number of at least 1, under any of several spellings. Raises BadInputError."""
@@ -125,7 +141,10 @@ class Fields:
     def mapping(self, name: str) -> Mapping[str, Any]:
         """Return a nested mapping, empty where it is absent."""
         inner = self.inner(name)
-        return inner.data if inner else {}
+        if inner is None:
+            return {}
+        inner.seen.update(inner.data)
+        return inner.data
 
     def nested(self, name: str, value: object) -> "Fields":
         """Return an entry of a list as fields of its own."""
@@ -140,7 +159,8 @@ class Fields:
             return None
         if not isinstance(value, Mapping):
             self.fail(name, f"{shown(value)} is not valid here; expected a JSON object")
-        return Fields({k: v for k, v in value.items() if v is not None}, self.where, self.text)
+        seen = self.parts.setdefault(name, set())
+        return Fields({k: v for k, v in value.items() if v is not None}, self.where, self.text, seen)
 
     def by_layer(self, layers: int) -> "list[Fields]":
         """Return what holds for each layer: entries of lists with one entry per layer, and `per_layer_config`."""
@@ -157,19 +177,23 @@ class Fields:
             if number.isdigit()
         }
         return [
-            Fields(
-                {**self.data, **{name: value[i] for name, value in lists.items()}, **own.get(i, {})},
-                self.where,
-                self.text,
-                self.seen,
-            )
-            for i in range(layers)
+            self.view({**{name: value[i] for name, value in lists.items()}, **own.get(i, {})}) for i in range(layers)
         ]
 
 
 @cache
 def _synonyms() -> dict[str, tuple[str, ...]]:
     return {name: tuple(others) for name, others in class_defaults()["synonyms"].items()}
+
+
+@cache
+def _own_names() -> dict[str, str]:
+    return {other: name for name, others in _synonyms().items() for other in others}
+
+
+def field_name(spelling: str) -> str:
+    """Return the reader's name of a field from any of its spellings."""
+    return _own_names().get(spelling, spelling)
 
 
 def spellings(names: Iterable[str]) -> tuple[str, ...]:

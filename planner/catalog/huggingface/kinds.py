@@ -149,6 +149,7 @@ def block_kinds(f: Fields, layers: int) -> tuple[tuple[str, ...], ...]:
     if named := f.per_layer("mlp_layer_types", layers):
         return tuple(_known(f, "mlp_layer_types", n) for n in named)
     if frequency := f.per_layer("moe_layer_freq", layers):
+        f.settle("first_k_dense_replace")
         return tuple((MOE,) if entry else (DENSE,) for entry in frequency)
     return tuple((MOE,) if _is_routed(f, i, layers) else (DENSE,) for i in range(layers))
 

@@ -5,6 +5,7 @@ from typing import Any
 from planner.catalog.huggingface.attention import compressed, mixer, searched_attention
 from planner.catalog.huggingface.ffn import block, image_experts, searched_block
 from planner.catalog.huggingface.fields import Fields, LayerPart
+from planner.catalog.huggingface.ignored import settle
 from planner.catalog.huggingface.kinds import DENSE, MAMBA, MOE, block_kinds, layer_kinds
 from planner.catalog.huggingface.linear import recurrent
 
@@ -19,6 +20,7 @@ def layers_of(f: Fields, h: int, layers: int) -> tuple[list[LayerPart], list[Lay
         return _around_a_shared_block(f, h, layers), [], 0
     each = _views(f, layers)
     if f.has("compress_ratios"):
+        f.settle("num_key_value_heads")
         ratios = f.per_layer("compress_ratios", layers) or f.fail("compress_ratios", "expected one number per layer")
         mixers = [LayerPart(compressed(f, h, ratio)) for ratio in ratios]
         kinds = block_kinds(f, layers)
@@ -32,6 +34,7 @@ def layers_of(f: Fields, h: int, layers: int) -> tuple[list[LayerPart], list[Lay
             if k not in {DENSE, MOE}
             for _ in range(copies)
         ]
+    settle(f, {kind for names in kinds for kind in names})
     blocks_ = [block(own, h, k) for own, ks in zip(each, kinds, strict=True) for k in ks if k in {DENSE, MOE}]
     dense = f.optional("dense_blocks_per_layer") or 0  # beside the experts of the same layer (LongCat)
     blocks_ += [block(f, h, DENSE) for _ in range(dense * layers)]
@@ -43,6 +46,8 @@ def _views(f: Fields, layers: int) -> list[Fields]:
     shared = f.optional("num_kv_shared_layers") or 0
     sparse = f.inner("sparse_attention_config")
     chosen = sparse.per_layer("sparse_attention_freq", layers) if sparse else None
+    if sparse and chosen:
+        _refuse_index_values(sparse, chosen, layers)
     views = f.by_layer(layers)
     for i, own in enumerate(views):
         source = own.get("kv_source_layers")
@@ -50,8 +55,15 @@ def _views(f: Fields, layers: int) -> list[Fields]:
         more: dict[str, Any] = {"shares_cache": True} if reused else {}
         if sparse and chosen:
             more["sparse_attention_config"] = {**sparse.data, "sparse_attention_freq": chosen[i]}
-        views[i] = Fields({**own.data, **more}, f.where, f.text, f.seen)
+        views[i] = own.view(more)
     return views
+
+
+def _refuse_index_values(sparse: Fields, chosen: tuple[Any, ...], layers: int) -> None:
+    """Raise BadInputError where a block-sparse layer's indexer has values: they would be cached beside its key."""
+    off = sparse.per_layer("sparse_disable_index_value", layers)
+    if off and any(layer and not gone for layer, gone in zip(chosen, off, strict=True)):
+        sparse.fail("sparse_disable_index_value", "is 0 for a sparse layer; expected 1, an indexer without values")
 
 
 def _around_a_shared_block(f: Fields, h: int, layers: int) -> list[LayerPart]:
@@ -70,6 +82,7 @@ def _around_a_shared_block(f: Fields, h: int, layers: int) -> list[LayerPart]:
         f.count("intermediate_size"),
     )
     block_weights = width * (wide * (heads + 2 * kv_heads) + heads * h) + 3 * h * inner
+    f.settle("hidden_act", "hybrid_layer_ids", "num_query_groups", "attn_layer_offset", "attn_layer_period")
     rank = f.optional("adapter_rank") or 0
     adapters = rank * (h + 2 * inner) + (6 * rank * wide if f.flag("use_shared_attention_adapter") else 0)
     own = h * h + adapters + (f.optional("num_mem_blocks") or 1) * block_weights / uses

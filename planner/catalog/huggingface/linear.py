@@ -87,6 +87,7 @@ def mamba2(f: Fields, h: int) -> dict[str, Any]:
     named = f.first(("mamba_head_dim", "head_dim"))[1]  # "auto": the expanded width over the heads
     width = (f.optional("mamba_expand") or 2) * h // heads if named == "auto" else f.count("mamba_head_dim", "head_dim")
     state, groups, kernel = f.count("ssm_state_size"), f.optional("n_groups") or 1, f.count("conv_kernel")
+    f.settle("mamba_expand", "mamba_d_ssm", "time_step_rank")
     inner = heads * width
     channels = inner + 2 * groups * state
     weights = h * (inner + channels + heads) + inner * h + channels * (kernel + 1) + 3 * heads + inner
