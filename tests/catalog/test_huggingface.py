@@ -288,6 +288,32 @@ def test_experts_with_a_list_per_layer() -> None:
     assert spec.unread_parameters == 0
 
 
+def test_layers_for_images_are_held_but_not_read() -> None:
+    """Llama-3.2-11B-Vision: 9.78e9 parameters of text, 8 of 40 layers attend to images alone and cache no text."""
+    config = {"model_type": "mllama", "architectures": ["MllamaForConditionalGeneration"], "text_config": {}}
+    text = {"model_type": "mllama_text_model", "num_hidden_layers": 40, "vocab_size": 128256}
+    spec = spec_of({**config, "text_config": text})
+    total = count_parameters(spec).total
+    # A layer: queries and output 4096^2 each, keys and values 4096 x 1024 each, three matrices of 4096 x 14336.
+    layer = 2 * 4096**2 + 2 * 4096 * 1024 + 3 * 4096 * 14336
+    assert sum(group.layers for group in spec.attention) == 32
+    assert spec.unread_parameters == pytest.approx(8 * layer, rel=1e-3)
+    assert total == pytest.approx(40 * layer + 2 * 128256 * 4096, rel=1e-3)
+
+
+def test_rwkv_and_mlstm_keep_a_state_and_no_cache() -> None:
+    """RWKV 4: three numbers per channel and two inputs; mLSTM: a matrix, a vector and a number per head."""
+    rwkv = spec_of({"model_type": "rwkv", "hidden_size": 64, "num_hidden_layers": 2, "vocab_size": 100})
+    assert [(g.kind, g.layers, g.state_elements) for g in rwkv.attention] == [("linear", 2, 5 * 64)]
+    config = {"model_type": "xlstm", "hidden_size": 64, "num_hidden_layers": 2, "vocab_size": 100, "num_heads": 4}
+    mlstm = spec_of(config)
+    keys, values = 64 // 2 // 4, 64 // 4
+    assert [(g.kind, g.layers, g.state_elements) for g in mlstm.attention] == [
+        ("linear", 2, 4 * (keys * values + keys + 1))
+    ]
+    assert mlstm.ffn[0].intermediate_size == 192  # 64 x 2.667 = 170, up to a multiple of 64
+
+
 def test_lightning_attention_by_number() -> None:
     """MiniMax-01 lists 0 for lightning and 1 for softmax attention: one layer caches, one keeps heads x width^2."""
     spec = spec_of({**LLAMA, "attn_type_list": [0, 1]})
@@ -654,8 +680,8 @@ def test_bad_json(tmp_path: Path, content: str, message: str) -> None:
         (
             {"hidden_size": None},
             (
-                "config.json: hidden_size (or n_embd, d_model, model_dim, block_dim) is missing; "
-                "expected a whole number of at least 1"
+                "config.json: hidden_size (or n_embd, d_model, model_dim, block_dim, embed_dim, embedding_dim) is "
+                "missing; expected a whole number of at least 1"
             ),
         ),
         ({"hidden_size": -64}, "config.json:6:3: hidden_size: -64 is negative; expected at least 1"),
@@ -746,8 +772,11 @@ def test_bad_fields(tmp_path: Path, changes: dict[str, Any], message: str) -> No
         ({"model_type": "clip"}, "model_type 'clip' is a vision model; expected a decoder-only language model"),
         ({"model_type": "wav2vec2"}, "model_type 'wav2vec2' is a speech model; expected a decoder-only language model"),
         (
-            {"model_type": "rwkv"},
-            "model_type 'rwkv' is a model of a kind not supported yet; expected a decoder-only language model",
+            {"model_type": "blt"},
+            (
+                "model_type 'blt' is a model of bytes in patches of any length, which is not supported; expected a "
+                "decoder-only language model"
+            ),
         ),
         (
             {"model_type": "mine", "is_encoder_decoder": True},

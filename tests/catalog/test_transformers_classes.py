@@ -6,7 +6,6 @@ The counts are made by benchmarks/transformers_counts.py, from models built with
 import gzip
 import json
 import re
-from collections import Counter
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -27,6 +26,11 @@ PUBLISHED = {"longcat_flash": 560e9}
 """LongCat's class allocates projections for 256 experts that compute nothing; the published model has none."""
 HEAD_HELD_TWICE = {"falcon"}
 """The class ties the head to the embedding; the published checkpoint holds both."""
+REFUSED = {
+    *("dory", "hrm_text", "inkling2_loop", "inkling2_loop_text"),  # run their layers several times
+    *("blt", "cpmant", "evolla", "idefics", "jetmoe", "pi0"),
+    "deepseek_v2",  # its class does not say how many experts a token takes
+}
 PARTS = ("thinker_config", "text_config", "llm_config", "language_config")
 NO_DECODER = re.compile(
     r"is an encoder|is an encoder-decoder|is_encoder_decoder|is a speech model|is a vision model|GitForCausalLM"
@@ -83,14 +87,14 @@ def test_a_config_without_its_defaults_is_the_same_model(kind: str) -> None:
 
 
 def test_few_decoders_are_refused() -> None:
-    """At most one decoder in ten is refused; encoders, speech and vision models do not count."""
-    outcomes: Counter[str] = Counter()
-    for row in classes().values():
+    """Only decoders that the planner cannot describe are refused; encoders, speech and vision models do not count."""
+    found, refused = 0, set()
+    for kind, row in classes().items():
         try:
             read(row)
         except BadInputError as error:
-            outcomes["no decoder" if NO_DECODER.search(str(error)) else "refused"] += 1
+            refused |= set() if NO_DECODER.search(str(error)) else {kind}
         else:
-            outcomes["read"] += 1
-    assert outcomes["read"] >= 200
-    assert outcomes["refused"] <= 0.1 * (outcomes["read"] + outcomes["refused"])
+            found += 1
+    assert found >= 220
+    assert refused == REFUSED

@@ -15,7 +15,8 @@ _PLAIN_ACTIVATIONS = ("relu", "relu2", "relu_squared", "squared_relu", "xielu")
 def block(f: Fields, h: int, kind: str) -> LayerPart:
     """Return one layer's feed-forward block."""
     if kind == DENSE:
-        return LayerPart({"intermediate_size": _dense_width(f, h)} | _shape(f))
+        receptance = h * h + 2 * h if f.string("mixer") == "rwkv" else 0  # gates the block's output, from its input
+        return LayerPart({"intermediate_size": _dense_width(f, h)} | _shape(f), float(receptance))
     return _routed(f, h)
 
 
@@ -46,6 +47,9 @@ def _shape(f: Fields) -> dict[str, Any]:
 
 
 def _dense_width(f: Fields, h: int) -> int:
+    if f.has("ffn_proj_factor"):
+        multiple = f.count("ffn_round_up_to_multiple_of")
+        return -(-int(h * f.factor("ffn_proj_factor")) // multiple) * multiple
     own = f.optional("dense_intermediate_size")
     if own is None and not f.has("intermediate_size") and not f.flag("gated", default=True):
         return (f.optional("expansion_ratio") or _MATRICES_SCALE) * h

@@ -99,6 +99,13 @@ class Fields:
             self.fail(name, f"{shown(value)} is larger than any real size; expected at most {_LARGEST:,}")
         return value
 
+    def factor(self, name: str) -> float:
+        """Return a number above 0."""
+        value = self.get(name)
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < _LARGEST:
+            self.fail(name, f"{shown(value)} is not valid here; expected a number above 0")
+        return float(value)
+
     def flag(self, name: str, *, default: bool = False) -> bool:
         """Return a yes/no field."""
         name, value = self.first((name,))

@@ -5,7 +5,7 @@ from typing import Any
 from planner.catalog.huggingface.fields import Fields
 from planner.errors import unknown
 
-FULL, WINDOW, COMPRESSED, LINEAR, MAMBA, CONV, RECURRENT = (
+FULL, WINDOW, COMPRESSED, LINEAR, MAMBA, CONV, RECURRENT, RWKV, MLSTM = (
     "full",
     "window",
     "compressed",
@@ -13,6 +13,8 @@ FULL, WINDOW, COMPRESSED, LINEAR, MAMBA, CONV, RECURRENT = (
     "mamba",
     "conv",
     "recurrent",
+    "rwkv",
+    "mlstm",
 )
 DENSE, MOE = "dense", "moe"
 
@@ -38,6 +40,8 @@ _KINDS = {
     "conv": (CONV,),
     "short_conv": (CONV,),
     "recurrent": (RECURRENT,),
+    "rwkv": (RWKV,),
+    "mlstm": (MLSTM,),
     "mlp": (DENSE,),
     "dense": (DENSE,),
     "sparse": (MOE,),

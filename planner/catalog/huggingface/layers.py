@@ -19,13 +19,14 @@ def layers_of(f: Fields, h: int, layers: int) -> tuple[list[LayerPart], list[Lay
     if f.flag("shared_block"):
         return _around_a_shared_block(f, h, layers), [], 0
     each = _views(f, layers)
+    crossing = f.numbers("cross_attention_layers") if f.flag("cross_attention") else set()
     if f.has("compress_ratios"):
         f.settle("num_key_value_heads")
         ratios = f.per_layer("compress_ratios", layers) or f.fail("compress_ratios", "expected one number per layer")
         mixers = [LayerPart(compressed(f, h, ratio)) for ratio in ratios]
         kinds = block_kinds(f, layers)
     else:
-        kinds = layer_kinds(f, layers)
+        kinds = tuple(() if i in crossing else names for i, names in enumerate(layer_kinds(f, layers)))
         copies = f.optional("mixers_per_layer") or 1
         mixers = [
             mixer(own, h, k)
@@ -38,7 +39,12 @@ def layers_of(f: Fields, h: int, layers: int) -> tuple[list[LayerPart], list[Lay
     blocks_ = [block(own, h, k) for own, ks in zip(each, kinds, strict=True) for k in ks if k in {DENSE, MOE}]
     dense = f.optional("dense_blocks_per_layer") or 0  # beside the experts of the same layer (LongCat)
     blocks_ += [block(f, h, DENSE) for _ in range(dense * layers)]
-    return mixers, blocks_, sum(image_experts(own, h) for own, ks in zip(each, kinds, strict=True) if MOE in ks)
+    only_images = len(crossing) * _cross_attention(f, h) if crossing else 0
+    return (
+        mixers,
+        blocks_,
+        only_images + sum(image_experts(own, h) for own, ks in zip(each, kinds, strict=True) if MOE in ks),
+    )
 
 
 def _views(f: Fields, layers: int) -> list[Fields]:
@@ -57,6 +63,13 @@ def _views(f: Fields, layers: int) -> list[Fields]:
             more["sparse_attention_config"] = {**sparse.data, "sparse_attention_freq": chosen[i]}
         views[i] = own.view(more)
     return views
+
+
+def _cross_attention(f: Fields, h: int) -> int:
+    """Return the weights of a layer that attends to images alone: text without one passes it by (Llama 3.2 Vision)."""
+    heads, kv_heads = f.count("num_attention_heads"), f.count("num_key_value_heads")
+    width = h // heads
+    return 2 * h * width * (heads + kv_heads) + 2 * width + 2 + 3 * h * f.count("intermediate_size") + 2 * h
 
 
 def _refuse_index_values(sparse: Fields, chosen: tuple[Any, ...], layers: int) -> None:

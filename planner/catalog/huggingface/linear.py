@@ -1,4 +1,4 @@
-"""Mixers with a state of constant size: DeltaNet, Kimi delta, lightning, Mamba 1 and 2, short convolutions, RG-LRU.
+"""Mixers with a state of constant size: DeltaNet, Kimi delta, lightning, Mamba, convolutions, RG-LRU, RWKV, mLSTM.
 
 The recurrent state and the last inputs of the convolution are kept per sequence; both are counted at the
 state's number format, which overstates the convolution's few elements where that is 32 bits.
@@ -7,7 +7,7 @@ state's number format, which overstates the convolution's few elements where tha
 from typing import Any
 
 from planner.catalog.huggingface.fields import Fields
-from planner.catalog.huggingface.kinds import CONV, LINEAR, MAMBA
+from planner.catalog.huggingface.kinds import CONV, LINEAR, MLSTM, RECURRENT, RWKV
 from planner.errors import unknown
 
 _STATE_BYTES = {"float32": 4.0, "float16": 2.0, "bfloat16": 2.0}
@@ -15,10 +15,8 @@ _STATE_BYTES = {"float32": 4.0, "float16": 2.0, "bfloat16": 2.0}
 
 def recurrent(f: Fields, h: int, kind: str) -> dict[str, Any]:
     """Return a layer with a state: its fields tell which of the kinds that share a name it is."""
-    if kind == CONV:
-        return short_convolution(f, h)
-    if kind not in {LINEAR, MAMBA}:
-        return gated_recurrence(f, h)
+    if kind in _ALONE:
+        return _ALONE[kind](f, h)
     if kind == LINEAR and (f.inner("linear_attn_config") or f.has("linear_num_heads")):
         return kimi_delta(f, h)
     if kind == LINEAR and f.has("linear_num_value_heads"):
@@ -106,6 +104,25 @@ def gated_recurrence(f: Fields, h: int) -> dict[str, Any]:
     gates = 2 * (width * width // heads + width) + width
     weights = 3 * h * width + 2 * width + h + width * (kernel + 1) + gates
     return _linear(f, heads, width // heads, width + width * (kernel - 1), weights)
+
+
+def rwkv(f: Fields, h: int) -> dict[str, Any]:
+    """Return a time-mixing layer of RWKV 4: numerator, denominator and largest exponent per channel, and two inputs."""
+    width = f.optional("attention_hidden_size") or h
+    return _linear(f, width, 1, 3 * width + 2 * h, 4 * h * width + 2 * width + 3 * h)
+
+
+def mlstm(f: Fields, h: int) -> dict[str, Any]:
+    """Return an mLSTM layer (xLSTM): a matrix of keys and values per head, its normaliser and its largest gate."""
+    heads = f.count("num_attention_heads")
+    keys, values = (int(h * f.factor(name)) for name in ("qk_dim_factor", "v_dim_factor"))
+    key_dim, value_dim = keys // heads, values // heads
+    weights = h * (2 * keys + 2 * values) + 2 * heads * (h + 1) + values + values * h
+    return _linear(f, heads, key_dim, heads * (key_dim * value_dim + key_dim + 1), weights)
+
+
+_ALONE = {CONV: short_convolution, RECURRENT: gated_recurrence, RWKV: rwkv, MLSTM: mlstm}
+"""Kinds that only one architecture has."""
 
 
 def _linear(f: Fields, heads: int, head_dim: int, state: int, parameters: int) -> dict[str, Any]:
