@@ -341,7 +341,7 @@ def test_a_field_inside_a_part_that_nobody_asks_for_is_named() -> None:
         {"sliding_window": 32, "layer_types": ["full_attention"] * 2},
         {"n_embd": 64},
         {"conv_dim": 64},
-        {"num_experts": 0, "num_experts_per_tok": 2, "moe_intermediate_size": 96},
+        {"num_experts": 1, "num_experts_per_tok": 1, "moe_intermediate_size": 96},
         {"layer_types": ["full_attention", "sliding_attention"], "sliding_window": 32, "sliding_window_pattern": 2},
     ],
 )
@@ -754,6 +754,53 @@ def test_bad_json(tmp_path: Path, content: str, message: str) -> None:
             ),
         ),
         (
+            {"quantization_config": {"quant_method": "fp8", "weight_block_size": [128]}},
+            (
+                "config.json:15:5: weight_block_size: [128] is not valid here; expected the two sides of a block, as "
+                "[128, 128]"
+            ),
+        ),
+        (
+            {"quantization_config": {"quant_method": "gptq", "bits": 4, "group_size": 0}},
+            "config.json:16:5: group_size: 0 is not valid here; expected a whole number, or -1 for whole rows",
+        ),
+        (
+            {"rope_scaling": {"rope_type": "yarn", "factor": "x"}},
+            "config.json:13:3: rope_scaling: factor 'x' is not valid here; expected a number above 0",
+        ),
+        (
+            {"rope_parameters": {"full_attention": {"rope_type": "yarn", "factor": 0}}},
+            "config.json:13:3: rope_parameters: factor 0 is not valid here; expected a number above 0",
+        ),
+        ({"rope_theta": "x"}, "config.json:13:3: rope_theta: 'x' is not valid here; expected a number above 0"),
+        (
+            {"num_local_experts": 0, "num_experts_per_tok": 2},
+            (
+                "config.json:13:3: num_local_experts: 0 experts, of which num_experts_per_tok takes 2; expected at "
+                "least as many, or both 0"
+            ),
+        ),
+        (
+            {"first_k_dense_replace": 5},
+            "config.json:13:3: first_k_dense_replace: 5 is more than the 2 layers; expected at most that",
+        ),
+        (
+            {"per_layer_config": {"2": {"head_dim": 8}}},
+            "config.json:13:3: per_layer_config: names the layer '2'; expected 0 to 1",
+        ),
+        ({"vision_config": 5}, "config.json: vision_config: 5 is not valid here; expected a JSON object"),
+        (
+            {"architectures": "LlamaForCausalLM"},
+            "config.json: architectures: 'LlamaForCausalLM' is not valid here; expected a list of class names",
+        ),
+        (
+            {"model_type": "zzz", "widen_by": 2},
+            (
+                "config.json:5:3: model_type: 'zzz' is unknown, and so is what widen_by means for it; expected one "
+                "that this version knows, or a model file of your own"
+            ),
+        ),
+        (
             {"tie_word_embeddings": "yes"},
             "config.json:13:3: tie_word_embeddings: 'yes' is not valid here; expected true or false",
         ),
@@ -819,15 +866,39 @@ def test_no_file(tmp_path: Path) -> None:
 WRONG: tuple[Any, ...] = (None, -1, 0, "x", [], {}, 1.5, True, [None], {"a": 1}, 10**30, [{}], 3)
 
 
+def places(config: dict[str, Any], depth: int = 3) -> list[tuple[str, ...]]:
+    """Return the path of every field, those of nested parts too."""
+    return [
+        path
+        for name, value in config.items()
+        for path in [
+            (name,),
+            *((name, *more) for more in (places(value, depth - 1) if isinstance(value, dict) else ())),
+        ]
+        if depth
+    ]
+
+
+def damaged(config: dict[str, Any], path: tuple[str, ...], value: Any) -> dict[str, Any]:
+    """Return a config with another value in one place."""
+    own = value if len(path) == 1 else damaged(config[path[0]], path[1:], value)
+    return {**config, path[0]: own}
+
+
+QUANTISED = {"quant_method": "fp8", "weight_block_size": [128, 128], "modules_to_not_convert": ["lm_head"]}
+ROPE = {"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 4096}
+
+
 @pytest.mark.parametrize("path", sorted(OWN.glob("*_config.json")), ids=lambda p: p.stem)
 def test_a_damaged_config_never_ends_in_a_traceback(path: Path) -> None:
-    """Each field of a real config replaced by each wrong value is read or refused, nothing else."""
+    """Each field of a real config, nested ones too, replaced by each wrong value is read or refused, nothing else."""
     config = json.loads(path.read_text(encoding="utf-8"))
+    config |= {"quantization_config": QUANTISED, "rope_scaling": ROPE}
     refusals = []
-    for name in config:
+    for place in places(config):
         for value in WRONG:
             try:
-                count_parameters(spec_of({**config, name: value}))
+                count_parameters(spec_of(damaged(config, place, value)))
             except BadInputError as error:
                 refusals.append(str(error))
     assert len(refusals) > len(config)

@@ -20,6 +20,7 @@ from planner.catalog.huggingface.formats import weight_formats
 from planner.catalog.huggingface.ignored import assumed_note, ignored_note
 from planner.catalog.huggingface.kinds import depth
 from planner.catalog.huggingface.layers import layers_of
+from planner.catalog.huggingface.odd_values import refuse_odd_parts, refuse_odd_values
 from planner.catalog.huggingface.quantization import cache_format
 from planner.catalog.model import ModelSpec
 from planner.documents.spec import Loaded, load, shown
@@ -79,9 +80,11 @@ def model_from_config(
     -------
     Plain data that `load(ModelSpec, Document(...))` validates.
     """
+    refuse_odd_parts(config, (*_NESTED, *_TOWERS), where)
     _refuse_others(config, where, text)
     f = text_fields(config, where, text)
     h, layers = f.count("hidden_size"), depth(f)
+    refuse_odd_values(f, layers)
     token_mixers, feed_forward, image_experts = layers_of(f, h, layers)
     groups = _grouped(b.fields for b in feed_forward)
     quantized = _quantization(f, quantization, where)
@@ -280,7 +283,12 @@ def _notes(config: Mapping[str, Any], f: Fields) -> str:
     if f.optional("num_nextn_predict_layers", "num_mtp_modules", "mtp_num_hidden_layers"):
         notes.append("Multi-token-prediction layers are left out.")
     kinds = [str(kind) for kind in (config.get("model_type"), f.get("model_type")) if kind]
+    ignored = ignored_note(f)
     if kinds and not set(kinds) & set(class_defaults()["checked_types"]):
+        if ignored:
+            expected = "expected one that this version knows, or a model file of your own"
+            unread = ignored.removeprefix("ignored: ").removesuffix(".")
+            f.fail("model_type", f"{kinds[-1]!r} is unknown, and so is what {unread} means for it; {expected}")
         notes.append(f"model_type {kinds[-1]!r} is none of those checked: read by its fields alone.")
-    notes += [note for note in (assumed_note(f), ignored_note(f)) if note]
+    notes += [note for note in (assumed_note(f), ignored) if note]
     return " ".join(notes)

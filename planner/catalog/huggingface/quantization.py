@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 from planner.catalog.huggingface.fields import Fields
+from planner.documents.spec import shown
 from planner.errors import unknown
 
 ALGORITHMS = {
@@ -118,7 +119,8 @@ def cache_format(q: Fields) -> str | None:
 
 def _eight_bit(q: Fields) -> str:
     sizes = q.listing("weight_block_size")
-    if any(isinstance(size, bool) or not isinstance(size, int) or size < 1 for size in sizes):
+    whole = all(isinstance(size, int) and not isinstance(size, bool) and size >= 1 for size in sizes)
+    if sizes and not (whole and len(sizes) == len(("rows", "columns"))):
         q.fail(
             "weight_block_size", f"{list(sizes)} is not valid here; expected the two sides of a block, as [128, 128]"
         )
@@ -135,6 +137,8 @@ def _integer(q: Fields, bits: int, group: object) -> str:
     """Return the format of integer weights that are widened to 16 bit for the product."""
     if bits not in _INTEGERS:
         q.fail("quantization_config", f"{bits}-bit integers are not supported; expected 2 to 6 or 8 bits")
+    if group is not None and (isinstance(group, bool) or not isinstance(group, int) or group == 0 or group < -1):
+        q.fail("group_size", f"{shown(group)} is not valid here; expected a whole number, or -1 for whole rows")
     fmt = _INTEGERS[bits]
     return _GROUPED.get(group, fmt) if isinstance(group, int) and bits == _HALF_BYTE_BITS else fmt
 
