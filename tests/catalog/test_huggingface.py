@@ -74,6 +74,9 @@ PUBLISHED = {
     "nvidia--NVIDIA-Nemotron-3-Nano-30B-A3B-BF16": (31.6, "Nemotron 3 Nano model card"),
     "nvidia--NVIDIA-Nemotron-3-Super-120B-A12B-FP8": (120, "Nemotron 3 Super model card"),
     "nvidia--Llama-3_3-Nemotron-Super-49B-v1": (49.9, "Hugging Face, safetensors"),
+    "Qwen--Qwen3.8-27B": (26.895998464, "text tensors of the checkpoint"),
+    "deepseek-ai--DeepSeek-OCR": (2.93473408, "tensors of its language model"),
+    "stepfun-ai--Step-3.5-Flash": (196, "Step-3.5-Flash model card"),
     "XiaomiMiMo--MiMo-V2-Flash": (309, "MiMo-V2-Flash model card"),
 }
 
@@ -362,6 +365,34 @@ def test_a_field_that_cannot_matter_is_not_named(fields: dict[str, Any]) -> None
 def test_a_field_that_contradicts_or_may_matter_is_named(fields: dict[str, Any]) -> None:
     """Of two spellings with two values one is used: the other is named, as is a size that nobody knows."""
     assert spec_of({**LLAMA, **fields}).notes == f"ignored: {list(fields)[-1]}."
+
+
+def test_heads_of_the_layers_of_another_kind() -> None:
+    """Step 3.5: 96 query heads where attention is local, 64 where it is global, and a gate for each head."""
+    config = json.loads((OWN / "stepfun-ai--Step-3.5-Flash_config.json").read_text(encoding="utf-8"))
+    spec = spec_of(config)
+    assert [(g.layers, g.heads, g.kv_heads, g.window) for g in spec.attention] == [(12, 64, 8, None), (33, 96, 8, 512)]
+    gates, biases, norms = 4096 * (12 * 64 + 33 * 96), 42 * 288, 45 * 2 * 128
+    assert spec.other_parameters == gates + biases + norms
+    assert spec.notes is None
+
+
+def test_minimax_m3_caches_one_indexer_key_a_sparse_layer() -> None:
+    """Four KV heads of 128 in 60 layers and a key of 128 in 57: two GPUs, each with its own keys, hold 152,064 bytes.
+
+    A public start-up log of two GPUs has 16.81 GiB of cache each for 237,312 tokens: 76,058 bytes, within its digits
+    and a block of 128 tokens.
+    """
+    path = config_path("nvidia--MiniMax-M3-NVFP4")
+    if path is None:
+        pytest.skip(NOT_AT_HAND)
+    attention = read_config(path).spec.attention
+    heads = sum(2 * g.layers * g.kv_heads * g.head_dim for g in attention)
+    keys = sum(g.layers * (g.index_head_dim or 0) for g in attention)
+    assert (2 * heads, 2 * keys) == (122_880, 57 * 256)
+    per_gpu = 2 * heads / 2 + 2 * keys
+    assert 2 * per_gpu == 152_064
+    assert pytest.approx(per_gpu, rel=0.005 / 16.81 + 128 / 237_312) == 16.81 * 2**30 / 237_312
 
 
 def test_sizes_taken_from_the_class_are_said() -> None:

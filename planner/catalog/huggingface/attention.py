@@ -37,6 +37,9 @@ def _heads(f: Fields, h: int, kind: str) -> LayerPart:
 
 def _widths(f: Fields, h: int, *, sliding: bool) -> dict[str, Any]:
     """Return heads and widths of a GQA layer; some models have other ones where attention is local or global."""
+    other = f.inner("attention_other_setting")  # Step 3.5: heads of the layers of another kind
+    if other and sliding == (other.string("attention_type") == "sliding_attention"):
+        f = f.view({name: other.get(name) for name in other.data})
 
     def named(name: str) -> tuple[str, ...]:
         own = f"swa_{name}"
@@ -124,6 +127,8 @@ def _small_weights(f: Fields, h: int, group: dict[str, Any]) -> float:
         total += 2 * width
     if f.flag("attention_sinks"):
         total += heads
+    if f.flag("use_head_wise_attn_gate"):
+        total += h * heads
     return float(total)
 
 

@@ -79,7 +79,7 @@ def _routed(f: Fields, h: int) -> LayerPart:
     latent = f.optional("moe_latent_size")
     if latent:
         group["latent_size"] = latent
-    biased = f.flag("router_bias") or f.flag("use_routing_bias") or f.string("topk_method") == "noaux_tc"
+    biased = f.flag("router_bias") or f.string("topk_method") == "noaux_tc"
     gate = h if f.flag("shared_expert_gate") else 0
     return LayerPart(group, float((experts if biased else 0) + gate + unused * h))
 

@@ -52,7 +52,7 @@ _KINDS = {
 _LETTERS = {"M": (MAMBA,), "*": (FULL,), "-": (DENSE,), "E": (MOE,)}
 _BLOCKS = {DENSE, MOE}
 _DEEPEST = 10_000
-_NO_EXPERTS = ("enable_moe_block", "is_moe")
+_NO_EXPERTS = ("enable_moe_block", "is_moe", "use_moe")
 
 
 def depth(f: Fields) -> int:
