@@ -304,6 +304,48 @@ def test_layers_for_images_are_held_but_not_read() -> None:
     assert total == pytest.approx(40 * layer + 2 * 128256 * 4096, rel=1e-3)
 
 
+def test_experts_for_images_count_as_their_class_counts_them() -> None:
+    """ERNIE-4.5-VL-28B-A3B: transformers builds 28,624,635,776 parameters of text, and 0.77e9 of vision beside them."""
+    config = {
+        "model_type": "ernie4_5_moe_vl",
+        "architectures": ["Ernie4_5_VLMoeForConditionalGeneration"],
+        "hidden_size": 2560,
+        "intermediate_size": 12288,
+        "moe_intermediate_size": [1536, 512],
+        "num_hidden_layers": 28,
+        "num_attention_heads": 20,
+        "num_key_value_heads": 4,
+        "vocab_size": 103424,
+        "moe_k": 6,
+        "moe_num_experts": [64, 64],
+        "moe_num_shared_experts": 2,
+        "moe_layer_start_index": [1, 1],
+        "moe_layer_end_index": [29, 28],
+        "max_position_embeddings": 131072,
+        "tie_word_embeddings": True,
+    }
+    assert count_parameters(spec_of(config)).total == pytest.approx(28_624_635_776, rel=1e-5)
+
+
+def test_towers_and_adapters_of_phi_4() -> None:
+    """Phi-4-multimodal: 3.84e9 of text, the adapters of two ranks, and 907,982,272 of towers: 5.574e9 as published."""
+    config = {
+        "model_type": "phi4mm",
+        "architectures": ["Phi4MMForCausalLM"],
+        "hidden_size": 3072,
+        "vocab_size": 200064,
+        "intermediate_size": 8192,
+        "num_hidden_layers": 32,
+        "num_attention_heads": 24,
+        "num_key_value_heads": 8,
+        "max_position_embeddings": 131072,
+        "tie_word_embeddings": True,
+        "vision_lora": {"r": 256},
+        "speech_lora": {"r": 320},
+    }
+    assert count_parameters(spec_of(config)).total == pytest.approx(5.574e9, rel=1e-3)
+
+
 def test_rwkv_and_mlstm_keep_a_state_and_no_cache() -> None:
     """RWKV 4: three numbers per channel and two inputs; mLSTM: a matrix, a vector and a number per head."""
     rwkv = spec_of({"model_type": "rwkv", "hidden_size": 64, "num_hidden_layers": 2, "vocab_size": 100})

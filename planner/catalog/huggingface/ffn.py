@@ -21,13 +21,13 @@ def block(f: Fields, h: int, kind: str) -> LayerPart:
 
 
 def image_experts(f: Fields, h: int) -> int:
-    """Return the weights of one layer's experts for image tokens, where each kind of token has its own (ERNIE-VL)."""
+    """Return one layer's weights of experts for images and their router, where each kind of token has its own (ERNIE)."""
     experts, widths = f.first(("num_experts",))[1], f.first(("moe_intermediate_size",))[1]
     if not isinstance(widths, list | tuple):
         return 0
     counts = experts if isinstance(experts, list | tuple) else [experts] * len(widths)
     try:
-        return 3 * h * sum(int(n) * int(width) for n, width in zip(counts[1:], widths[1:], strict=True))
+        return sum(int(n) * (3 * h * int(width) + h + 1) for n, width in zip(counts[1:], widths[1:], strict=True))
     except (TypeError, ValueError):
         return f.fail("moe_intermediate_size", "expected one width per kind of token, as many as moe_num_experts has")
 
