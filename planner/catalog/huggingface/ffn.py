@@ -21,7 +21,7 @@ def block(f: Fields, h: int, kind: str) -> LayerPart:
 
 
 def image_experts(f: Fields, h: int) -> int:
-    """Return one layer's weights of experts for images and their router, where each kind of token has its own (ERNIE)."""
+    """Return one layer's weights of experts for images, with their router, in ERNIE-VL."""
     experts, widths = f.first(("num_experts",))[1], f.first(("moe_intermediate_size",))[1]
     if not isinstance(widths, list | tuple):
         return 0
