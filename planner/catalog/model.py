@@ -20,7 +20,8 @@ class AttentionGroup(Spec):
     heads: Count
     """Query heads (value heads of a linear mixer)."""
     kv_heads: Count = 1
-    """KV heads of gqa; MLA keeps one latent for all heads."""
+    """KV heads of gqa; MLA keeps one latent for all heads. Key heads (DeltaNet) or groups (Mamba-2) of a linear mixer,
+    one where they are as many as `heads`."""
     head_dim: Count
     """Width of one query/key head (MLA: qk_nope + qk_rope)."""
     v_head_dim: Count | None = None

@@ -38,6 +38,8 @@ class Rule(Spec):
     """Number formats (names of hardware/formats.yaml)."""
     part: Part | None = None
     """Routed experts, or every other matrix."""
+    gated: bool | None = None
+    """Experts with a gate (three matrices, as in SwiGLU) or without one."""
     attention: tuple[Attention, ...] | None = None
     """Kinds of attention."""
     architectures: tuple[str, ...] | None = None
@@ -87,6 +89,11 @@ class SupportSpec(FileSpec):
     """Formats whose slices the engine pads to whole blocks; the others must divide."""
     expert_parallel: Literal["all", "part"] = "part"
     """all: experts are spread over all ranks of a replica or not at all; part: over any number that divides them."""
+    uneven_experts: bool = False
+    """Whether ranks may hold different numbers of experts, so that EP need not divide them."""
+    unaligned_outputs_since: str | None = None
+    """The first release that loads matrices merged along their outputs (query, key and value; gate and up) whose slices
+    are not whole blocks; it never does where absent."""
     cache_formats: Annotated[tuple[str, ...], Field(min_length=1)]
     """Formats that a KV cache may have."""
     settings: dict[str, SettingName] = Field(default_factory=dict)
@@ -138,9 +145,19 @@ class SupportSpec(FileSpec):
             return (beginning or [v for v in known if _key(v) <= key])[-1]
         return self.release(name)
 
-    def for_weights(self, fmt: str, part: Part, architecture: str, version: str) -> Rule | None:
+    def aligns_outputs(self, version: str) -> bool:
+        """Return whether a release needs whole blocks in each slice of matrices that are merged along their outputs."""
+        return self.unaligned_outputs_since is None or _key(version) < _key(self.unaligned_outputs_since)
+
+    def for_weights(self, fmt: str, part: Part, architecture: str, version: str, *, gated: bool = True) -> Rule | None:
         """Return the rule for weights of a format on a GPU; None where the table says nothing."""
-        matching = (r for r in self.weights if (r.formats is None or fmt in r.formats) and r.part in {None, part})
+        matching = (
+            rule
+            for rule in self.weights
+            if (rule.formats is None or fmt in rule.formats)
+            and rule.part in {None, part}
+            and rule.gated in {None, gated}
+        )
         return _first(matching, architecture, version)
 
     def for_attention(self, kind: Attention, architecture: str, version: str) -> Rule | None:

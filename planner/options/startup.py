@@ -29,6 +29,8 @@ class Slice(NamedTuple):
     ranks: int
     outputs: bool
     """Whether it is cut along its outputs, otherwise along its inputs."""
+    merged: bool = False
+    """Whether it is one of several that are merged along their outputs."""
 
     @property
     def words(self) -> str:
@@ -120,8 +122,17 @@ def _degrees(model: ModelSpec, machine: "Machine", layout: "Layout") -> Iterator
         yield f"EP{layout.expert} is neither 1 nor TP x DP = {ranks}, as {machine.engine.spec.name} has it"
     if not experts:
         yield f"EP{layout.expert} needs experts, and {model.id} has none"
-    elif experts % layout.expert:
+    elif experts < layout.expert or (experts % layout.expert and not _uneven(model, machine)):
         yield f"EP{layout.expert} does not divide {experts} experts"
+
+
+def _uneven(model: ModelSpec, machine: "Machine") -> bool:
+    """Return whether the engine takes ranks with different numbers of the model's experts.
+
+    Models with compressed attention (DeepSeek V4) have experts of their own in vLLM, which must divide.
+    """
+    compressed = any(group.compression > 1 for group in model.attention)
+    return machine.support is not None and machine.support.uneven_experts and not compressed
 
 
 def _heads(model: ModelSpec, layout: "Layout") -> Iterator[str]:
@@ -131,6 +142,8 @@ def _heads(model: ModelSpec, layout: "Layout") -> Iterator[str]:
         if group.heads % tensor:
             kind = "heads of linear attention" if group.kind == "linear" else "attention heads"
             yield f"TP{tensor} does not divide {group.heads} {kind}"
+        if group.kind == "linear" and group.kv_heads > 1 and group.kv_heads % tensor:
+            yield f"TP{tensor} does not divide {group.kv_heads} groups of linear attention"
         if group.kind == "gqa" and group.kv_heads % tensor and tensor % group.kv_heads:
             yield f"{group.kv_heads} KV heads and TP{tensor}: neither divides the other"
 
@@ -149,7 +162,8 @@ def _kernels(model: ModelSpec, machine: "Machine", precision: "Precision") -> It
         return
     for field in _used(model):
         name = precision.formats[field]
-        rule = table.for_weights(name, _PARTS[field], gpu.architecture, machine.version)
+        gated = field != "experts" or all(group.gated for group in model.ffn if group.experts)
+        rule = table.for_weights(name, _PARTS[field], gpu.architecture, machine.version, gated=gated)
         if rule is not None and rule.outcome == "refused":
             words = "experts" if field == "experts" else "weights"
             yield _said(rule, f"{name} {words}", machine)
@@ -168,6 +182,7 @@ def _blocks(model: ModelSpec, machine: "Machine", precision: "Precision", layout
     """Yield why slices of the model's matrices do not hold whole blocks of their format, or tiles of the kernel."""
     table = machine.support
     padded = table.padded_formats if table else ()
+    aligned = table is None or machine.version is None or table.aligns_outputs(machine.version)
     for field in _used(model):
         name, fmt = precision.formats[field], getattr(precision, field)
         multiple = _tile(machine, name, _PARTS[field])
@@ -175,7 +190,8 @@ def _blocks(model: ModelSpec, machine: "Machine", precision: "Precision", layout
             if one.width % one.ranks:
                 yield f"{one.what} {one.width} does not divide by {one.ranks}"
             block = fmt.block_out if one.outputs else fmt.block_in
-            if one.ranks > 1 and name not in padded and one.width // one.ranks % block:
+            free = name in padded or (one.merged and field != "experts" and not aligned)
+            if one.ranks > 1 and not free and one.width // one.ranks % block:
                 yield f"{one.words} is not a multiple of {name}'s {'block' if one.outputs else 'group'} of {block}"
             if one.outputs and one.width * merged // one.ranks % multiple:
                 yield f"{one.words} is not a multiple of the {multiple} channels that the kernel takes at once"
@@ -208,7 +224,7 @@ def _slices(model: ModelSpec, layout: "Layout", field: str) -> Iterator[tuple[Sl
 
 def _of_block(what: str, width: int, group: FfnGroup, ranks: int) -> Iterator[tuple[Slice, int]]:
     """Yield the slices of a feed-forward block: cut along the width, its outputs first and its inputs second."""
-    yield Slice(what, width, ranks, outputs=True), 2 if group.gated else 1
+    yield Slice(what, width, ranks, outputs=True, merged=group.gated), 2 if group.gated else 1
     yield Slice(what, width, ranks, outputs=False), 1
 
 
@@ -217,8 +233,9 @@ def _of_attention(group: AttentionGroup, tensor: int) -> Iterator[tuple[Slice, i
     if group.kind == "linear":
         return
     value = group.v_head_dim or group.head_dim
-    yield Slice("query width", group.heads * group.head_dim, tensor, outputs=True), 1
+    separate = group.kind == "mla"
+    yield Slice("query width", group.heads * group.head_dim, tensor, outputs=True, merged=not separate), 1
     yield Slice("attention output width", group.heads * value, tensor, outputs=False), 1
     if group.kind == "gqa" and not group.shared_kv:
         copies = max(tensor // group.kv_heads, 1)  # ranks beyond the KV heads hold copies
-        yield Slice("key width", group.kv_heads * group.head_dim, tensor // copies, outputs=True), 1
+        yield Slice("key width", group.kv_heads * group.head_dim, tensor // copies, outputs=True, merged=True), 1

@@ -39,9 +39,8 @@ def delta_net(f: Fields, h: int) -> dict[str, Any]:
     channels = 2 * keys + values
     projections = h * (channels + values + 2 * value_heads) + values * h
     small = channels * kernel + 2 * value_heads + value_dim
-    return _linear(
-        f, value_heads, key_dim, value_heads * key_dim * value_dim + channels * (kernel - 1), projections + small
-    )
+    state = value_heads * key_dim * value_dim + channels * (kernel - 1)
+    return _linear(f, value_heads, key_dim, state, projections + small) | {"kv_heads": key_heads}
 
 
 def kimi_delta(f: Fields, h: int) -> dict[str, Any]:
@@ -89,7 +88,7 @@ def mamba2(f: Fields, h: int) -> dict[str, Any]:
     inner = heads * width
     channels = inner + 2 * groups * state
     weights = h * (inner + channels + heads) + inner * h + channels * (kernel + 1) + 3 * heads + inner
-    return _linear(f, heads, width, inner * state + channels * (kernel - 1), weights)
+    return _linear(f, heads, width, inner * state + channels * (kernel - 1), weights) | {"kv_heads": groups}
 
 
 def short_convolution(f: Fields, h: int) -> dict[str, Any]:
