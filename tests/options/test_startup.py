@@ -159,6 +159,8 @@ def test_experts_without_a_gate_have_kernels_of_their_own() -> None:
         assert not reason(model, machine("rtx-5090", "vllm"), "nvfp4", Layout(1))
         assert bool(old) == bool(reason(model, machine("gb10", "sglang"), "nvfp4", Layout(1)))
         assert not reason(model, machine("b200", "sglang"), "nvfp4", Layout(1))
+        assert bool(old) == bool(reason(model, machine("a100-sxm-80gb", "sglang", "0.5.12"), "nvfp4", Layout(1)))
+        assert not reason(model, machine("a100-sxm-80gb", "sglang", "0.5.13"), "nvfp4", Layout(1))
 
 
 def test_merged_outputs_need_no_whole_blocks_in_newer_releases() -> None:
