@@ -51,6 +51,8 @@ class Rule(Spec):
     outcome: Outcome
     slice_multiple: Count = 1
     """The kernel takes only output slices of a multiple of this (both projections of a gated block together)."""
+    input_multiple: Count = 1
+    """The kernel takes only slices with a multiple of this along the inputs."""
     why: str | None = None
     """Why it does not start, or runs as it does."""
 

@@ -185,7 +185,7 @@ def _blocks(model: ModelSpec, machine: "Machine", precision: "Precision", layout
     aligned = table is None or machine.version is None or table.aligns_outputs(machine.version)
     for field in _used(model):
         name, fmt = precision.formats[field], getattr(precision, field)
-        multiple = _tile(machine, name, _PARTS[field])
+        outputs, inputs = _tile(machine, name, _PARTS[field])
         for one, merged in _slices(model, layout, field):
             if one.width % one.ranks:
                 yield f"{one.what} {one.width} does not divide by {one.ranks}"
@@ -193,17 +193,18 @@ def _blocks(model: ModelSpec, machine: "Machine", precision: "Precision", layout
             free = name in padded or (one.merged and field != "experts" and not aligned)
             if one.ranks > 1 and not free and one.width // one.ranks % block:
                 yield f"{one.words} is not a multiple of {name}'s {'block' if one.outputs else 'group'} of {block}"
-            if one.outputs and one.width * merged // one.ranks % multiple:
+            multiple, slices = (outputs, merged) if one.outputs else (inputs, 1)
+            if one.width * slices // one.ranks % multiple:
                 yield f"{one.words} is not a multiple of the {multiple} channels that the kernel takes at once"
 
 
-def _tile(machine: "Machine", fmt: str, part: Part) -> int:
-    """Return the multiple of channels that the engine's kernel for a format takes along the outputs."""
+def _tile(machine: "Machine", fmt: str, part: Part) -> tuple[int, int]:
+    """Return the multiples of channels that the engine's kernel for a format takes along outputs and inputs."""
     table, architecture = machine.support, machine.gpu.spec.architecture
     if table is None or architecture is None or machine.version is None:
-        return 1
+        return 1, 1
     rule = table.for_weights(fmt, part, architecture, machine.version)
-    return rule.slice_multiple if rule else 1
+    return (rule.slice_multiple, rule.input_multiple) if rule else (1, 1)
 
 
 def _slices(model: ModelSpec, layout: "Layout", field: str) -> Iterator[tuple[Slice, int]]:

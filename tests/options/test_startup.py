@@ -22,8 +22,6 @@ DATA = Path(__file__).parents[1] / "data"
 WRONG = {
     "next-fp8-ampere-tp4",  # a matrix that the published FP8 checkpoint, a few days later, left in 16 bit
     "minimax21-nvfp4-pro6000-ep2",  # a kernel that failed with expert parallelism alone
-    "v2lite-awq",  # Marlin took inputs in multiples of 128 then; the release that falls back is not known
-    "qwen72-w8a16-tp4",  # likewise
     "r1-mi300x-tp4",  # AMD's MLA kernel took 16 or 128 heads
     "gemma3-t4",  # 16 bit means FP16 before compute capability 8.0, which Gemma 3 does not take
     "m3-nvfp4-gb10",  # no kernel for its activation
@@ -203,6 +201,9 @@ def test_a_kernel_takes_whole_tiles() -> None:
     assert "64 channels" in reason("glm-4.5-air", ampere, "fp8", Layout(4))
     assert not reason("glm-4.5-air", ampere, "fp8", Layout(2))
     assert not reason("glm-4.5-air", machine("h100-sxm", "vllm"), "fp8", Layout(4))
+    old = reason("qwen2.5-72b", machine("a100-sxm-80gb", "vllm", "0.6.6"), "w8a16", Layout(4))
+    assert old.startswith("feed-forward width 29568/4 = 7392 is not a multiple of the 128 channels")
+    assert not reason("qwen2.5-72b", ampere, "w8a16", Layout(4))
 
 
 @pytest.mark.parametrize(
