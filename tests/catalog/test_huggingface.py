@@ -379,6 +379,13 @@ def test_a_field_inside_a_part_that_nobody_asks_for_is_named() -> None:
     assert spec_of({**LLAMA, "linear_attn_config": linear}).notes == "ignored: linear_attn_config.widen_by."
 
 
+def test_a_field_around_the_text_part_that_nobody_asks_for_is_named() -> None:
+    """What stands beside the text part of a larger model is followed, too: a part nobody reads has weights."""
+    outer = {"model_type": "llava", "architectures": ["LlavaForConditionalGeneration"], "text_config": LLAMA}
+    assert spec_of(outer).notes is None
+    assert spec_of({**outer, "qformer_config": {"hidden_size": 768}}).notes == "ignored: qformer_config."
+
+
 @pytest.mark.parametrize(
     "fields",
     [

@@ -130,6 +130,7 @@ def text_fields(config: Mapping[str, Any], where: str = "config.json", text: str
     given: set[str] = set(own)
     ties_head: dict[str, Any] = {}
     nested_part = False
+    around: dict[str, Any] = {}
     while outer := next((n for n in _NESTED if isinstance(own.get(n), Mapping) and own[n]), None):
         inherited = {n: own[n] for n in _INHERITED if own.get(n) is not None}
         nested = {k: v for k, v in own[outer].items() if v is not None}
@@ -139,6 +140,7 @@ def text_fields(config: Mapping[str, Any], where: str = "config.json", text: str
         kind = _kind(own, where)
         nested_part = True
         ties_head = ties_head or {n: v for n, v in assumed_sizes(kind, {}, part=True).items() if n == _TIED}
+        around |= {n: v for n, v in own.items() if n != outer and n not in own[outer] and n not in _INHERITED}
         own = {"model_type": part_type(kind, outer) or kind} | inherited | nested | ties
     for name in _FLATTENED:
         if isinstance(own.get(name), Mapping):
@@ -151,7 +153,7 @@ def text_fields(config: Mapping[str, Any], where: str = "config.json", text: str
         assumed |= ties_head
     merged = {**assumed, **facts, "model_type": kind, **{k: v for k, v in own.items() if k != "model_type"}}
     data = {k: v for k, v in merged.items() if v is not None}
-    return Fields(data, where, text, settled=set(facts) - given, assumed=assumed)
+    return Fields(data, where, text, settled=set(facts) - given, around=around, assumed=assumed)
 
 
 def _kind(config: Mapping[str, Any], where: str) -> str:

@@ -38,6 +38,8 @@ class Fields:
     """Names whose values cannot matter, beside what else the config says; shared by every view of the level."""
     parts: dict[str, set[str]] = field(default_factory=dict, compare=False)
     """Nested mappings the reader went into -> the names used there; shared by every view of the level."""
+    around: Mapping[str, Any] = field(default_factory=dict, compare=False)
+    """Fields of the whole model around this part of it, which nobody reads."""
     assumed: Mapping[str, Any] = field(default_factory=dict, compare=False)
     """What the model's class takes for fields that the config leaves out; part of `data`."""
 

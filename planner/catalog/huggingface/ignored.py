@@ -89,6 +89,7 @@ def ignored_note(f: Fields) -> str:
     used = f.seen | f.settled
     width = f.optional("hidden_size")  # a width equal to the model's own says nothing new
     unused = [name for name, value in f.data.items() if name not in used and value not in (*_NOTHING, width)]
+    unused += [name for name, value in f.around.items() if value is not None and value not in (*_NOTHING, width)]
     named = [name for name in unused if not _is_irrelevant(name)]
     for part, seen in f.parts.items():
         if not _is_irrelevant(part):
@@ -106,7 +107,7 @@ def assumed_note(f: Fields) -> str:
     used = [
         f"{name} {'true' if value is True else value}"
         for name, value in sorted(f.assumed.items())
-        if name in f.seen and value is not False and not isinstance(value, str)
+        if name in f.seen - f.settled and value is not False and not isinstance(value, str)
     ]
     return f"Not in the config, taken from its class: {', '.join(used)}." if used else ""
 

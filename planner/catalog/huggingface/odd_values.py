@@ -27,11 +27,12 @@ def refuse_odd_parts(config: Mapping[str, Any], parts: tuple[str, ...], where: s
 def refuse_odd_values(f: Fields, layers: int) -> None:
     """Raise BadInputError for positions, experts and layers that contradict themselves."""
     _refuse_odd_positions(f)
-    name, experts = f.first(("num_experts",))
-    chosen, per_token = f.first(("num_experts_per_tok",))
+    alone = Fields(f.data, f.where, f.text)  # a look that does not count as use
+    name, experts = alone.first(("num_experts",))
+    chosen, per_token = alone.first(("num_experts_per_tok",))
     if experts == 0 and per_token not in {None, 0} and chosen not in f.assumed:
         f.fail(name, f"0 experts, of which {chosen} takes {shown(per_token)}; expected at least as many, or both 0")
-    name, dense = f.first(("first_k_dense_replace",))
+    name, dense = alone.first(("first_k_dense_replace",))
     if isinstance(dense, int) and dense > layers and name not in f.assumed:
         f.fail(name, f"{dense} is more than the {layers} layers; expected at most that")
     for number in f.mapping("per_layer_config"):
