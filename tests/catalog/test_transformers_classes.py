@@ -86,6 +86,15 @@ def test_a_config_without_its_defaults_is_the_same_model(kind: str) -> None:
     assert count_parameters(spec).total == pytest.approx(PUBLISHED.get(kind, row["parameters"]), rel=0.01)
 
 
+def test_latents_of_another_layer_are_refused() -> None:
+    """What a layer of latent attention leaves out when it reads another layer's cache is not known here."""
+    row = classes()["mistral_large4"]
+    text = row["config"]["text_config"]
+    config = {**row["config"], "text_config": {**text, "kv_source_layers": [0] * text["num_hidden_layers"]}}
+    with pytest.raises(BadInputError, match="kv_source_layers: a layer of latent attention reads another's cache"):
+        read({**row, "config": config})
+
+
 def test_few_decoders_are_refused() -> None:
     """Only decoders that the planner cannot describe are refused; encoders, speech and vision models do not count."""
     found, refused = 0, set()

@@ -104,6 +104,8 @@ def _with_gates(f: Fields, h: int, group: dict[str, Any], kind: str) -> dict[str
     ):
         extra += h * group["heads"] * value
     if f.flag("shares_cache"):
+        if group["kind"] == "mla":
+            f.fail("kv_source_layers", "a layer of latent attention reads another's cache; expected one of its own")
         extra -= h * group["kv_heads"] * (group["head_dim"] + value)
         group = group | {"shares_cache": True}
     elif f.flag("attention_k_eq_v") and kind == FULL:
