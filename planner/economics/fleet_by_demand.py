@@ -99,8 +99,9 @@ class FleetModel:
         With `peak`, the rate is that of the busiest hour itself and not the mean under the scenario's curve.
         """
         rate = np.asarray(answers_per_s, dtype=np.float64)
-        changes = {"demand__answers_per_s": rate} | ({"demand__peak_to_mean": np.ones(())} if peak else {})
-        cases = self.cases.replaced(**changes)
+        cases = self.cases.replaced(demand__answers_per_s=rate)
+        if peak:
+            cases = dataclasses.replace(cases.replaced(demand__peak_to_mean=np.ones(())), curve=None)
         cost = fleet_cost(cases, self.capacity)
         results = vars(self.capacity) | vars(cost.fleet) | vars(cost.money) | {"meets_slo": cost.meets_slo}
         results["usd_per_gpu_hour"] = cases.offer.usd_per_gpu_hour

@@ -19,7 +19,7 @@ from planner.options.answer import Answer, measured_load_of
 from planner.options.lowering_workload import growth_factor
 from planner.options.option import COLUMNS
 from planner.options.provenance import case_values
-from planner.serving.cases import Cases
+from planner.serving.cases import TRAILING, Cases
 from planner.serving.steady_state import QUANTILES, length_quantiles, step_terms_at, waits
 
 
@@ -63,6 +63,7 @@ def case_namespace(cases: Cases) -> tuple[dict[str, float], Estimate, EstimateDe
         "draft_share": float(work.replica.draft_share),
         "billed_gpus": float(work.fleet_cost.money.gpu_hours_per_month_reserved / units.HOURS_PER_MONTH),
         "units_billed": float(work.fleet_cost.fleet.nodes),
+        "mean_gpus": float(work.fleet_cost.fleet.mean_gpus),
         "plain_gpu_seconds_per_answer": float(work.gpu_seconds_per_answer_plain),
         "gpu_power_w": float(work.energy.gpu_power_w),
         "plain_busy_power_w": float(work.plain_busy_power_w),
@@ -118,7 +119,7 @@ def measured_namespace(answer: Answer) -> dict[str, float]:
     spec, cases = answer.scenario.spec, answer.case()
     values = {k: float(v) for k, v in answer.best.row().items() if isinstance(v, int | float)}
     for group, columns in cases.groups():
-        if group != "workload":
+        if group not in TRAILING:
             values |= {f"{group}.{name}": float(column) for name, column in columns.items()}
     rates, volume, growth = spec.measured_rates, spec.workload.tokens_per_day, growth_factor(spec.demand)
     if rates is None:
@@ -129,6 +130,7 @@ def measured_namespace(answer: Answer) -> dict[str, float]:
     load = measured_load_of(answer.scenario, cases)
     return values | {
         "demand.growth": growth,
+        "hourly_nodes_mean": values.get("nodes_mean", math.nan),
         "input_tokens_per_s": float(load.input_tokens_per_s),
         "output_tokens_per_s": float(load.output_tokens_per_s),
     }

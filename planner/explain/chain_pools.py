@@ -25,6 +25,7 @@ def pool_values(cases: Cases, work: EstimateDetail, prefill: PrefillPool) -> dic
             f"{name}.units_billed": fleet.nodes,
             f"{name}.gpus": fleet.gpus,
             f"{name}.billed_gpus": fleet.billed_gpus,
+            f"{name}.mean_gpus": fleet.mean_gpus,
         }
     full = step_terms(replica.costs, np.zeros_like(replica.token_budget), replica.token_budget)
     values |= {

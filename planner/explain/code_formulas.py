@@ -123,7 +123,7 @@ def _pool(
         gpus_per_replica=gpus_per_replica,
         answers_per_s=answers_per_s,
         availability=availability,
-        fewest_replicas="1",
+        mean_gpus=f"{prefix}mean_gpus",
     )
     return reader.found
 

@@ -43,7 +43,6 @@ __all__ = ["Estimate", "EstimateDetail", "ReplicaCapacity", "estimate", "estimat
 CHUNK_ROWS = 16_384
 """Rows worked on at once: intermediate arrays stay in the processor's cache."""
 _CAPACITY = "capacity."
-_ONE = np.ones(())
 _NO_GPUS, _ANY_RATE = np.zeros(()), np.asarray(np.inf)
 """The prefill pool of a case that has none."""
 
@@ -139,7 +138,6 @@ def _at_capacity(cases: Cases, fits: Mask | None = None) -> _AtCapacity:
         gpus_per_replica=decode.gpus_per_replica,
         answers_per_s=load.answers_per_s,
         generated_tokens_per_answer=decode.tokens.generated_tokens_per_answer,
-        fewest_replicas=_ONE,
         prefill_gpus_per_replica=_NO_GPUS if prefill is None else prefill.replica.gpus_per_replica,
         prefill_answers_per_s=_ANY_RATE if prefill is None else np.asarray(share * prefill.most_answers_per_s),
     )

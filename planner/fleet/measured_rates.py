@@ -87,8 +87,7 @@ def as_measured_nodes(cases: Cases) -> Cases:
 def measured_capacity(cases: Cases, load: MeasuredLoad) -> ReplicaCapacity:
     """Return what a node serves at measured rates, both phases on the same count of nodes.
 
-    A mean below one node is allowed: at other hours the nodes do other work. Where the demand is tokens and no number
-    of answers is known, a second's tokens stand for an answer.
+    Where the demand is tokens and no number of answers is known, a second's tokens stand for an answer.
 
     Parameters
     ----------
@@ -107,7 +106,6 @@ def measured_capacity(cases: Cases, load: MeasuredLoad) -> ReplicaCapacity:
         "gpus_per_replica": cases.gpu.gpus_per_node,
         "answers_per_s": rate / (prefill + decode),
         "generated_tokens_per_answer": load.output_tokens_per_s / rate,
-        "fewest_replicas": np.zeros(()),
         "prefill_gpus_per_replica": np.zeros(()),
         "prefill_answers_per_s": np.asarray(np.inf),
     }

@@ -23,6 +23,8 @@ class Fleet:
     """Units that the offer sells; NaN where sold per GPU."""
     billed_gpus: Array
     """GPUs that are paid for: those reserved for the peak, or the mean."""
+    mean_gpus: Array
+    """Mean over the hours of the GPUs that each needs; NaN where the mean is not what is paid."""
 
 
 def replicas_for_peak(peak_answers_per_s: Array, replica_answers_per_s: Array, headroom: Array) -> Array:

@@ -51,8 +51,6 @@ class ReplicaCapacity:
     answers_per_s: Array
     """The most it serves; NaN where it serves none."""
     generated_tokens_per_answer: Array
-    fewest_replicas: Array
-    """Of a pool whose mean is billed: 1, or 0 where a mean below one is allowed."""
     prefill_gpus_per_replica: Array
     """0 with one pool."""
     prefill_answers_per_s: Array

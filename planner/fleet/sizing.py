@@ -51,19 +51,16 @@ def peak_answers_per_s(cases: Cases) -> Array:
     return np.asarray(cases.demand.answers_per_s * cases.demand.peak_to_mean * cases.demand.burst)
 
 
-def pool_fleet(
-    cases: Cases, gpus_per_replica: Array, answers_per_s: Array, availability: Array, fewest_replicas: Array
-) -> Fleet:
-    """Return the machines of one pool: sized for the peak, the mean at the same load factor.
+def pool_fleet(cases: Cases, gpus_per_replica: Array, answers_per_s: Array, availability: Array) -> Fleet:
+    """Return the machines of one pool: sized for the peak, and their mean where they follow demand.
 
     Parameters
     ----------
     gpus_per_replica : 0 where there is no such pool [1].
     answers_per_s : the most a replica serves within the SLO; infinite where there is no such pool [1/s].
     availability : probability that enough replicas of the pool are up [1].
-    fewest_replicas : of a pool whose mean is billed [1].
     """
-    demand, f, offer = cases.demand, cases.fleet, cases.offer
+    f, offer = cases.fleet, cases.offer
     # for the peak with headroom
     needed_replicas = machines.replicas_for_peak(peak_answers_per_s(cases), answers_per_s, f.headroom)
     # none where there is no such pool
@@ -76,12 +73,45 @@ def pool_fleet(
     gpus, units_billed = machines.billed_gpus(
         all_replicas, gpus_per_replica, offer.gpus_per_instance, offer.sells_nodes
     )
-    # the pool that follows demand, no smaller than the fewest replicas
-    mean_replicas = np.maximum(demand.answers_per_s / (answers_per_s * (1.0 - f.headroom)), fewest_replicas)
-    mean_gpus = mean_replicas * gpus_per_replica
+    # of machines that follow demand
+    mean_gpus = hourly_mean_gpus(cases, gpus_per_replica, answers_per_s, availability)
     # the peak is reserved unless billing is mean
     billed_gpus = np.where(f.bills_mean > 0.0, mean_gpus, gpus)
-    return Fleet(replicas, spare_replicas, gpus, units_billed, billed_gpus)
+    return Fleet(replicas, spare_replicas, gpus, units_billed, billed_gpus, mean_gpus)
+
+
+def hourly_mean_gpus(cases: Cases, gpus_per_replica: Array, answers_per_s: Array, availability: Array) -> Array:
+    """Return the mean over the hours of the demand curve of the GPUs that each hour needs [1].
+
+    Every hour has whole replicas with their spares, on whole machines, sized as the peak is.
+
+    Parameters
+    ----------
+    cases : demand and its curve; without one every hour is the mean.
+    gpus_per_replica, answers_per_s, availability : as in `pool_fleet`.
+
+    Returns
+    -------
+    Array
+        GPUs [1]; NaN where the mean is not what is paid.
+    """
+    if not np.any(cases.fleet.bills_mean > 0.0):
+        return np.asarray(np.nan)
+    demand, f, offer = cases.demand, cases.fleet, cases.offer
+    relative = np.ones(1) if cases.curve is None else cases.curve.relative_rate
+    rate = _of_hours(demand.answers_per_s) * relative * _of_hours(demand.burst)
+    size, served = _of_hours(gpus_per_replica), _of_hours(answers_per_s)
+    replicas = np.where(size > 0.0, machines.replicas_for_peak(rate, served, _of_hours(f.headroom)), 0.0)
+    up = machines.replica_availability(size, _of_hours(f.failures_per_gpu_hour), _of_hours(f.repair_hours))
+    spares = machines.spare_replicas(replicas, up, _of_hours(availability))
+    unit = _of_hours(offer.gpus_per_instance), _of_hours(offer.sells_nodes)
+    gpus, _ = machines.billed_gpus(replicas + spares, size, *unit)
+    return np.asarray(np.mean(gpus, axis=-1))
+
+
+def _of_hours(column: Array) -> Array:
+    """Return a column with a trailing axis, along which hours vary."""
+    return np.asarray(column)[..., None]
 
 
 def fleet_cost(cases: Cases, capacity: ReplicaCapacity) -> FleetCost:
@@ -103,9 +133,8 @@ def fleet_cost(cases: Cases, capacity: ReplicaCapacity) -> FleetCost:
     f, offer, target = cases.fleet, cases.offer, cases.fleet.availability
     with ignoring_float_errors():
         target = np.where(capacity.prefill_gpus_per_replica > 0.0, np.sqrt(target), target)
-        fewest = capacity.fewest_replicas
-        decode = pool_fleet(cases, capacity.gpus_per_replica, capacity.answers_per_s, target, fewest)
-        prefill = pool_fleet(cases, capacity.prefill_gpus_per_replica, capacity.prefill_answers_per_s, target, fewest)
+        decode = pool_fleet(cases, capacity.gpus_per_replica, capacity.answers_per_s, target)
+        prefill = pool_fleet(cases, capacity.prefill_gpus_per_replica, capacity.prefill_answers_per_s, target)
         fleet = sum_of_pools(decode, prefill)
         bill = money(
             fleet.billed_gpus,
@@ -131,7 +160,7 @@ def sum_of_pools(decode: Fleet, prefill: Fleet) -> Fleet:
     Fleet
         GPUs, spares and units of both added up [1].
     """
-    added = ("spare_replicas", "gpus", "nodes", "billed_gpus")
+    added = ("spare_replicas", "gpus", "nodes", "billed_gpus", "mean_gpus")
     return dataclasses.replace(decode, **{n: np.asarray(getattr(decode, n) + getattr(prefill, n)) for n in added})
 
 

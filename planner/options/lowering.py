@@ -14,11 +14,12 @@ from planner.options.candidates import Candidate, Layout, Machine, Precision
 from planner.options.engine_factors import at_speed, vendor_speed
 from planner.options.layer_kinds import layer_equivalents, layer_kinds
 from planner.options.lowering_model import lower_model
-from planner.options.lowering_workload import lower_demand, lower_pauses, lower_workload
+from planner.options.lowering_workload import lower_demand, lower_pauses, lower_workload, relative_rates
 from planner.scenario.load import Scenario
 from planner.scenario.scenario import ScenarioSpec
 from planner.serving.cases import Cases
 from planner.serving.columns import (
+    CurveColumns,
     DemandColumns,
     EnergyColumns,
     EngineColumns,
@@ -75,12 +76,13 @@ def lower(scenario: Scenario, catalog: Catalog, model: Loaded[ModelSpec], option
         workload,
         lower_demand(spec, curve),
         SloColumns(**{name: np.asarray(or_nan(getattr(spec.slo, name))) for name in SloColumns.__dataclass_fields__}),
-        _fleet(spec),
+        _fleet(spec, options),
         _offer(spec, options),
         _energy(spec, catalog, scenario),
         QualityColumns(np.asarray(or_nan(spec.quality.accuracy))),
         _prefill_layout(layout, options),
         lower_pauses(spec, model.spec, place),
+        CurveColumns(np.asarray(relative_rates(curve))) if curve else None,
     ]
     cases = Cases(*rows)
     return cases.rows_of_one() if len(options) == 1 else cases
@@ -219,17 +221,22 @@ def _prefill_layout(layout: LayoutColumns, options: Sequence[Candidate]) -> Layo
     return LayoutColumns(*[*_sizes([c.prefill for c in options]), layout.kv_bytes, np.zeros(()), np.zeros(())])
 
 
-def _fleet(spec: ScenarioSpec) -> FleetColumns:
+FOLLOWS_DEMAND = frozenset({"on_demand", "spot"})
+"""Price tiers of machines that can be given back by the hour; the others are paid for all month."""
+
+
+def _fleet(spec: ScenarioSpec, options: Sequence[Candidate]) -> FleetColumns:
     fleet = spec.fleet
+    tiers = (option.offer.quote.tier if option.offer else "on_demand" for option in options)
+    by_the_hour = np.asarray([float(fleet.billing == "mean" and tier in FOLLOWS_DEMAND) for tier in tiers])
     values = (
         fleet.headroom,
         fleet.availability,
         fleet.repair_hours,
         fleet.failures_per_gpu_hour,
         or_nan(fleet.max_gpus),
-        1.0 if fleet.billing == "mean" else 0.0,
     )
-    return FleetColumns(*(np.asarray(float(v)) for v in values))
+    return FleetColumns(*[*(np.asarray(float(v)) for v in values), by_the_hour])
 
 
 def _offer(spec: ScenarioSpec, options: Sequence[Candidate]) -> OfferColumns:

@@ -80,7 +80,7 @@ def _merits(cases: Cases) -> tuple[Array, Array, Array]:
         pool, (fits, _) = prefill_pool(replica, np.asarray(np.inf), none), fitting(prefill_cases, replica)
         share, meets = largest_share(pool, decode_only(replica), lengths, slo)
         rate, target = share * pool.most_answers_per_s, np.sqrt(cases.fleet.availability)
-        fleet = pool_fleet(cases, replica.gpus_per_replica, rate, target, np.ones(()))
+        fleet = pool_fleet(cases, replica.gpus_per_replica, rate, target)
         first = first_token_s(replica, lengths, pool.load(IDLE_FRACTION * pool.most_answers_per_s))("p95")
         values = (fleet.billed_gpus, replica.gpus_per_replica / rate)
     usable = [np.where(fits & meets & np.isfinite(value), value, np.inf) for value in values]

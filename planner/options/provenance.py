@@ -255,6 +255,8 @@ def case_values(cases: Cases) -> dict[str, float]:
     """Return the columns of a single case by 'group.column'; mixture columns give their share-weighted mean."""
     values: dict[str, float] = {}
     for group, columns in cases.groups():
+        if group == "curve":
+            continue
         for field in dataclasses.fields(columns):
             column = getattr(columns, field.name)
             values[f"{group}.{field.name}"] = float(

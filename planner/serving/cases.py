@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from planner.serving.columns import (
     Columns,
+    CurveColumns,
     DemandColumns,
     EnergyColumns,
     EngineColumns,
@@ -32,6 +33,10 @@ from planner.serving.normal import Array
 def ignoring_float_errors() -> np.errstate:
     """Return the context in which cases that cannot work become NaN without a warning."""
     return np.errstate(all="ignore")
+
+
+TRAILING = frozenset({"workload", "curve"})
+"""Groups whose columns have a trailing axis: of mixture components, of hours."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,6 +59,8 @@ class Cases:
     has two pools."""
     pauses: PauseColumns | None = None
     """None: no case has tools that take time."""
+    curve: CurveColumns | None = None
+    """None: the demand of every hour is the mean."""
 
     def groups(self) -> Iterator[tuple[str, Columns]]:
         """Yield (name, group), of those that are there."""
@@ -64,11 +71,12 @@ class Cases:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """The shape all columns broadcast to (without the workload's component axis)."""
+        """The shape all columns broadcast to (without trailing axes of components and hours)."""
         shapes = [
-            np.shape(column) for name, group in self.groups() if name != "workload" for _, column in group.items()
+            np.shape(column)[:-1] if name in TRAILING else np.shape(column)
+            for name, group in self.groups()
+            for _, column in group.items()
         ]
-        shapes += [np.shape(column)[:-1] for _, column in self.workload.items()]
         return np.broadcast_shapes(*shapes)
 
     def replaced(self, **columns: Any) -> Cases:  # noqa: ANN401 - arrays or floats
@@ -112,6 +120,6 @@ class Cases:
         """Return cases with each column changed; `change` gets the axes it has when it varies fully, and it."""
         axes = len(self.shape) if axes is None else axes
         groups: dict[str, Any] = {
-            name: group.map(partial(change, axes + (name == "workload"))) for name, group in self.groups()
+            name: group.map(partial(change, axes + (name in TRAILING))) for name, group in self.groups()
         }
         return Cases(**groups)

@@ -196,6 +196,14 @@ class DemandColumns(Columns):
 
 
 @dataclass(frozen=True, eq=False)
+class CurveColumns(Columns):
+    """How the demand varies over a day or a week; its field has a trailing axis of hours."""
+
+    relative_rate: Array
+    """Rate of each hour over the mean."""
+
+
+@dataclass(frozen=True, eq=False)
 class SloColumns(Columns):
     """Limits in seconds; NaN does not bind."""
 
@@ -227,7 +235,7 @@ class FleetColumns(Columns):
     max_gpus: Array
     """NaN does not bind."""
     bills_mean: Array
-    """1 where machines follow demand and the mean is paid, 0 where the peak is reserved."""
+    """1 where machines follow demand hour by hour and their mean is paid, 0 where the peak is reserved."""
 
 
 @dataclass(frozen=True, eq=False)

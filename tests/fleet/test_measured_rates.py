@@ -1,5 +1,6 @@
 """Measured rates: a node is the replica, and the rest goes the way of any other fleet."""
 
+import dataclasses
 import math
 from functools import cache
 from typing import Any
@@ -20,6 +21,7 @@ from planner.fleet.sizing import fleet_cost
 from planner.options.answer import answer
 from planner.scenario.load import load_scenario
 from planner.serving.cases import Cases
+from planner.serving.columns import CurveColumns
 from planner.serving.slo import Limit
 
 CATALOG = Catalog()
@@ -70,14 +72,16 @@ def test_nodes_and_dollars_by_hand() -> None:
     assert number(found, "cost_usd_per_correct_answer") == pytest.approx(24 * 730 * 2 / (2 * 730 * 3600) / 0.5)
 
 
-def test_a_mean_below_one_node_is_billed() -> None:
-    """Where the mean is billed 0.7 nodes are paid for, and at 20 % headroom 0.875."""
-    assert number(solved(fleet__bills_mean=1.0), "nodes_mean") == pytest.approx(0.7)
-    with_room = solved(fleet__bills_mean=1.0, fleet__headroom=0.2)
-    assert number(with_room, "nodes_mean") == pytest.approx(0.875)
-    assert number(with_room, "gpu_hours_per_month_reserved") == pytest.approx(0.875 * 8 * 730)
-    assert number(with_room, "gpu_hours_per_month_used") == pytest.approx(0.7 * 8 * 730)
-    assert number(with_room, "nodes") == 4.0
+def test_whole_nodes_are_billed_hour_by_hour() -> None:
+    """0.35, 0.7 and 1.05 nodes are 1, 1 and 2 whole ones, 4/3 on average; at 20 % headroom, 0.4375, 0.875 and 1.3125."""
+    curve = CurveColumns(np.asarray([0.5, 1.0, 1.5]))
+    for headroom in (0.0, 0.2):
+        cases = dataclasses.replace(case(fleet__bills_mean=1.0, fleet__headroom=headroom), curve=curve)
+        found = estimate_from_measured_rates(cases, load_of(cases))[0]
+        assert number(found, "nodes_mean") == pytest.approx(4 / 3)
+        assert number(found, "gpu_hours_per_month_reserved") == pytest.approx(4 / 3 * 8 * 730)
+        assert number(found, "gpu_hours_per_month_used") == pytest.approx(0.7 * 8 * 730)
+        assert number(found, "nodes") == (4.0 if headroom else 3.0)
 
 
 def test_what_is_reserved_is_paid_for_on_average() -> None:

@@ -3,16 +3,19 @@
 import dataclasses
 import math
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from planner.catalog.catalog import Catalog
+from planner.catalog.market import DemandCurve
 from planner.fleet.result import FleetCost, ReplicaCapacity
 from planner.fleet.sizing import energy_of, fleet_cost, sum_of_pools, without_thinking
 from planner.options.answer import answer
 from planner.scenario.load import load_scenario
 from planner.serving.cases import Cases
+from planner.serving.columns import CurveColumns
 
 CATALOG = Catalog()
 SIMPLE = {
@@ -36,7 +39,7 @@ def capacity(
     """Return the fleet of replicas given as (GPUs, answers/s)."""
     columns = {
         "meets_slo": 1.0, "gpus_per_replica": decode[0], "answers_per_s": decode[1],
-        "generated_tokens_per_answer": 100.0, "fewest_replicas": 1.0,
+        "generated_tokens_per_answer": 100.0,
         "prefill_gpus_per_replica": prefill[0], "prefill_answers_per_s": prefill[1],
     }  # fmt: skip
     return fleet_cost(case(**changes), ReplicaCapacity(**{name: np.asarray(x) for name, x in columns.items()}))
@@ -85,9 +88,9 @@ def test_both_pools_are_up_with_the_availability_of_the_fleet() -> None:
 
 
 def test_the_mean_is_billed_pool_by_pool() -> None:
-    """10 answers/s keep 10/3 of the decode replicas busy and less than one of the others, which stays up."""
+    """10 answers/s take 4 decode replicas of 3 answers/s and one of the others, in every hour."""
     cost = capacity((4.0, 3.0), (8.0, 40.0), fleet__bills_mean=1.0)
-    assert float(cost.decode.billed_gpus) == pytest.approx(4 * 10 / 3)
+    assert float(cost.decode.billed_gpus) == 4 * 4
     assert float(cost.prefill.billed_gpus) == 8.0
     assert float(cost.fleet.gpus) == 28.0 + 8.0
 
@@ -111,7 +114,7 @@ def test_the_sum_keeps_the_replicas_of_decode() -> None:
 def test_demands_down_and_options_across() -> None:
     """A capacity of two options meets three demands in one call, each as alone."""
     columns = {"meets_slo": [1.0, 1.0], "gpus_per_replica": [4.0, 8.0], "answers_per_s": [3.0, 7.0],
-               "generated_tokens_per_answer": [1.0, 1.0], "fewest_replicas": [1.0, 1.0],
+               "generated_tokens_per_answer": [1.0, 1.0],
                "prefill_gpus_per_replica": [0.0, 2.0], "prefill_answers_per_s": [math.inf, 5.0]}  # fmt: skip
     both = ReplicaCapacity(**{name: np.asarray(x) for name, x in columns.items()})
     rates = np.asarray([[1.0], [10.0], [1000.0]])
@@ -137,3 +140,39 @@ def test_without_thinking_only_the_thoughts_go() -> None:
     assert np.all(plain.reasoning_multiplier == 1.0)
     np.testing.assert_array_equal(plain.answer_tokens_mean, case().workload.answer_tokens_mean)
     np.testing.assert_array_equal(plain.generated_tokens_cv, case().workload.answer_tokens_cv)
+
+
+CURVES = sorted(path.stem for path in (Path(__file__).parents[2] / "scenarios" / "demand").glob("*.yaml"))
+
+
+@pytest.mark.parametrize("curve", CURVES)
+@pytest.mark.parametrize("unit", [1, 8])
+def test_the_mean_is_that_of_the_hours(curve: str, unit: int) -> None:
+    """On each shipped curve, replicas of 4 GPUs that serve 3/s: whole ones, and whole machines, in every hour."""
+    spec = CATALOG.get(DemandCurve, curve).spec
+    rates, mean = spec.hourly_relative_rate, 7.3
+    relative = [rate * len(rates) / sum(rates) for rate in rates]
+    cases = case(demand__answers_per_s=mean, fleet__bills_mean=1.0, fleet__availability=0.5)
+    cases = cases.replaced(offer__gpus_per_instance=float(unit), offer__sells_nodes=float(unit > 1))
+    cases = dataclasses.replace(cases, curve=CurveColumns(np.asarray(relative)))
+    columns = {
+        "meets_slo": 1.0, "gpus_per_replica": 4.0, "answers_per_s": 3.0, "generated_tokens_per_answer": 100.0,
+        "prefill_gpus_per_replica": 0.0, "prefill_answers_per_s": math.inf,
+    }  # fmt: skip
+    found = fleet_cost(cases, ReplicaCapacity(**{name: np.asarray(x) for name, x in columns.items()}))
+    by_hour = [math.ceil(max(math.ceil(mean * rate / 3.0), 1) * 4 / unit) * unit for rate in relative]
+    assert float(found.fleet.billed_gpus) == pytest.approx(sum(by_hour) / len(by_hour))
+    assert float(found.fleet.billed_gpus) <= max(by_hour)
+
+
+@pytest.mark.parametrize(("tier", "by_the_hour"), [("on_demand", True), ("spot", True), ("committed_3y", False)])
+def test_only_machines_that_can_be_given_back_are_billed_by_the_mean(tier: str, *, by_the_hour: bool) -> None:
+    """On-demand and spot options are billed hour by hour, committed ones for the peak all month."""
+    changes = {"fleet.billing": "mean", "prices.tiers": (tier,)}
+    found = answer(load_scenario("o1-class", CATALOG, changes=changes), CATALOG)
+    bought = [option for option in found.results if option.meets_slo and option.cost_usd_per_month]
+    assert bought
+    for option in bought:
+        for_the_peak = (option.gpus or 0) * 730 * (option.usd_per_gpu_hour or 0)
+        assert (option.cost_usd_per_month or 0) < for_the_peak * (1 + 1e-9)
+        assert (option.cost_usd_per_month != pytest.approx(for_the_peak)) == by_the_hour

@@ -73,7 +73,7 @@ def quantiles(parts: list[tuple[float, ...]], *shares: float) -> list[float]:
 
 def read(case: dict) -> Bag:
     """Return a case's columns in one bag, with the tokens of an answer, contexts and length quantiles."""
-    v = Bag(pause_s=0.0, held_pause_s=0.0, held_tokens=0.0)
+    v = Bag(pause_s=0.0, held_pause_s=0.0, held_tokens=0.0, relative_rate=[1.0])
     vars(v).update({k: x for name, group in case.items() if name != "workload" for k, x in group.items()})
     v.slo, v.tp, v.pp, v.dp = case["slo"], v.tensor_parallel, v.pipeline_parallel, v.data_parallel
     v.ranks, v.size, v.kv_ranks = v.dp * v.pp, v.tp * v.pp * v.dp, min(v.tp, v.kv_heads)
@@ -380,14 +380,20 @@ def busy_watts(v: Bag, batch: float) -> float:
 def fleet(v: Bag, out: dict[str, float], served: float) -> float:
     """Add replicas, nodes and GPUs of replicas that serve this rate; return the GPUs that are paid."""
     usable, unit = served * (1.0 - v.headroom), v.gpus_per_instance
-    out["replicas"] = max(math.ceil(v.answers_per_s * v.peak_to_mean * v.burst / usable), 1)
     up = 1.0 / (1.0 + v.failures_per_gpu_hour * v.size * v.repair_hours)
-    out["spare_replicas"] = spares(out["replicas"], up, v.availability)
-    total, mean = out["replicas"] + out["spare_replicas"], max(v.answers_per_s / usable, 1.0) * v.size
-    out["gpus"] = total * v.size
+
+    def machines(rate: float) -> tuple[float, float, float]:
+        """Return replicas, spares and GPUs on whole machines at a rate."""
+        needed = max(math.ceil(rate * v.burst / usable), 1)
+        spare = spares(needed, up, v.availability)
+        whole = needed + spare
+        nodes = math.ceil(whole / (unit // v.size)) if unit >= v.size else whole * math.ceil(v.size / unit)
+        return needed, spare, nodes * unit if v.sells_nodes else whole * v.size
+
+    out["replicas"], out["spare_replicas"], out["gpus"] = machines(v.answers_per_s * v.peak_to_mean)
+    mean = sum(machines(v.answers_per_s * relative)[2] for relative in v.relative_rate) / len(v.relative_rate)
     if v.sells_nodes:
-        nodes = math.ceil(total / (unit // v.size)) if unit >= v.size else total * math.ceil(v.size / unit)
-        out["nodes"], out["gpus"], out["nodes_mean"] = nodes, nodes * unit, mean / unit if v.bills_mean else nodes
+        out["nodes"], out["nodes_mean"] = out["gpus"] / unit, (mean if v.bills_mean else out["gpus"]) / unit
     out["meets_slo"] = float(not out["gpus"] > v.max_gpus)
     return mean if v.bills_mean else out["gpus"]
 

@@ -319,7 +319,14 @@ def random_case(seed: int) -> Case:
             "gco2e_per_kwh": rng.uniform(20.0, 700.0),
         },
         "quality": {"accuracy": rng.choice([math.nan, rng.uniform(0.3, 0.95)])},
+        "curve": {"relative_rate": random_curve(rng)},
     }
+
+
+def random_curve(rng: random.Random) -> list[float]:
+    """Draw the rates of some hours over their mean."""
+    rates = [rng.uniform(0.1, 2.0) for _ in range(rng.choice([1, 6, 24]))]
+    return [rate * len(rates) / sum(rates) for rate in rates]
 
 
 def columns_of(case: Case) -> Cases:
@@ -335,7 +342,8 @@ def columns_of(case: Case) -> Cases:
         groups["prefill_layout"] = columns.LayoutColumns(**sizes)
     if "pauses" in case:
         groups["pauses"] = columns.PauseColumns(**{k: np.asarray(v) for k, v in case["pauses"].items()})
-    return Cases(workload=columns.WorkloadColumns(**workload), **groups)
+    curve = columns.CurveColumns(np.asarray(case["curve"]["relative_rate"]))
+    return Cases(workload=columns.WorkloadColumns(**workload), curve=curve, **groups)
 
 
 def pools_case(seed: int) -> Case:
