@@ -73,7 +73,7 @@ def test_nodes_and_dollars_by_hand() -> None:
 
 
 def test_whole_nodes_are_billed_hour_by_hour() -> None:
-    """0.35, 0.7 and 1.05 nodes are 1, 1 and 2 whole ones, 4/3 on average; at 20 % headroom, 0.4375, 0.875 and 1.3125."""
+    """0.35, 0.7 and 1.05 nodes are 1, 1 and 2 whole ones, 4/3 on average; so are 0.44, 0.88 and 1.31 with headroom."""
     curve = CurveColumns(np.asarray([0.5, 1.0, 1.5]))
     for headroom in (0.0, 0.2):
         cases = dataclasses.replace(case(fleet__bills_mean=1.0, fleet__headroom=headroom), curve=curve)
