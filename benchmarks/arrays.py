@@ -21,6 +21,7 @@ import numpy as np
 
 from planner import Cases, Catalog, Estimate, answer, load_scenario
 from planner.fleet.estimate import estimate
+from planner.serving.cases import TRAILING
 
 KINDS = ("point", "sweep", "grid")
 FULL_ROWS = 1_000_000
@@ -69,7 +70,7 @@ def point_at(cases: Cases, index: tuple[int, ...]) -> Cases:
         return np.broadcast_to(column, shape + own)[index].copy()
 
     def cut(name: str) -> Callable[[Any], Any]:
-        return lambda column: at(column, np.shape(column)[-1:] if name == "workload" else ())
+        return lambda column: at(column, np.shape(column)[-1:] if name in TRAILING else ())
 
     groups: dict[str, Any] = {name: group.map(cut(name)) for name, group in cases.groups()}
     return Cases(**groups)

@@ -53,3 +53,9 @@ class DemandCurve(FileSpec):
     """Time of the first hour, e.g. "Sunday 00:00 UTC"."""
     peak_minute_over_peak_hour: Annotated[float, Field(ge=1)] | None = None
     notes: str | None = None
+
+    @property
+    def relative_rates(self) -> list[float]:
+        """Return the rate of each hour over their mean [1]."""
+        rates = self.hourly_relative_rate
+        return [rate * len(rates) / sum(rates) for rate in rates]

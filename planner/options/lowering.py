@@ -14,7 +14,7 @@ from planner.options.candidates import Candidate, Layout, Machine, Precision
 from planner.options.engine_factors import at_speed, vendor_speed
 from planner.options.layer_kinds import layer_equivalents, layer_kinds
 from planner.options.lowering_model import lower_model
-from planner.options.lowering_workload import lower_demand, lower_pauses, lower_workload, relative_rates
+from planner.options.lowering_workload import lower_demand, lower_pauses, lower_workload
 from planner.scenario.load import Scenario
 from planner.scenario.scenario import ScenarioSpec
 from planner.serving.cases import Cases
@@ -82,7 +82,7 @@ def lower(scenario: Scenario, catalog: Catalog, model: Loaded[ModelSpec], option
         QualityColumns(np.asarray(or_nan(spec.quality.accuracy))),
         _prefill_layout(layout, options),
         lower_pauses(spec, model.spec, place),
-        CurveColumns(np.asarray(relative_rates(curve))) if curve else None,
+        CurveColumns(np.asarray(curve.relative_rates)) if curve else None,
     ]
     cases = Cases(*rows)
     return cases.rows_of_one() if len(options) == 1 else cases

@@ -327,13 +327,7 @@ def peak_to_mean(demand: DemandSpec, curve: DemandCurve | None) -> float:
         return float(demand.peak_to_mean)
     if curve is None:
         return 1.0
-    return max(relative_rates(curve))
-
-
-def relative_rates(curve: DemandCurve) -> list[float]:
-    """Return the rate of each hour of a curve over their mean."""
-    rates = curve.hourly_relative_rate
-    return [rate * len(rates) / sum(rates) for rate in rates]
+    return max(curve.relative_rates)
 
 
 def growth_factor(demand: DemandSpec) -> float:

@@ -193,7 +193,7 @@ def test_one_pool_stays_what_it_was() -> None:
     [
         ("o1-class", None, {}),
         ("chat-assistant", None, {"fleet__gpus": None, "fleet__speculative_tokens": 3}),
-        ("deepseek-day", "model-alone", {"fleet__gpus": ("h800-sxm",)}),
+        ("deepseek-day", "model-alone", {"fleet__gpus": ("h800-sxm",), "fleet__billing": "peak"}),
         ("o1-class", None, {"workload__turns_per_answer": 3, "fleet__gpus": ("h100-sxm",)}),
         ("chat-assistant", None, {"fleet__gpus": ("h100-sxm",), "prices__providers": ("aws",)}),
     ],
