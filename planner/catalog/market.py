@@ -7,6 +7,8 @@ from pydantic import Field
 from planner.documents.spec import Confidence, Count, Day, FileSpec, NonNegative, Positive, Spec
 
 Tier = Literal["on_demand", "spot", "committed_1y", "committed_3y", "capacity_block", "owned"]
+FOLLOWS_DEMAND = frozenset({"on_demand", "spot"})
+"""Price tiers of machines that can be given back by the hour; the others are paid for all month."""
 
 
 class Quote(Spec):

@@ -4,7 +4,7 @@ import datetime as dt
 from collections.abc import Sequence
 
 from planner.catalog.catalog import Catalog
-from planner.catalog.market import PricesFile
+from planner.catalog.market import FOLLOWS_DEMAND, PricesFile
 from planner.catalog.model import ModelSpec
 from planner.errors import Alarm
 from planner.options.candidates import Candidate, PriceFilter
@@ -38,6 +38,11 @@ def scenario_warnings(scenario: Scenario, model: ModelSpec) -> list[str]:
         drafts = f"{spec.fleet.speculative_tokens} drafted, {spec.fleet.acceptance:g} of them kept"
         found.append(
             f"speculative decoding ({drafts}) is arithmetic: no speculative run was measured, and there is no interval"
+        )
+    if spec.fleet.billing == "mean" and (kept := [t for t in spec.prices.tiers if t not in FOLLOWS_DEMAND]):
+        found.append(
+            f"billing: mean is for machines that can be given back by the hour; {', '.join(map(price_tier, kept))} "
+            "prices are paid for the peak all month"
         )
     if spec.prices.tiers == ("spot",):
         found.append("spot machines can be taken away at short notice; interruptions are not in the cost")

@@ -7,7 +7,7 @@ import numpy as np
 
 from planner.catalog.catalog import Catalog
 from planner.catalog.hardware import AssumptionsFile, FormatSpec, GpuSpec
-from planner.catalog.market import DemandCurve
+from planner.catalog.market import FOLLOWS_DEMAND, DemandCurve
 from planner.catalog.model import ModelSpec
 from planner.documents.spec import Loaded
 from planner.options.candidates import Candidate, Layout, Machine, Precision
@@ -219,10 +219,6 @@ def _prefill_layout(layout: LayoutColumns, options: Sequence[Candidate]) -> Layo
     if not any(c.prefill for c in options):
         return None
     return LayoutColumns(*[*_sizes([c.prefill for c in options]), layout.kv_bytes, np.zeros(()), np.zeros(())])
-
-
-FOLLOWS_DEMAND = frozenset({"on_demand", "spot"})
-"""Price tiers of machines that can be given back by the hour; the others are paid for all month."""
 
 
 def _fleet(spec: ScenarioSpec, options: Sequence[Candidate]) -> FleetColumns:

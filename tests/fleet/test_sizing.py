@@ -179,6 +179,7 @@ def test_only_machines_that_can_be_given_back_are_billed_by_the_mean(
     found = answer(load_scenario("o1-class", CATALOG, changes=changes), CATALOG)
     bought = [option for option in found.results if option.meets_slo and option.cost_usd_per_month]
     assert bought
+    assert any("prices are paid for the peak all month" in text for text in found.warnings) != by_the_hour
     for option in bought:
         for_the_peak = (option.gpus or 0) * 730 * (option.usd_per_gpu_hour or 0)
         assert (option.cost_usd_per_month or 0) < for_the_peak * (1 + 1e-9)
