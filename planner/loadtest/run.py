@@ -18,7 +18,7 @@ from planner.loadtest.layouts import LOADS, Pool, deployments
 from planner.loadtest.lookups import SETTINGS, Names
 from planner.options.candidates import Candidate, Layout, Machine, Precision
 from planner.options.lowering import lower_machine
-from planner.options.lowering_workload import found_share
+from planner.options.shared_prefix import found_share
 from planner.options.startup import why_not
 from planner.scenario.load import parse_cell
 from planner.scenario.scenario import MOST_DRAFTED, USUAL_ACCEPTANCE

@@ -12,6 +12,7 @@ from planner.catalog.model import ModelSpec
 from planner.documents.length import Length
 from planner.documents.yaml_reader import Key
 from planner.errors import BadInputError, DataMissingError, suggestion
+from planner.options.shared_prefix import found_share
 from planner.scenario.scenario import DemandSpec, ScenarioSpec
 from planner.scenario.workload import THINKING_FIELDS, RequestClass, WorkloadSpec
 from planner.serving.columns import DemandColumns, PauseColumns, WorkloadColumns
@@ -163,39 +164,6 @@ def _class_rows(
             for turn, cached in turns(cls, given, found, answer, multiplier)
         ]
     return rows
-
-
-def found_share(
-    stated: float | None, input_tokens: float, shared_tokens: float, where: FieldPlace, path: str = ""
-) -> float:
-    """Return the share of an input that is found in the prefix cache [1]: as stated, else what all requests share.
-
-    Parameters
-    ----------
-    stated : share [1]; None where nothing is stated.
-    input_tokens, shared_tokens : of a request [tokens].
-    where, path : place of a field, and what stands before its name, for errors.
-
-    Raises BadInputError where more is shared than an input has, or than is found.
-    """
-    if shared_tokens > input_tokens:
-        raise BadInputError(
-            f"{path}shared_tokens: {shared_tokens:,g} is more than an input of {input_tokens:,.0f} tokens; expected "
-            "a part of every input",
-            where=where("shared_tokens"),
-        )
-    least = shared_tokens / input_tokens
-    if stated is not None and stated < least * (1.0 - _ROUNDING):
-        raise BadInputError(
-            f"{path}cached_share: {stated:g} of {input_tokens:,.0f} input tokens is less than the {shared_tokens:,g} "
-            f"shared_tokens; expected at least {least:.4g}, or none",
-            where=where("cached_share"),
-        )
-    return least if stated is None else stated
-
-
-_ROUNDING = 0.01
-"""A share written with two digits may be this much below."""
 
 
 def _check_context(

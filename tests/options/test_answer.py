@@ -7,7 +7,7 @@ import pytest
 
 from planner.catalog.catalog import Catalog
 from planner.catalog.hardware import EngineSpec
-from planner.errors import DataMissingError
+from planner.errors import BadInputError, DataMissingError
 from planner.options.answer import Answer, answer
 from planner.scenario.load import load_scenario
 
@@ -214,3 +214,29 @@ def test_constant_lengths_and_missing_spares_are_said() -> None:
     assert [w for w in found.warnings if "all lengths are constants" in w]
     assert [w for w in found.warnings if "no spare: a failure takes the whole service down" in w]
     assert not [w for w in ask().warnings if "all lengths are constants" in w]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"workload.shared_tokens": 2000}, "workload.shared_tokens: 2,000 is more than an input of 1,268 tokens"),
+        (
+            {"workload.shared_tokens": 1000, "workload.cached_share": 0.1},
+            "workload.cached_share: 0.1 of 1,268 input tokens is less than the 1,000 shared_tokens; expected at least",
+        ),
+    ],
+)
+def test_shared_tokens_that_cannot_be(changes: dict[str, float], message: str) -> None:
+    """More is shared than an input has, or than is found in the cache: one line that names the field once."""
+    with pytest.raises(BadInputError) as caught:
+        answer(load_scenario("o1-class", CATALOG, changes=changes), CATALOG)
+    assert str(caught.value).startswith(f"--set {message}") or str(caught.value).startswith(message)
+    assert str(caught.value).count(message.partition(":")[0]) == 1
+
+
+def test_a_shared_prompt_takes_room_once() -> None:
+    """600 of 1,268 tokens shared: more sequences find room in a replica, and no more GPUs are needed."""
+    shared = answer(load_scenario("o1-class", CATALOG, changes={"workload.shared_tokens": 600}), CATALOG).best
+    alone = answer(load_scenario("o1-class", CATALOG), CATALOG).best
+    assert (shared.max_concurrency_per_replica or 0) > (alone.max_concurrency_per_replica or 0)
+    assert (shared.gpus or 0) <= (alone.gpus or 0)
